@@ -1,0 +1,3 @@
+#include "bindings.hpp"
+
+void register_ivf(pybind11::module_&) {}

@@ -1,0 +1,3 @@
+#include "bindings.hpp"
+
+void register_rows(pybind11::module_&) {}

@@ -1,0 +1,9 @@
+#pragma once
+#include <pybind11/pybind11.h>
+
+// One register_<domain> per file; module.cpp calls them all.
+void register_simd(pybind11::module_& module);
+void register_hash(pybind11::module_& module);
+void register_vocab(pybind11::module_& module);
+void register_rows(pybind11::module_& module);
+void register_ivf(pybind11::module_& module);

@@ -1,0 +1,10 @@
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "Native kernels of friesian_fast; use them through the Python wrappers.";
+  register_simd(module);
+  register_hash(module);
+  register_vocab(module);
+  register_rows(module);
+  register_ivf(module);
+}
