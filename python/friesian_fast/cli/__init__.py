@@ -1,0 +1,1 @@
+"""The `friesian` command, one file per subcommand."""
