@@ -1,0 +1,60 @@
+# What a fresh machine must have: Python 3.10+ with venv, a C++20 compiler, make. Nothing else.
+PYTHON ?= python3
+DEMO ?= recsys2021
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := CMakeLists.txt $(shell find cpp services/proto -name '*.cpp' -o -name '*.hpp' -o -name 'CMakeLists.txt' \
+  -o -name '*.cmake' -o -name '*.proto')
+CPP := $(shell find cpp tests/native -name '*.cpp' -o -name '*.hpp')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-python lint bench wheel asan clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## the environment: .venv with friesian_fast (editable) and every extra
+
+$(VENV)/.requirements: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "error: $(PYTHON) is older than 3.10; name a newer one: make PYTHON=python3.12 setup" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "error: $(PYTHON) cannot make a venv; install its venv package (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+# The extension is built with the environment's own tools, so that a change in cpp/ costs seconds.
+$(VENV)/.installed: $(VENV)/.requirements $(NATIVE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## raw logs to a serving recommender; ONCE=1 stops after the answers, DEMO=online_retail is the other use case
+	@$(BIN)/friesian demo $(DEMO) --dir demo $(if $(ONCE),--once)
+
+test: lint asan test-python ## everything CI runs: lint, the core under sanitizers, all tests
+
+test-python: setup
+	$(BIN)/pytest
+
+lint: setup ## ruff, mypy --strict, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+bench: setup ## every benchmark, each beside its peer; see bench/README.md
+	$(BIN)/pytest bench --benchmark-only --benchmark-columns=min,median,rounds --benchmark-group-by=group
+
+wheel: setup ## dist/*.whl, installed into an empty venv and tried
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(BIN)/pytest tests/packaging -k wheel
+
+asan: setup ## the core alone, under AddressSanitizer and UBSan
+	$(BIN)/cmake -S . -B build/asan -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DFRIESIAN_ASAN=ON -DFRIESIAN_TESTS=ON -DFRIESIAN_PYTHON=OFF > /dev/null
+	$(BIN)/cmake --build build/asan
+	build/asan/friesian_core_tests
+
+clean: ## remove build products; the demo's data and .venv stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .benchmarks
