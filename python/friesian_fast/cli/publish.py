@@ -1,0 +1,55 @@
+"""`friesian publish`: freeze features, index and models into a release."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from friesian_fast.release.manifest import FILE_NAME, Manifest
+
+
+def publish(
+    config: Annotated[Path, typer.Option("-c", "--config", help="The publish.yaml that names the parts.")],
+    releases: Annotated[Path, typer.Option(help="Directory of releases; made if it is not there.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest instead of the table.")] = False,
+) -> None:
+    """Build a release beside the live ones, verify it, then make it the current one.
+
+    Example: friesian publish -c publish.yaml --releases releases
+    """
+    from friesian_fast.release.publish import publish as build
+
+    started = time.perf_counter()
+    release = build(config, releases)
+    elapsed = time.perf_counter() - started
+    text = (release / FILE_NAME).read_text(encoding="utf-8")
+    if as_json:
+        typer.echo(text, nl=False)
+    else:
+        Console(highlight=False, soft_wrap=True).print(_summary(Manifest.from_json(text), release, elapsed))
+
+
+def _summary(manifest: Manifest, release: Path, elapsed: float) -> Table:
+    table = Table(title=f"{release}", title_justify="left", show_header=False)
+    table.add_column("part", style="bold")
+    table.add_column("what")
+    for name, entry in manifest.row_sets.items():
+        table.add_row(f"rows {name}", f"{entry.rows:,}")
+    index, ranker = manifest.index, manifest.ranker
+    probes = f"{index.vectors:,} vectors in {index.nlist} lists, {index.nprobe} probed"
+    table.add_row("index", f"{Path(index.file).name}: {probes}")
+    recall = f"{index.recall:.4f} against exact search, {index.recall_queries:,} queries"
+    table.add_row(f"recall@{index.recall_k}", recall)
+    table.add_row("ranker", f"{ranker.runtime}, scores within {ranker.max_error:.1e} of the training's")
+    table.add_row("popular", f"{manifest.popular.items:,} items")
+    for name, value in manifest.metrics.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    size = sum(entry.bytes for entry in manifest.files.values())
+    table.add_row("size", f"{size / 1e6:.1f} MB in {len(manifest.files)} files")
+    table.add_row("took", f"{elapsed:.1f} s")
+    return table

@@ -1,0 +1,1 @@
+"""The release: features, index and models of one making, frozen together."""

@@ -1,0 +1,142 @@
+"""``publish.yaml``: what a use case hands over. Its paths are relative to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError
+
+ENTITIES = ("user", "item")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interactions:
+    """The log behind the fallback list; without `label` every row counts, with it those above 0."""
+
+    path: Path
+    item: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishPlan:
+    """Where the parts of a release come from.
+
+    Parameters
+    ----------
+    spec : Path
+    rows, vectors : mapping of "user" and "item" to Path
+        Parquet files, or directories of them.
+    ranker : Path
+        Directory of ``ranker.onnx`` and ``ranker.json``.
+    interactions : Interactions
+    """
+
+    spec: Path
+    rows: Mapping[str, Path]
+    vectors: Mapping[str, Path]
+    ranker: Path
+    interactions: Interactions
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PublishPlan:
+        """Read a plan.
+
+        Raises
+        ------
+        NotFoundError
+            If the file is not there.
+        ConfigError
+            If it is not YAML, or a key is missing, unknown or of the wrong type.
+        """
+        path = Path(path)
+        data = _read_yaml(path)
+        base = path.parent
+        _check_keys(data, path, required=("spec", "rows", "vectors", "ranker", "interactions"))
+        interactions = _mapping(data, path, "interactions")
+        _check_keys(interactions, path, required=("path", "item"), optional=("label",), under="interactions.")
+        for key in ("rows", "vectors"):
+            _check_keys(_mapping(data, path, key), path, required=ENTITIES, under=f"{key}.")
+        label = interactions.get("label")
+        return cls(
+            spec=base / _string(data, path, "spec"),
+            rows={name: base / _string(data["rows"], path, name, "rows.") for name in ENTITIES},
+            vectors={name: base / _string(data["vectors"], path, name, "vectors.") for name in ENTITIES},
+            ranker=base / _string(data, path, "ranker"),
+            interactions=Interactions(
+                path=base / _string(interactions, path, "path", "interactions."),
+                item=_string(interactions, path, "item", "interactions."),
+                label=None if label is None else _string(interactions, path, "label", "interactions."),
+            ),
+        )
+
+
+def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
+    """Write a plan, its paths relative to it, whole or not at all."""
+    path = Path(path)
+
+    def relative(target: Path) -> str:
+        return os.path.relpath(target, path.parent)
+
+    interactions = {"path": relative(plan.interactions.path), "item": plan.interactions.item}
+    if plan.interactions.label is not None:
+        interactions["label"] = plan.interactions.label
+    data = {
+        "spec": relative(plan.spec),
+        "rows": {name: relative(target) for name, target in plan.rows.items()},
+        "vectors": {name: relative(target) for name, target in plan.vectors.items()},
+        "ranker": relative(plan.ranker),
+        "interactions": interactions,
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(_yaml().safe_dump(data, sort_keys=False), encoding="utf-8")
+    partial.replace(path)
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtraError("reading publish.yaml", "serve") from error
+    return yaml
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    yaml = _yaml()
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no publish plan at {path}; give the path of a publish.yaml") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} is not a mapping of keys; it needs spec, rows, vectors, ranker and interactions")
+    return data
+
+
+def _check_keys(
+    data: Mapping[str, Any], path: Path, *, required: tuple[str, ...], optional: tuple[str, ...] = (), under: str = ""
+) -> None:
+    for key in required:
+        if key not in data:
+            raise ConfigError(f"{path} lacks the key '{under}{key}'")
+    for key in data:
+        if key not in required + optional:
+            known = ", ".join(required + optional)
+            raise ConfigError(f"{path} has the unknown key '{under}{key}'; known here are {known}")
+
+
+def _mapping(data: Mapping[str, Any], path: Path, key: str) -> Mapping[str, Any]:
+    if not isinstance(data[key], dict):
+        raise ConfigError(f"{path}: '{key}' must be a mapping, not {data[key]!r}")
+    return dict(data[key])
+
+
+def _string(data: Mapping[str, Any], path: Path, key: str, under: str = "") -> str:
+    if not isinstance(data[key], str) or not data[key]:
+        raise ConfigError(f"{path}: '{under}{key}' must be a non-empty string, not {data[key]!r}")
+    return str(data[key])

@@ -1,0 +1,264 @@
+"""Builds a release, step by step, beside the live ones; ``CURRENT`` swings last. Offline: heavy imports allowed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import friesian_fast
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.recall import IvfIndex
+from friesian_fast.release.inputs import Inputs, read_inputs
+from friesian_fast.release.manifest import (
+    FILE_NAME,
+    FileEntry,
+    IndexEntry,
+    Manifest,
+    PopularEntry,
+    RankerEntry,
+    RowSetEntry,
+)
+from friesian_fast.release.open import BUILDING, CURRENT, POPULAR_FILE, SPEC_FILE, load, sha256_of
+from friesian_fast.release.plan import Interactions, PublishPlan
+from friesian_fast.release.tables import RowTable, read_columns
+from friesian_fast.spec import FeatureSpec
+from friesian_fast.store import MappedRowStore
+
+LOCK = ".lock"
+METRIC = "ip"
+POPULAR_LIMIT = 1000
+RECALL_K = 100
+RECALL_QUERIES = 1000
+TARGET_RECALL = 0.99
+RANKER_FILE = "rank/ranker.onnx"
+
+
+def publish(plan_path: str | os.PathLike[str], releases: str | os.PathLike[str]) -> Path:
+    """Freeze what a plan names into a release and make it the current one.
+
+    Parameters
+    ----------
+    plan_path : path
+        A ``publish.yaml``.
+    releases : path
+        The directory of releases; made if it is not there.
+
+    Returns
+    -------
+    Path
+        The release.
+
+    Raises
+    ------
+    InvalidInputError, NotFoundError
+        If an input is missing or does not fit the spec; it names the file and the column. The releases are then as
+        they were.
+    """
+    inputs = read_inputs(PublishPlan.load(plan_path))
+    releases = Path(releases).absolute()
+    releases.mkdir(parents=True, exist_ok=True)
+    with _exclusive(releases):
+        _remove_leftovers(releases)
+        release_id = _free_id(releases, inputs.spec)
+        building = releases / f"{BUILDING}{release_id}"
+        building.mkdir()
+        try:
+            write_spec(inputs, building)
+            row_sets = write_rows(inputs, building)
+            index = write_index(inputs, building)
+            ranker = write_ranker(inputs, building)
+            popular = write_popular(inputs, building)
+            write_manifest(inputs, building, release_id, row_sets, index, ranker, popular)
+            verify(building, release_id)
+            return activate(building, releases, release_id)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+def write_spec(inputs: Inputs, building: Path) -> None:
+    """The spec, with the vectors' row sets."""
+    inputs.spec.save(building / SPEC_FILE)
+
+
+def write_rows(inputs: Inputs, building: Path) -> dict[str, RowSetEntry]:
+    """One mapped store per row set."""
+    (building / "rows").mkdir()
+    tables = dict(inputs.rows)
+    for name, table in inputs.vectors.items():
+        tables[f"{name}_vector"] = RowTable(table.ids, {"embedding": table.vectors})
+    entries = {}
+    for name, rows in tables.items():
+        file, tag = f"rows/{name}.rows", inputs.spec.row_tag(name)
+        MappedRowStore.write(building / file, inputs.spec.row_set(name), tag, rows.ids, rows.columns)
+        entries[name] = RowSetEntry(file=file, rows=len(rows.ids), tag=tag.hex())
+    return entries
+
+
+def write_index(inputs: Inputs, building: Path) -> IndexEntry:
+    """The item index, probing as many lists as the recall target takes for a fixed sample of the user vectors."""
+    (building / "index").mkdir()
+    items, users = inputs.vectors["item"], inputs.vectors["user"].vectors
+    count, dim = items.vectors.shape
+    path = building / "index" / f"item_{dim}.idx"
+    index = IvfIndex.build(items.vectors, items.ids, metric=METRIC, path=path)
+    k = min(RECALL_K, count)
+    sample = np.random.default_rng(0).permutation(len(users))[:RECALL_QUERIES]
+    recall = index.tune(TARGET_RECALL, k, np.ascontiguousarray(users[np.sort(sample)]))
+    return IndexEntry(
+        file=f"index/{path.name}",
+        layout=f"index/{path.with_suffix('.ivf').name}",
+        vectors=count,
+        dim=dim,
+        metric=METRIC,
+        nlist=index.nlist,
+        nprobe=index.nprobe,
+        recall=float(recall),
+        recall_k=k,
+        recall_queries=len(sample),
+    )
+
+
+def write_ranker(inputs: Inputs, building: Path) -> RankerEntry:
+    """The ONNX model as it was exported."""
+    (building / "rank").mkdir()
+    shutil.copyfile(inputs.ranker, building / RANKER_FILE)
+    return RankerEntry(file=RANKER_FILE, runtime="onnxruntime", max_error=float(inputs.training["max_error"]))
+
+
+def write_popular(inputs: Inputs, building: Path) -> PopularEntry:
+    """The fallback list: the live items by their share of the interactions."""
+    log, id_type = inputs.interactions, inputs.spec.row_set("item").id_type
+    counts = pc.value_counts(_interacted(log))
+    total = pc.sum(counts.field("counts")).as_py() or 0
+    live = pa.array(inputs.rows["item"].ids, pa.int64() if id_type == "int64" else pa.string())
+    try:
+        values = counts.field("values").cast(live.type)
+    except pa.ArrowException as error:
+        raise InvalidInputError(f"{log.path}: column '{log.item}' holds no {id_type} item ids ({error})") from error
+    known = pa.table({"id": values, "count": counts.field("counts")}).filter(pc.is_in(values, live))
+    best = known.sort_by([("count", "descending"), ("id", "ascending")]).slice(0, POPULAR_LIMIT).to_pylist()
+    if not best:
+        raise InvalidInputError(f"{log.path}: column '{log.item}' names none of the items that have rows")
+    _write_json(building / POPULAR_FILE, [{"id": row["id"], "score": row["count"] / total} for row in best])
+    return PopularEntry(file=POPULAR_FILE, items=len(best))
+
+
+def write_manifest(
+    inputs: Inputs,
+    building: Path,
+    release_id: str,
+    row_sets: dict[str, RowSetEntry],
+    index: IndexEntry,
+    ranker: RankerEntry,
+    popular: PopularEntry,
+) -> None:
+    """Sizes and hashes of all that was written, and how it was made."""
+    names = sorted(path.relative_to(building).as_posix() for path in building.rglob("*") if path.is_file())
+    manifest = Manifest(
+        id=release_id,
+        name=inputs.spec.name,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        spec_fingerprint=inputs.spec.fingerprint(),
+        files={
+            name: FileEntry(bytes=(building / name).stat().st_size, sha256=sha256_of(building / name)) for name in names
+        },
+        row_sets=row_sets,
+        index=index,
+        ranker=ranker,
+        popular=popular,
+        metrics=inputs.training.get("metrics", {}),
+        versions=_versions(inputs.training),
+    )
+    (building / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def verify(building: Path, release_id: str) -> None:
+    """Open what was written as a server would, then let it reach the disk."""
+    load(building, release_id, verify=True)
+    for path in (building, *building.rglob("*")):
+        _sync(path)
+
+
+def activate(building: Path, releases: Path, release_id: str) -> Path:
+    """Rename the release into place, then swing ``CURRENT``."""
+    release = releases / release_id
+    building.rename(release)
+    _sync(releases)
+    partial = releases / f".{CURRENT}.partial"
+    partial.write_text(release_id + "\n", encoding="utf-8")
+    _sync(partial)
+    partial.replace(releases / CURRENT)
+    _sync(releases)
+    return release
+
+
+def _interacted(log: Interactions) -> Any:
+    table = read_columns(log.path, [log.item] + ([log.label] if log.label else []))
+    items = table[log.item]
+    if log.label:
+        label = table[log.label]
+        if not (pa.types.is_integer(label.type) or pa.types.is_floating(label.type) or pa.types.is_boolean(label.type)):
+            raise InvalidInputError(f"{log.path}: label '{log.label}' has type {label.type}; it must be a number")
+        items = items.filter(pc.greater(label.cast(pa.float64()), 0.0))
+    return items.drop_null().combine_chunks()
+
+
+def _versions(training: dict[str, Any]) -> dict[str, str]:
+    versions = {"friesian_fast": friesian_fast.__version__}
+    versions |= {name: version(package) for name, package in _PACKAGES.items()}
+    framework = training.get("framework")
+    if isinstance(framework, dict):
+        versions |= {str(name): str(value) for name, value in framework.items()}
+    elif framework:
+        versions["framework"] = str(framework)
+    return versions
+
+
+_PACKAGES = {"numpy": "numpy", "faiss": "faiss-cpu", "onnx": "onnx"}
+
+
+@contextmanager
+def _exclusive(releases: Path) -> Iterator[None]:
+    """One publish at a time; the lock goes with the process, however it ends."""
+    with (releases / LOCK).open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_leftovers(releases: Path) -> None:
+    for path in releases.glob(f"{BUILDING}*"):
+        shutil.rmtree(path)
+
+
+def _free_id(releases: Path, spec: FeatureSpec) -> str:
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+    base = f"{stamp}-{spec.fingerprint()[:8]}"
+    candidate, number = base, 1
+    while (releases / candidate).exists():
+        number += 1
+        candidate = f"{base}-{number}"
+    return candidate
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
