@@ -1,0 +1,86 @@
+"""Adam that leaves the untouched rows of large embedding tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+# Up to here a dense update costs less than gathering and scattering rows.
+DENSE_ROWS = 10_000
+
+
+class LazyAdam:
+    """Adam (Kingma & Ba, 2015) with lazy moments for large embedding tables.
+
+    Plain Adam rewrites every row of every table at every step, for most rows only to let their moments decay:
+    21 million numbers a step in the walkthrough, where a batch touches 77 thousand. Here a table of more than
+    `DENSE_ROWS` rows has only the rows of the batch updated, moments included; a row not seen keeps its moments
+    and does not move. The bias correction counts steps, not visits. All other weights get plain Adam.
+
+    Parameters
+    ----------
+    variables : sequence of tf.Variable
+        What to train; `apply` takes one gradient for each.
+    learning_rate : float
+    beta_1, beta_2, epsilon : float
+        As in Keras' Adam.
+    """
+
+    def __init__(
+        self,
+        variables: Sequence[Any],
+        learning_rate: float,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ) -> None:
+        self._variables = list(variables)
+        self._means = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in self._variables]
+        self._squares = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in self._variables]
+        self._step = tf.Variable(0.0, trainable=False)
+        self._learning_rate = learning_rate
+        self._beta_1 = beta_1
+        self._beta_2 = beta_2
+        self._epsilon = epsilon
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        """One step; call it in a `tf.function`.
+
+        Parameters
+        ----------
+        gradients : sequence of tf.Tensor or tf.IndexedSlices
+            In the order of the variables.
+        """
+        self._step.assign_add(1.0)
+        power_1, power_2 = self._beta_1**self._step, self._beta_2**self._step
+        for variable, mean, square, gradient in zip(
+            self._variables, self._means, self._squares, gradients, strict=True
+        ):
+            if isinstance(gradient, tf.IndexedSlices) and variable.shape[0] > DENSE_ROWS:
+                self._apply_rows(variable, mean, square, gradient, power_1, power_2)
+                continue
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=power_1,
+                beta2_power=power_2,
+                lr=self._learning_rate,
+                beta1=self._beta_1,
+                beta2=self._beta_2,
+                epsilon=self._epsilon,
+                grad=tf.convert_to_tensor(gradient),
+            )
+
+    def _apply_rows(self, variable: Any, mean: Any, square: Any, gradient: Any, power_1: Any, power_2: Any) -> None:
+        rows, position = tf.unique(gradient.indices)
+        total = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
+        new_mean = self._beta_1 * tf.gather(mean, rows) + (1 - self._beta_1) * total
+        new_square = self._beta_2 * tf.gather(square, rows) + (1 - self._beta_2) * tf.square(total)
+        rate = self._learning_rate * tf.sqrt(1 - power_2) / (1 - power_1)
+        mean.scatter_update(tf.IndexedSlices(new_mean, rows))
+        square.scatter_update(tf.IndexedSlices(new_square, rows))
+        variable.scatter_sub(tf.IndexedSlices(rate * new_mean / (tf.sqrt(new_square) + self._epsilon), rows))

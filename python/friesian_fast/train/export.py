@@ -1,0 +1,151 @@
+"""What was trained, written for others to read: Keras file, SavedModel, ONNX; each whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast.errors import FriesianError
+from friesian_fast.train.loop import predict
+
+MAX_ONNX_ERROR = 1e-4
+ONNX_OPSET = 17
+LARGE_WEIGHT = 1_000_000  # elements
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Write a file or directory beside its place and move it there when the block ends without an error.
+
+    Yields
+    ------
+    Path
+        Where to write; same suffix as `path`, nothing there yet.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    old = path.with_name(f".old-{os.getpid()}-{path.name}")
+    _remove(partial)
+    try:
+        yield partial
+        if partial.is_dir() and path.exists():
+            path.rename(old)
+        partial.rename(path)
+    finally:
+        _remove(partial)
+        _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def save_keras(model: keras.Model, path: str | Path) -> None:
+    """Write a ``.keras`` file."""
+    with replacing(path) as partial:
+        model.save(partial)
+
+
+def save_serving(model: keras.Model, path: str | Path) -> None:
+    """Write a TensorFlow SavedModel directory; its signature `serving_default` takes the inputs by name."""
+    with replacing(path) as partial:
+        model.export(str(partial), format="tf_saved_model", verbose=False)
+
+
+def save_json(value: Mapping[str, Any], path: str | Path) -> None:
+    """Write a JSON file."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def export_onnx(model: keras.Model, path: str | Path, rows: Mapping[str, NDArray[Any]]) -> float:
+    """Write a model as ONNX and measure how far its scores are from Keras'.
+
+    The ONNX inputs have the names and types of the model's and shape (N,); the output is `score`, float32, (N,).
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes a dict of columns of shape (n,), returns scores of shape (n,).
+    path : str or Path
+    rows : mapping of str to ndarray, shape (n,)
+        Real rows to compare on.
+
+    Returns
+    -------
+    float
+        The largest absolute difference of two scores.
+
+    Raises
+    ------
+    FriesianError
+        If it is above 1e-4; then nothing is written.
+    """
+    import onnx
+
+    inputs = {name: rows[name] for name in model.input}
+    with replacing(path) as partial:
+        onnx.save(_to_onnx(model), partial)
+        error = float(np.abs(_onnx_scores(partial, inputs) - predict(model, inputs)).max())
+        if not error <= MAX_ONNX_ERROR:
+            raise FriesianError(f"the ONNX scores differ from Keras' by {error:.2g}; the model cannot be exported")
+    return error
+
+
+def _to_onnx(model: keras.Model) -> Any:
+    """Convert with the large weights as inputs and make them constants afterwards.
+
+    As constants they would run through every pass of the converter: 22 s instead of 2 for the walkthrough's tables.
+    """
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    trainable = list(model.trainable_variables)
+    large = {f"weight_{i}": i for i, v in enumerate(trainable) if math.prod(v.shape) >= LARGE_WEIGHT}
+
+    def score(columns: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+        values = [v.value for v in trainable]
+        for name, i in large.items():
+            values[i] = weights[name]
+        fixed = [v.value for v in model.non_trainable_variables]
+        scores, _ = model.stateless_call(values, fixed, columns, training=False)
+        return {"score": scores}
+
+    signature = [
+        {name: tf.TensorSpec([None], tensor.dtype, name=name) for name, tensor in model.input.items()},
+        {name: tf.TensorSpec(trainable[i].shape, tf.float32, name=name) for name, i in large.items()},
+    ]
+    proto, _ = tf2onnx.convert.from_function(
+        tf.function(score, input_signature=signature), input_signature=signature, opset=ONNX_OPSET
+    )
+    columns = {value.name: value for value in proto.graph.input}
+    del proto.graph.input[:]
+    proto.graph.input.extend(columns[name] for name in model.input)
+    for value in [*proto.graph.input, *proto.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    for name, i in large.items():
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(trainable[i].numpy(), name))
+    return proto
+
+
+def _onnx_scores(path: Path, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (scores,) = session.run(["score"], dict(inputs))
+    return np.asarray(scores, dtype=np.float32)

@@ -1,0 +1,209 @@
+"""The training loop: one compiled step, columns that stay in memory, exact metrics once an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.adam import LazyAdam
+from friesian_fast.train.metrics import binary_metrics, require_two_classes
+
+Columns = Mapping[str, NDArray[Any]]
+
+PREDICT_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the training log showed: one dict of metrics per epoch, those of the validation as ``val_<name>``."""
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The metrics of the weights that were kept."""
+        return self.epochs[-1]
+
+
+def fit(
+    model: keras.Model,
+    columns: Columns,
+    labels: NDArray[Any],
+    *,
+    validation: tuple[Columns, NDArray[Any]] | None = None,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    early_stopping: int = 0,
+    seed: int = 0,
+    log: Callable[[str], None] = print,
+) -> History:
+    """Train a model that has a layer named `logit`, by binary cross-entropy and Adam.
+
+    An epoch takes ``ceil(n / batch_size)`` steps over a new permutation of the rows, cut into near-equal batches (a
+    last batch of a few rows would spoil its batch normalisation). Large embedding tables are updated lazily,
+    see `LazyAdam`. The same seed, data and number of cores give the same weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes a dict of columns; its layer `logit` gives shape (n, 1). Trained in place.
+    columns : mapping of str to ndarray, shape (n,)
+        Has every input of the model, in the input's dtype; other columns are ignored.
+    labels : ndarray, shape (n,)
+        0 or 1; both must occur.
+    validation : (columns, labels) or None
+        Measured after every epoch.
+    epochs, batch_size : int
+    learning_rate : float
+    early_stopping : int, default 0
+        Stop after so many epochs without a better ``val_auc``; 0 never stops.
+    seed : int, default 0
+        Of the order of the rows. (Initial weights and dropout have theirs from the model's builder.)
+    log : callable, default print
+        Gets one line per epoch.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    InvalidInputError
+        If a setting, a column's length or the labels cannot be used.
+    """
+    _check_settings(epochs, batch_size, learning_rate, early_stopping, has_validation=validation is not None)
+    _check_arrays(model, columns, labels, "training data")
+    if validation is not None:
+        _check_arrays(model, validation[0], validation[1], "validation data")
+    head = keras.Model(model.input, model.get_layer("logit").output)
+    step = _training_step(head, columns, labels, learning_rate)
+    validate = _predictor(head, validation[0], PREDICT_ROWS) if validation is not None else None
+    rng = np.random.default_rng(seed)
+    history = History()
+    for epoch in range(1, epochs + 1):
+        started = time.perf_counter()
+        metrics = _run_epoch(step, labels, batch_size, rng)
+        if validation is not None and validate is not None:
+            measured = binary_metrics(validation[1], validate()[:, 0])
+            metrics |= {f"val_{name}": value for name, value in measured.items()}
+        history.epochs.append(metrics)
+        log(_line(epoch, epochs, time.perf_counter() - started, metrics))
+        if not math.isfinite(metrics["loss"]):
+            raise InvalidInputError(f"the loss became {metrics['loss']} in epoch {epoch}; lower the learning rate")
+        if early_stopping and _has_stalled([e["val_auc"] for e in history.epochs], early_stopping):
+            log(f"Stopped early: val_auc has not improved for {early_stopping} epochs")
+            break
+    return history
+
+
+def predict(
+    model: keras.Model, columns: Columns, *, output: str | None = None, batch_size: int = PREDICT_ROWS
+) -> NDArray[np.float32]:
+    """Run a model over columns.
+
+    Parameters
+    ----------
+    model : keras.Model
+    columns : mapping of str to ndarray, shape (n,)
+        Has every input of the model; other columns are ignored.
+    output : str or None
+        Name of the layer to read; None is the model's own output.
+    batch_size : int, default 8192
+        The answer does not depend on it.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, …)
+    """
+    if output is not None:
+        model = keras.Model(model.input, model.get_layer(output).output)
+    return _predictor(model, columns, batch_size)()
+
+
+def _predictor(model: keras.Model, columns: Columns, batch_size: int) -> Callable[[], NDArray[np.float32]]:
+    """Compile once what may run after every epoch."""
+    inputs = {name: tf.constant(columns[name]) for name in model.input}
+    rows = len(next(iter(inputs.values())))
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32)])  # type: ignore[untyped-decorator]
+    def run(start: Any, end: Any) -> Any:
+        return model({name: column[start:end] for name, column in inputs.items()}, training=False)
+
+    def run_all() -> NDArray[np.float32]:
+        batches = [run(i, min(i + batch_size, rows)).numpy() for i in range(0, rows, batch_size)]
+        return np.concatenate(batches)
+
+    return run_all
+
+
+def _training_step(
+    head: keras.Model, columns: Columns, labels: NDArray[Any], learning_rate: float
+) -> Callable[[NDArray[np.int32]], Any]:
+    """Compile one step; it takes row numbers, shape (rows,), and returns the logits of those rows before the step."""
+    inputs = {name: tf.constant(columns[name]) for name in head.input}
+    targets = tf.constant(labels, tf.float32)
+    variables = [variable.value for variable in head.trainable_variables]
+    optimizer = LazyAdam(variables, learning_rate)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])  # type: ignore[untyped-decorator]
+    def step(rows: Any) -> Any:
+        batch = {name: tf.gather(column, rows) for name, column in inputs.items()}
+        with tf.GradientTape() as tape:
+            logits = head(batch, training=True)[:, 0]
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.gather(targets, rows), logits)
+            loss = tf.reduce_mean(losses)
+        optimizer.apply(tape.gradient(loss, variables))
+        return logits
+
+    return step  # type: ignore[no-any-return]
+
+
+def _run_epoch(
+    step: Callable[[NDArray[np.int32]], Any], labels: NDArray[Any], batch_size: int, rng: np.random.Generator
+) -> dict[str, float]:
+    order = rng.permutation(len(labels)).astype(np.int32)
+    batches = np.array_split(order, math.ceil(len(order) / batch_size))
+    logits = np.concatenate([step(batch).numpy() for batch in batches])
+    return binary_metrics(labels[order], logits)
+
+
+def _check_settings(
+    epochs: int, batch_size: int, learning_rate: float, early_stopping: int, *, has_validation: bool
+) -> None:
+    if epochs < 1 or batch_size < 1:
+        raise InvalidInputError(f"epochs and batch size must be at least 1; they are {epochs} and {batch_size}")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise InvalidInputError(f"the learning rate must be above 0; it is {learning_rate}")
+    if early_stopping < 0 or (early_stopping and not has_validation):
+        raise InvalidInputError(f"early stopping after {early_stopping} epochs needs validation data; use 0 without")
+
+
+def _check_arrays(model: keras.Model, columns: Columns, labels: NDArray[Any], where: str) -> None:
+    for name in model.input:
+        if name not in columns:
+            raise InvalidInputError(f"{where}: the model's input '{name}' has no column")
+        if len(columns[name]) != len(labels):
+            raise InvalidInputError(f"{where}: column '{name}' has {len(columns[name])} rows, the labels {len(labels)}")
+    if len(labels) == 0:
+        raise InvalidInputError(f"{where}: there are no rows")
+    require_two_classes(labels, where)
+
+
+def _has_stalled(values: list[float], patience: int) -> bool:
+    best = int(np.argmax(values))
+    return len(values) - 1 - best >= patience
+
+
+def _line(epoch: int, epochs: int, seconds: float, metrics: Mapping[str, float]) -> str:
+    values = " - ".join(f"{name}: {value:.4f}" for name, value in metrics.items())
+    return f"Epoch {epoch}/{epochs} - {seconds:.1f}s - {values}"

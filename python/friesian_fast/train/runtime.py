@@ -1,0 +1,30 @@
+"""TensorFlow's process-wide settings, made before its first operation."""
+
+from __future__ import annotations
+
+import os
+
+
+def use_cores(cores: int | None) -> None:
+    """Give TensorFlow so many threads; call it before anything else touches TensorFlow.
+
+    Parameters
+    ----------
+    cores : int or None
+        None means all the cores this process may run on; more than there are is cut to that.
+    """
+    # Its start-up notices would drown the training log.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import tensorflow as tf
+
+    threads = min(cores or available_cores(), available_cores())
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def available_cores() -> int:
+    """The cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
