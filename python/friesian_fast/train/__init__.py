@@ -2,5 +2,5 @@
 
 Importing a module of this package may import TensorFlow, so only offline code does it. The steps of a use case are:
 `runtime.use_cores`, `table.read_columns`, `models.inputs.check_columns`, a model of `friesian_fast.models`, `loop.fit`,
-`export.save_keras`, `export.save_serving`, `export.export_onnx`.
+`export.save_keras`, `export.save_serving`, `export.export_onnx`, `files.save_json`.
 """

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError
+from friesian_fast.train.files import replacing
 from friesian_fast.train.loop import predict
 
 MAX_ONNX_ERROR = 1e-4
 ONNX_OPSET = 17
 LARGE_WEIGHT = 1_000_000  # elements
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Write a file or directory beside its place and move it there when the block ends without an error.
-
-    Yields
-    ------
-    Path
-        Where to write; same suffix as `path`, nothing there yet.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    old = path.with_name(f".old-{os.getpid()}-{path.name}")
-    _remove(partial)
-    try:
-        yield partial
-        if partial.is_dir() and path.exists():
-            path.rename(old)
-        partial.rename(path)
-    finally:
-        _remove(partial)
-        _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def save_keras(model: keras.Model, path: str | Path) -> None:
@@ -64,12 +30,6 @@ def save_serving(model: keras.Model, path: str | Path) -> None:
     """Write a TensorFlow SavedModel directory; its signature `serving_default` takes the inputs by name."""
     with replacing(path) as partial:
         model.export(str(partial), format="tf_saved_model", verbose=False)
-
-
-def save_json(value: Mapping[str, Any], path: str | Path) -> None:
-    """Write a JSON file."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def export_onnx(model: keras.Model, path: str | Path, rows: Mapping[str, NDArray[Any]]) -> float:
