@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-// The Arrow C data interface, as its specification gives it: two structs, no library to link.
+// The Arrow C data interface, as its specification gives it: three structs, no library to link.
 extern "C" {
 
 struct ArrowSchema {
@@ -26,6 +26,14 @@ struct ArrowArray {
   ArrowArray** children;
   ArrowArray* dictionary;
   void (*release)(ArrowArray*);
+  void* private_data;
+};
+
+struct ArrowArrayStream {
+  int (*get_schema)(ArrowArrayStream*, ArrowSchema* out);
+  int (*get_next)(ArrowArrayStream*, ArrowArray* out);
+  const char* (*get_last_error)(ArrowArrayStream*);
+  void (*release)(ArrowArrayStream*);
   void* private_data;
 };
 }

@@ -1,0 +1,50 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace friesian {
+
+// Distinct strings, numbered 0, 1, 2… as they come. Open addressing with linear probing; a slot is
+// 32 bits of the hash and the number plus one, so that almost every miss is seen without reading a
+// string.
+class StringTable {
+ public:
+  static constexpr std::uint32_t kMissing = 0xffffffff;
+
+  explicit StringTable(std::size_t expected = 0);
+
+  // The number of `text`, new or known; `hash` is hash_string of it.
+  std::uint32_t intern(std::string_view text, std::uint64_t hash);
+
+  // The number of `text`, or kMissing.
+  [[nodiscard]] std::uint32_t find(std::string_view text, std::uint64_t hash) const noexcept;
+
+  // Starts fetching what intern and find read first; worth it when other strings are hashed in
+  // between.
+  void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&slots_[hash & mask_]); }
+
+  [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+
+  [[nodiscard]] std::string_view operator[](std::size_t number) const noexcept {
+    const Entry& entry = entries_[number];
+    return {reinterpret_cast<const char*>(bytes_.data()) + entry.begin, entry.length};
+  }
+
+ private:
+  struct Entry {
+    std::uint64_t hash;
+    std::uint64_t begin;
+    std::size_t length;
+  };
+
+  void grow(std::size_t slots);
+
+  std::vector<std::uint64_t> slots_;
+  std::uint64_t mask_ = 0;
+  std::vector<Entry> entries_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+}  // namespace friesian
