@@ -115,7 +115,7 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
     index = IvfIndex.build(items.vectors, items.ids, metric=METRIC, path=path)
     k = min(RECALL_K, count)
     sample = np.random.default_rng(0).permutation(len(users))[:RECALL_QUERIES]
-    recall = index.tune(TARGET_RECALL, k, np.ascontiguousarray(users[np.sort(sample)]))
+    nprobe, recall = index.tune(TARGET_RECALL, k, queries=np.ascontiguousarray(users[np.sort(sample)]))
     return IndexEntry(
         file=f"index/{path.name}",
         layout=f"index/{path.with_suffix('.ivf').name}",
@@ -123,8 +123,8 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
         dim=dim,
         metric=METRIC,
         nlist=index.nlist,
-        nprobe=index.nprobe,
-        recall=float(recall),
+        nprobe=nprobe,
+        recall=recall,
         recall_k=k,
         recall_queries=len(sample),
     )
