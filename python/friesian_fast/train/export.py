@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError
@@ -72,7 +73,6 @@ def _to_onnx(model: keras.Model) -> Any:
     As constants they would run through every pass of the converter: 22 s instead of 2 for the walkthrough's tables.
     """
     import onnx
-    import tensorflow as tf
     import tf2onnx
 
     trainable = list(model.trainable_variables)
@@ -109,3 +109,8 @@ def _onnx_scores(path: Path, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.f
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (scores,) = session.run(["score"], dict(inputs))
     return np.asarray(scores, dtype=np.float32)
+
+
+def framework_versions() -> dict[str, str]:
+    """What the model was trained with."""
+    return {"keras": keras.version(), "tensorflow": tf.__version__}

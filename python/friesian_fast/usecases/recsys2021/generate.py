@@ -173,7 +173,8 @@ def _draw_popular(rng: np.random.Generator, population: int, count: int) -> NDAr
     weights = (np.arange(population) + ZIPF_SHIFT) ** -ZIPF_EXPONENT
     total = np.cumsum(weights)
     member = np.searchsorted(total, rng.random(count) * total[-1], side="right")
-    return np.minimum(member, population - 1)
+    within: NDArray[np.int64] = np.minimum(member, population - 1)
+    return within
 
 
 def _take(columns: dict[str, pa.Array], rows: NDArray[np.int64]) -> dict[str, pa.Array]:

@@ -74,7 +74,8 @@ def crosses(inputs: SignalInputs) -> NDArray[np.float64]:
 
 def hidden_vectors(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """One vector per user or item, shape (count, HIDDEN_DIM); two of them have an inner product of variance 1."""
-    return rng.standard_normal((count, HIDDEN_DIM)) / HIDDEN_DIM**0.25
+    vectors: NDArray[np.float64] = rng.standard_normal((count, HIDDEN_DIM)) / np.sqrt(np.sqrt(HIDDEN_DIM))
+    return vectors
 
 
 def positive_chance(
