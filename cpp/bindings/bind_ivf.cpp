@@ -1,3 +1,126 @@
-#include "bindings.hpp"
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
-void register_ivf(pybind11::module_&) {}
+#include <memory>
+
+#include "bindings.hpp"
+#include "common/error.hpp"
+#include "id_list.hpp"
+#include "ivf/ivf_layout.hpp"
+#include "ivf/ivf_search.hpp"
+#include "level.hpp"
+
+namespace py = pybind11;
+using namespace friesian;
+
+namespace {
+
+using FloatArray = py::array_t<float, py::array::c_style>;
+using OffsetArray = py::array_t<std::uint64_t, py::array::c_style>;
+constexpr std::array<std::string_view, 3> kMetrics{"ip", "cosine", "l2"};
+
+Metric metric_of(const std::string& name) {
+  const auto* at = std::find(kMetrics.begin(), kMetrics.end(), name);
+  if (at == kMetrics.end())
+    throw InvalidInput("metric must be ip, cosine or l2, got '" + name + "'");
+  return static_cast<Metric>(at - kMetrics.begin());
+}
+
+std::span<const float> floats_in(const FloatArray& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+void write_layout(const std::string& path, const std::string& metric, std::uint32_t nprobe,
+                  const FloatArray& centroids, const OffsetArray& list_offsets,
+                  const py::object& ids, bool string_ids, const FloatArray& vectors) {
+  const IdList list = IdList::from_python(ids, string_ids);
+  const std::size_t n = string_ids ? list.strings.size() : list.numbers.size();
+  const bool shapes_agree = centroids.ndim() == 2 && vectors.ndim() == 2 &&
+                            centroids.shape(1) == vectors.shape(1) && centroids.shape(1) > 0 &&
+                            list_offsets.size() == centroids.shape(0) + 1 &&
+                            n == static_cast<std::size_t>(vectors.shape(0));
+  if (!shapes_agree)
+    throw InvalidInput("centroids, list offsets, ids and vectors do not belong together");
+  const IvfParts parts{
+      metric_of(metric),
+      static_cast<std::size_t>(vectors.shape(1)),
+      nprobe,
+      floats_in(centroids),
+      {list_offsets.data(), static_cast<std::size_t>(list_offsets.size())},
+      list.numbers,
+      list.strings,
+      string_ids,
+      floats_in(vectors),
+  };
+  const py::gil_scoped_release nogil;
+  write_ivf_layout(path, parts);
+}
+
+py::object ids_of(const IvfLayout& layout, const std::vector<std::uint32_t>& positions,
+                  const std::vector<py::ssize_t>& shape) {
+  if (!layout.string_ids()) {
+    py::array_t<std::int64_t> ids(shape);
+    for (std::size_t i = 0; i < positions.size(); ++i)
+      ids.mutable_data()[i] = positions[i] == kNoPosition ? -1 : layout.id(positions[i]);
+    return ids;
+  }
+  // Filled as a flat list, since NumPy's object arrays own references that C++ should not juggle.
+  py::list ids(positions.size());
+  for (std::size_t i = 0; i < positions.size(); ++i)
+    ids[i] = positions[i] == kNoPosition ? py::object(py::none())
+                                         : id_text(layout.string_id(positions[i]));
+  return ids;
+}
+
+py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t k,
+                 std::optional<std::int64_t> nprobe, const std::optional<std::string>& level) {
+  if (!queries.dtype().equal(py::dtype::of<float>()))
+    throw InvalidInput("queries must have dtype float32, got " +
+                       std::string(py::str(queries.dtype())));
+  if (queries.ndim() != 2 || static_cast<std::size_t>(queries.shape(1)) != layout.dim() ||
+      (queries.flags() & py::array::c_style) == 0)
+    throw InvalidInput("queries must be C-contiguous with shape (n, " +
+                       std::to_string(layout.dim()) + "), got shape " +
+                       std::string(py::str(queries.attr("shape"))));
+  if (k < 1) throw InvalidInput("k must be at least 1, got " + std::to_string(k));
+  const std::int64_t probes = nprobe.value_or(static_cast<std::int64_t>(layout.nprobe()));
+  if (probes < 1 || probes > static_cast<std::int64_t>(layout.nlist()))
+    throw InvalidInput("nprobe must be in [1, " + std::to_string(layout.nlist()) + "], got " +
+                       std::to_string(probes));
+  const SimdLevel run_level = resolve_simd_level(level);
+  const auto n = static_cast<std::size_t>(queries.shape(0));
+  const std::vector<py::ssize_t> shape{queries.shape(0), static_cast<py::ssize_t>(k)};
+  py::array_t<float> scores(shape);
+  float* const scores_out = scores.mutable_data();
+  const auto* const query_data = static_cast<const float*>(queries.data());
+  std::vector<std::uint32_t> positions(n * static_cast<std::size_t>(k));
+  {
+    const py::gil_scoped_release nogil;
+    ivf_search(layout, query_data, n, static_cast<std::size_t>(k), static_cast<std::size_t>(probes),
+               run_level, positions.data(), scores_out);
+  }
+  return py::make_tuple(ids_of(layout, positions, shape), scores);
+}
+
+}  // namespace
+
+void register_ivf(py::module_& module) {
+  py::class_<IvfLayout>(module, "IvfLayout")
+      .def(py::init<const std::string&, bool>(), py::arg("path"), py::arg("verify") = false)
+      .def("__len__", &IvfLayout::size)
+      .def_property_readonly("dim", &IvfLayout::dim)
+      .def_property_readonly("nlist", &IvfLayout::nlist)
+      .def_property_readonly("nprobe", &IvfLayout::nprobe)
+      .def_property_readonly("string_ids", &IvfLayout::string_ids)
+      .def_property_readonly(
+          "metric",
+          [](const IvfLayout& layout) {
+            return std::string(kMetrics[static_cast<std::size_t>(layout.metric())]);
+          })
+      .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("nprobe") = py::none(),
+           py::kw_only(), py::arg("level") = py::none());
+  module.def("write_ivf_layout", &write_layout, py::arg("path"), py::arg("metric"),
+             py::arg("nprobe"), py::arg("centroids"), py::arg("list_offsets"), py::arg("ids"),
+             py::arg("string_ids"), py::arg("vectors"));
+  module.def("store_nprobe", &store_nprobe, py::arg("path"), py::arg("nprobe"));
+}

@@ -1,0 +1,144 @@
+"""Trains an index with Faiss and writes it twice: as a standard file and as the layout to search."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast import _core
+from friesian_fast._files import replacing
+from friesian_fast.errors import InvalidInputError, MissingExtraError
+from friesian_fast.recall.index import Metric
+
+# K-means wants this many vectors a list; with fewer the lists are mostly noise.
+VECTORS_PER_LIST = 39
+
+
+def default_nlist(n: int) -> int:
+    """About 4 √n lists, but no more than one per 39 vectors, and at least one."""
+    return max(1, min(round(4 * math.sqrt(n)), n // VECTORS_PER_LIST))
+
+
+def build_index(
+    vectors: NDArray[np.float32],
+    ids: NDArray[np.int64] | Sequence[str],
+    *,
+    path: Path,
+    metric: Metric,
+    nlist: int | None,
+    seed: int,
+) -> Path:
+    """Write the Faiss file and the layout; see `IvfIndex.build`. Returns the layout's path."""
+    faiss = _faiss()
+    _check_vectors(vectors)
+    numbers, strings = _checked_ids(ids, len(vectors))
+    if metric not in get_args(Metric):
+        raise InvalidInputError(f"metric must be one of {get_args(Metric)}, got '{metric}'")
+    lists = default_nlist(len(vectors)) if nlist is None else nlist
+    if not 1 <= lists <= len(vectors):
+        raise InvalidInputError(f"nlist must be in [1, {len(vectors)}], the number of vectors, got {nlist}")
+    layout = path.with_suffix(".ivf")
+    if layout == path:
+        raise InvalidInputError(f"{path} is the Faiss file and must not end in .ivf, the suffix of the layout")
+    data = _normalised(vectors) if metric == "cosine" else np.ascontiguousarray(vectors)
+    index = _trained(faiss, data, metric, lists, seed)
+    index.add_with_ids(data, numbers)
+    with replacing(path) as partial:
+        faiss.write_index(index, str(partial))
+        _sync(partial)
+    offsets, members = _inverted_lists(faiss, index)
+    order = np.argsort(numbers, kind="stable")
+    positions = order[np.searchsorted(numbers, members, sorter=order)]
+    listed: Any = numbers[positions] if strings is None else [strings[i] for i in positions.tolist()]
+    centroids = index.quantizer.reconstruct_n(0, lists)
+    with replacing(layout) as partial:
+        _core.write_ivf_layout(
+            str(partial), metric, _first_nprobe(lists), centroids, offsets, listed, strings is not None, data[positions]
+        )
+    return layout
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise MissingExtraError("building an index", "recall") from error
+    return faiss
+
+
+def _first_nprobe(nlist: int) -> int:
+    """Until `tune` has measured: a sixteenth of the lists, and everything when there are few."""
+    return min(nlist, max(16, nlist // 16))
+
+
+def _check_vectors(vectors: NDArray[np.float32]) -> None:
+    if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
+        got = f"{vectors.dtype} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else type(vectors).__name__
+        raise InvalidInputError(f"vectors must be a float32 array of shape (n, d), got {got}")
+    if vectors.size == 0:
+        raise InvalidInputError(f"there are no vectors to index: shape {vectors.shape}")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise InvalidInputError(f"vector {int(np.argmin(finite))} holds NaN or infinity")
+
+
+def _checked_ids(ids: Any, n: int) -> tuple[NDArray[np.int64], list[str] | None]:
+    """The ids as Faiss keeps them, and the strings if they are strings."""
+    strings: list[str] | None = None
+    if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu" and np.can_cast(ids.dtype, np.int64):
+        keys, numbers = ids.tolist(), np.ascontiguousarray(ids, np.int64)
+    else:
+        keys = strings = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        numbers = np.arange(len(strings), dtype=np.int64)
+        for i, key in enumerate(strings):
+            if not isinstance(key, str):
+                raise InvalidInputError(f"ids must be an int64 array or strings, but id {i} is {key!r}")
+    if len(keys) != n:
+        raise InvalidInputError(f"there are {len(keys)} ids, but {n} vectors")
+    if len(set(keys)) != n:
+        seen: set[Any] = set()
+        twice = next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise InvalidInputError(f"id {twice!r} is there twice; ids must be unique")
+    return numbers, strings
+
+
+def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    return np.ascontiguousarray(vectors * scale[:, None], np.float32)
+
+
+def _trained(faiss: Any, data: NDArray[np.float32], metric: Metric, nlist: int, seed: int) -> Any:
+    dim = data.shape[1]
+    quantizer = faiss.IndexFlatL2(dim) if metric == "l2" else faiss.IndexFlatIP(dim)
+    kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+    index = faiss.IndexIVFFlat(quantizer, dim, nlist, kind)
+    index.cp.seed = seed
+    index.cp.spherical = metric != "l2"
+    index.cp.min_points_per_centroid = 1  # a small catalogue is not worth a warning
+    index.train(data)
+    return index
+
+
+def _inverted_lists(faiss: Any, index: Any) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Where each list begins, and the Faiss ids in them, list after list."""
+    lists = index.invlists
+    sizes = [lists.list_size(i) for i in range(index.nlist)]
+    offsets = np.zeros(index.nlist + 1, np.uint64)
+    np.cumsum(sizes, out=offsets[1:])
+    parts = [faiss.rev_swig_ptr(lists.get_ids(i), size) for i, size in enumerate(sizes) if size > 0]
+    return offsets, np.concatenate(parts)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
