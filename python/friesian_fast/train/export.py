@@ -33,23 +33,28 @@ def save_serving(model: keras.Model, path: str | Path) -> None:
         model.export(str(partial), format="tf_saved_model", verbose=False)
 
 
-def export_onnx(model: keras.Model, path: str | Path, rows: Mapping[str, NDArray[Any]]) -> float:
-    """Write a model as ONNX and measure how far its scores are from Keras'.
+def export_onnx(
+    model: keras.Model, path: str | Path, rows: Mapping[str, NDArray[Any]], *, output: str = "score"
+) -> float:
+    """Write a model as ONNX and measure how far its answers are from Keras'.
 
-    The ONNX inputs have the names and types of the model's and shape (N,); the output is `score`, float32, (N,).
+    The ONNX inputs have the names, types and order of the model's and shape (N,); the output is float32 and has the
+    model's shape: (N,) for a ranker, (N, dim) for a tower.
 
     Parameters
     ----------
     model : keras.Model
-        Takes a dict of columns of shape (n,), returns scores of shape (n,).
+        Takes a dict of columns of shape (n,).
     path : str or Path
     rows : mapping of str to ndarray, shape (n,)
         Real rows to compare on.
+    output : str, default "score"
+        Name of the output.
 
     Returns
     -------
     float
-        The largest absolute difference of two scores.
+        The largest absolute difference of two numbers.
 
     Raises
     ------
@@ -60,14 +65,14 @@ def export_onnx(model: keras.Model, path: str | Path, rows: Mapping[str, NDArray
 
     inputs = {name: rows[name] for name in model.input}
     with replacing(path) as partial:
-        onnx.save(_to_onnx(model), partial)
-        error = float(np.abs(_onnx_scores(partial, inputs) - predict(model, inputs)).max())
+        onnx.save(_to_onnx(model, output), partial)
+        error = float(np.abs(_onnx_answers(partial, inputs) - predict(model, inputs)).max())
         if not error <= MAX_ONNX_ERROR:
-            raise FriesianError(f"the ONNX scores differ from Keras' by {error:.2g}; the model cannot be exported")
+            raise FriesianError(f"the ONNX answers differ from Keras' by {error:.2g}; the model cannot be exported")
     return error
 
 
-def _to_onnx(model: keras.Model) -> Any:
+def _to_onnx(model: keras.Model, output: str) -> Any:
     """Convert with the large weights as inputs and make them constants afterwards.
 
     As constants they would run through every pass of the converter: 22 s instead of 2 for the walkthrough's tables.
@@ -78,20 +83,20 @@ def _to_onnx(model: keras.Model) -> Any:
     trainable = list(model.trainable_variables)
     large = {f"weight_{i}": i for i, v in enumerate(trainable) if math.prod(v.shape) >= LARGE_WEIGHT}
 
-    def score(columns: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    def answer(columns: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
         values = [v.value for v in trainable]
         for name, i in large.items():
             values[i] = weights[name]
         fixed = [v.value for v in model.non_trainable_variables]
-        scores, _ = model.stateless_call(values, fixed, columns, training=False)
-        return {"score": scores}
+        answers, _ = model.stateless_call(values, fixed, columns, training=False)
+        return {output: answers}
 
     signature = [
         {name: tf.TensorSpec([None], tensor.dtype, name=name) for name, tensor in model.input.items()},
         {name: tf.TensorSpec(trainable[i].shape, tf.float32, name=name) for name, i in large.items()},
     ]
     proto, _ = tf2onnx.convert.from_function(
-        tf.function(score, input_signature=signature), input_signature=signature, opset=ONNX_OPSET
+        tf.function(answer, input_signature=signature), input_signature=signature, opset=ONNX_OPSET
     )
     columns = {value.name: value for value in proto.graph.input}
     del proto.graph.input[:]
@@ -103,12 +108,12 @@ def _to_onnx(model: keras.Model) -> Any:
     return proto
 
 
-def _onnx_scores(path: Path, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+def _onnx_answers(path: Path, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (scores,) = session.run(["score"], dict(inputs))
-    return np.asarray(scores, dtype=np.float32)
+    (answers,) = session.run(None, dict(inputs))
+    return np.asarray(answers, dtype=np.float32)
 
 
 def framework_versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.train.files import replacing
 
 
 def read_columns(path: str | Path, columns: Mapping[str, str | None]) -> dict[str, NDArray[Any]]:
@@ -73,3 +74,28 @@ def _to_numpy(column: Any, name: str, dtype: str | None, path: Path) -> NDArray[
         except pa.ArrowException as error:
             raise InvalidInputError(f"{path}: column '{name}' does not fit {dtype}: {error}") from error
     return np.ascontiguousarray(column.to_numpy())
+
+
+def write_columns(path: str | Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write a Parquet directory of one part, as Spark would, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the directory; what is there is replaced.
+    columns : mapping of str to ndarray, shape (n,) or (n, length)
+        A matrix becomes a column of fixed-size lists.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = {}
+    for name, values in columns.items():
+        flat = pa.array(values.reshape(-1))
+        arrays[name] = flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    with replacing(path) as partial:
+        partial.mkdir()
+        pq.write_table(
+            pa.table(arrays), partial / "part-00000.snappy.parquet", compression="snappy", use_dictionary=False
+        )
+        (partial / "_SUCCESS").touch()
