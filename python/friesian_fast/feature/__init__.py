@@ -1,0 +1,23 @@
+"""Feature engineering on Spark: column-local operations are recorded and run as one native Arrow stage."""
+
+from friesian_fast.feature.categorical import CategoricalTable
+from friesian_fast.feature.numeric import NumericTable
+from friesian_fast.feature.shaping import ShapingTable
+from friesian_fast.feature.string_index import StringIndex
+
+__all__ = ["FeatureTable", "StringIndex"]
+
+
+class FeatureTable(ShapingTable, NumericTable, CategoricalTable):
+    """A table of features: a Spark DataFrame at any time, and the operations recorded since it was one.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+
+    Examples
+    --------
+    >>> table = FeatureTable.read_parquet("logs")  # doctest: +SKIP
+    >>> table = table.hash_encode("user", bins=1000).cut_bins("age", [18, 30, 50])  # doctest: +SKIP
+    >>> table.write_parquet("features")  # one native pass over the files  # doctest: +SKIP
+    """

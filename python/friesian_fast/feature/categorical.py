@@ -1,0 +1,256 @@
+"""Table methods on categories: vocabularies, hashes, crosses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.fit import VocabularyRequest, gather
+from friesian_fast.feature.ops import CrossHash, EncodeFixed, EncodeVocabulary, HashBucket, Op
+from friesian_fast.feature.session import get_session
+from friesian_fast.feature.string_index import StringIndex
+from friesian_fast.feature.table import Table
+from friesian_fast.feature.vocabulary_file import VocabularyFile
+
+T = TypeVar("T", bound="CategoricalTable")
+
+Columns = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+Index = StringIndex | Mapping[str, int]
+
+
+class CategoricalTable(Table):
+    """The part of `FeatureTable` that works on categories."""
+
+    def gen_string_idx(
+        self,
+        columns: Columns,
+        freq_limit: int | Mapping[str, int] | None = None,
+        order_by_freq: bool = False,
+        do_split: bool = False,
+        sep: str = ",",
+    ) -> Any:
+        """Give each category an id: from 1, by descending count, ties by the category's bytes; nulls get none.
+
+        Parameters
+        ----------
+        columns : str, dict or list of them
+            A dict ``{"src_cols": [...], "col_name": "x"}`` makes one vocabulary of several columns.
+        freq_limit : int or dict of str to int, optional
+            The fewest occurrences a category needs.
+        order_by_freq : bool
+            Accepted for the original's sake: ids are always ordered by frequency here.
+        do_split : bool
+            Count the tokens of each text; not for dicts.
+        sep : str
+            What separates tokens, as it is (not a pattern).
+
+        Returns
+        -------
+        StringIndex, or list of StringIndex if `columns` is a list
+        """
+        given = _each(columns)
+        requests, names = [], []
+        for column in given:
+            sources, name, split = self._sources(column, do_split)
+            names.append(name)
+            requests.append(
+                VocabularyRequest(
+                    parts=self._plain_parts(),
+                    columns=tuple(sources),
+                    separator=_separator(sep) if split else None,
+                    freq_limit=_limit(freq_limit, name),
+                )
+            )
+        files = gather(get_session(), requests)
+        indices = [StringIndex.from_file(file, name) for file, name in zip(files, names, strict=True)]
+        return indices if isinstance(columns, (list, tuple)) else indices[0]
+
+    def encode_string(
+        self: T,
+        columns: str | Sequence[str],
+        indices: Index | Sequence[Index],
+        broadcast: bool = True,
+        do_split: bool = False,
+        sep: str = ",",
+        sort_for_array: bool = False,
+        keep_most_frequent: bool = False,
+    ) -> T:
+        """Replace categories by their ids; the columns become int, unknown ones null, and move last.
+
+        Parameters
+        ----------
+        columns : str or list of str
+        indices : StringIndex, dict, or a list of as many
+        broadcast : bool
+            Accepted for the original's sake: every task maps the vocabulary's file.
+        do_split : bool
+            The texts are lists of tokens: the result is the list of the known ids.
+        sep : str
+            What separates tokens, as it is (not a pattern).
+        sort_for_array : bool
+            Ascending ids in each list.
+        keep_most_frequent : bool
+            Of each list only the smallest id, which is the most frequent.
+        """
+        names = self._existing(columns)
+        given = [indices] if isinstance(indices, (StringIndex, Mapping)) else list(indices)
+        if len(given) != len(names):
+            raise InvalidInputError(f"columns len doesn't match indices length: {len(names)} and {len(given)}")
+        keep = "min" if keep_most_frequent else "sorted" if sort_for_array else "all"
+        ops: list[Op] = []
+        used: dict[str, VocabularyFile] = {}
+        for name, index in zip(names, given, strict=True):
+            known = index if isinstance(index, StringIndex) else StringIndex.from_dict(index, name)
+            if known.fixed is not None and not do_split:
+                ops.append(EncodeFixed(name, tuple(known.fixed.items()), strict=False))
+                continue
+            key = self._vocabulary_key(known, used)
+            used[key] = known.file
+            ops.append(EncodeVocabulary(name, key, known.file.path, _separator(sep) if do_split else None, keep))
+        return self._then(*ops, more=used)
+
+    def encode_fixed(self: T, column: str, ids: Mapping[str, int]) -> T:
+        """Replace categories by the ids of a dictionary that must know them all; the column moves last.
+
+        A value that is not in `ids`, or null, is an `InvalidInputError` when the table is written.
+        """
+        self._existing(column)
+        return self._then(EncodeFixed(column, tuple(ids.items()), strict=True))
+
+    def category_encode(
+        self: T,
+        columns: Columns,
+        freq_limit: int | Mapping[str, int] | None = None,
+        order_by_freq: bool = False,
+        do_split: bool = False,
+        sep: str = ",",
+        sort_for_array: bool = False,
+        keep_most_frequent: bool = False,
+        broadcast: bool = True,
+    ) -> tuple[T, Any]:
+        """`gen_string_idx`, then `encode_string` with what it made."""
+        indices = self.gen_string_idx(columns, freq_limit, order_by_freq, do_split, sep)
+        given = _each(columns)
+        made = indices if isinstance(indices, list) else [indices]
+        pairs = [
+            (source, index)
+            for column, index in zip(given, made, strict=True)
+            for source in self._sources(column, do_split)[0]
+        ]
+        table = self.encode_string(
+            [source for source, _ in pairs],
+            [index for _, index in pairs],
+            broadcast,
+            do_split,
+            sep,
+            sort_for_array,
+            keep_most_frequent,
+        )
+        return table, indices
+
+    def hash_encode(self: T, columns: str | Sequence[str], bins: int, method: str = "md5") -> T:
+        """``int(hash(str(x)), 16) % bins`` in place, int32; null hashes as the text ``None``."""
+        _require_method(method)
+        _require_bins(bins)
+        return self._then(*(HashBucket(name, bins, method) for name in self._existing(columns)))
+
+    def cross_hash_encode(
+        self: T,
+        cross_columns: Sequence[Any],
+        bin_sizes: int | Sequence[int],
+        cross_col_names: str | Sequence[str | None] | None = None,
+        method: str = "md5",
+    ) -> T:
+        """Hash combinations of columns into new last columns.
+
+        Parameters
+        ----------
+        cross_columns : list of lists of str
+            Each with at least two columns; one list alone is accepted too.
+        bin_sizes : list of int
+        cross_col_names : list of str or None, optional
+            By default the columns' names joined by ``_``.
+        method : str
+            A hash that ``hashlib`` has. The texts are joined without a separator, so ("a", "bc") meets ("ab", "c").
+        """
+        crosses, sizes, names = _crosses(cross_columns, bin_sizes, cross_col_names)
+        _require_method(method)
+        ops = []
+        for columns, bins, name in zip(crosses, sizes, names, strict=True):
+            _require_bins(bins)
+            ops.append(CrossHash(tuple(self._existing(columns)), name or "_".join(columns), bins, method))
+        return self._then(*ops)
+
+    cross_columns = cross_hash_encode
+
+    def _sources(self, column: str | Mapping[str, Any], do_split: bool) -> tuple[list[str], str, bool]:
+        if isinstance(column, str):
+            return self._existing(column), column, do_split
+        if not isinstance(column, Mapping):
+            raise InvalidInputError(f"columns should be str, dict or a list of them, but got {column!r}")
+        if "src_cols" not in column:
+            raise InvalidInputError("Union columns must has argument 'src_cols'")
+        sources = self._existing(column["src_cols"], "src_cols")
+        return sources, column.get("col_name") or f"{sources[0]}_union", False
+
+    def _vocabulary_key(self, index: StringIndex, used: Mapping[str, VocabularyFile]) -> str:
+        """The index's name, unless another vocabulary has it."""
+        known = {**self._vocabularies, **used}.get(index.col_name)
+        if known is None or known.sha256 == index.file.sha256:
+            return index.col_name
+        return f"{index.col_name}-{index.file.sha256[:8]}"
+
+
+def _each(columns: Columns) -> list[str | Mapping[str, Any]]:
+    return [columns] if isinstance(columns, (str, Mapping)) else list(columns)
+
+
+def _separator(sep: str) -> str:
+    if not isinstance(sep, str) or not sep:
+        raise InvalidInputError(f"sep is {sep!r}; give the text between tokens")
+    return sep
+
+
+def _limit(freq_limit: int | Mapping[str, int] | None, name: str) -> int:
+    if freq_limit is None:
+        return 1
+    if isinstance(freq_limit, int):
+        return max(1, freq_limit)
+    if isinstance(freq_limit, Mapping):
+        return max(1, int(freq_limit.get(name, 1)))
+    raise InvalidInputError(f"freq_limit only supports int, dict or None, but get {type(freq_limit).__name__}")
+
+
+def _require_method(method: str) -> None:
+    if method not in hashlib.algorithms_available:
+        known = ", ".join(sorted(hashlib.algorithms_guaranteed))
+        raise InvalidInputError(f"there is no hash method '{method}'; there are {known}")
+
+
+def _require_bins(bins: int) -> None:
+    if not isinstance(bins, int) or not 1 <= bins < 2**31:
+        raise InvalidInputError(f"bins is {bins!r}; it must be an int from 1 to 2147483647")
+
+
+def _crosses(columns: Any, sizes: Any, names: Any) -> tuple[list[list[str]], list[int], list[str | None]]:
+    if columns and all(isinstance(name, str) for name in columns):  # the flat form of one cross
+        columns, sizes, names = [columns], [sizes], names if names is None else [names]
+    if not isinstance(columns, (list, tuple)) or not all(isinstance(cross, (list, tuple)) for cross in columns):
+        raise InvalidInputError("cross_columns should be a nested list of string")
+    if not isinstance(sizes, (list, tuple)) or not all(isinstance(size, int) for size in sizes):
+        raise InvalidInputError("bin_sizes should be a list of int")
+    if len(columns) != len(sizes):
+        raise InvalidInputError("cross_columns and bin_sizes should have the same length")
+    if names is None:
+        names = [None] * len(columns)
+    if not isinstance(names, (list, tuple)):
+        raise InvalidInputError("cross_col_names should be None or a list of string")
+    if len(names) != len(columns):
+        raise InvalidInputError("cross_columns, bin_sizes and cross_col_names should have the same length")
+    if any(len(cross) < 2 for cross in columns):
+        raise InvalidInputError("each element in cross_columns should have >= 2 columns")
+    if not all(name is None or isinstance(name, str) for name in names):
+        raise InvalidInputError("each element in cross_col_names should be None or string")
+    return [list(cross) for cross in columns], list(sizes), list(names)

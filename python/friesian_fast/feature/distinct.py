@@ -1,0 +1,109 @@
+"""Distinct rows of Parquet files: tasks drop their own duplicates, then one task per shard drops those in common."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from friesian_fast.feature.ops.hashing import CrossHash
+from friesian_fast.feature.plan import Part, Stage, stage_for
+from friesian_fast.feature.scan import FileSource, read_split, splits
+from friesian_fast.feature.tasks import run_tasks, scratch
+from friesian_fast.feature.write import finish, write_batches
+
+# Rows that one task can sort in memory with ease.
+_SHARD_ROWS = 2_000_000
+_PENDING_ROWS = 1 << 19
+_SHARD = "__shard__"
+
+
+def write_distinct(session: Any, parts: Sequence[Part], directory: Path) -> None:
+    """Write the distinct rows of parts of one schema, sorted by their columns in order within each part file.
+
+    Which file a row goes to depends on the row and on how many rows there are, not on how the files are cut.
+    """
+    schema = parts[0].schema()
+    work = scratch("distinct")
+    shards = max(1, -(-sum(_rows(part) for part in parts) // _SHARD_ROWS))
+    inputs = []
+    for part in parts:
+        assert isinstance(part.source, FileSource)
+        shared = {"stage": stage_for(part, schema.names).to_json(), "shards": shards, "directory": str(work)}
+        pieces = splits(part.source.files, session.sparkContext.defaultParallelism)
+        inputs += [{**shared, "pieces": split} for split in pieces]
+    found = run_tasks(session, collect_split, inputs)
+    merges = []
+    for shard in range(shards):
+        files = [answer["files"][str(shard)] for answer in found if str(shard) in answer["files"]]
+        path = directory / f"part-{shard:05d}.snappy.parquet"
+        if files:
+            merges.append({"files": files, "path": str(path)})
+    run_tasks(session, merge_shard, merges)
+    finish(directory, schema)
+
+
+def collect_split(task: dict[str, Any]) -> dict[str, Any]:
+    """The task that writes the distinct rows of a split, by shard."""
+    import pyarrow as pa
+
+    stage = Stage.from_json(task["stage"])
+    kept, pending = None, []
+    for batch in read_split(task["pieces"], stage.columns):
+        pending.append(stage(batch))
+        if sum(b.num_rows for b in pending) >= _PENDING_ROWS:
+            kept, pending = _distinct(kept, pending), []
+    if pending:
+        kept = _distinct(kept, pending)
+    files = {}
+    if kept is not None:
+        for shard, rows in _by_shard(kept, task["shards"]):
+            path = Path(task["directory"]) / f"{shard}-{uuid.uuid4().hex[:12]}.arrow"
+            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+                writer.write_table(rows)
+            files[shard] = str(path)
+    return {"files": files}
+
+
+def merge_shard(task: dict[str, Any]) -> dict[str, Any]:
+    """The task that writes the distinct rows of a shard."""
+    import pyarrow as pa
+
+    tables = []
+    for file in task["files"]:
+        with pa.memory_map(file) as source:
+            tables.append(pa.ipc.open_file(source).read_all())
+    rows = _distinct(None, [batch for table in tables for batch in table.to_batches()])
+    ordered = rows.sort_by([(name, "ascending") for name in rows.column_names])
+    written = write_batches(ordered.to_batches(), ordered.schema, Path(task["path"]))
+    for file in task["files"]:
+        Path(file).unlink(missing_ok=True)
+    return {"rows": written}
+
+
+def _distinct(kept: Any, batches: list[Any]) -> Any:
+    import pyarrow as pa
+
+    table = pa.Table.from_batches(batches)
+    if kept is not None:
+        table = pa.concat_tables([kept, table])
+    names = table.column_names
+    return table.group_by(names, use_threads=False).aggregate([]).select(names)
+
+
+def _by_shard(table: Any, shards: int) -> list[tuple[int, Any]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if shards == 1:
+        return [(0, table)]
+    names = tuple(table.column_names)
+    batch = table.combine_chunks().to_batches()[0]
+    marked = pa.Table.from_batches([CrossHash(names, _SHARD, shards, separator="\x1f").apply(batch)])
+    parts = ((shard, marked.filter(pc.equal(marked[_SHARD], shard)).drop_columns([_SHARD])) for shard in range(shards))
+    return [(shard, rows) for shard, rows in parts if rows.num_rows]
+
+
+def _rows(part: Part) -> int:
+    return part.source.rows if isinstance(part.source, FileSource) else 0

@@ -1,0 +1,223 @@
+"""Statistics and vocabularies of many columns, gathered in one pass over the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from friesian_fast.feature.ops.cast import cast_array
+from friesian_fast.feature.plan import Part, Stage, stage_for
+from friesian_fast.feature.scan import FileSource, read_split, splits
+from friesian_fast.feature.tasks import guarded, opened, run_tasks, scratch
+from friesian_fast.feature.vocabulary_file import VocabularyFile, merge_counts, write_counts
+from friesian_fast.vocab import VocabularyBuilder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocabularyRequest:
+    """One vocabulary over the values of `columns` in all `parts`; with a separator, over their tokens."""
+
+    parts: tuple[Part, ...]
+    columns: tuple[str, ...]
+    separator: str | None = None
+    freq_limit: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatsRequest:
+    """`ColumnStats` of each of the columns over all parts together."""
+
+    parts: tuple[Part, ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class ColumnStats:
+    """Counts of one column; the bounds of its values if they are numbers (NaN left out)."""
+
+    rows: int = 0
+    nulls: int = 0
+    min: float | None = None
+    max: float | None = None
+
+    def add(self, other: ColumnStats) -> None:
+        """Count the rows of another part in."""
+        self.rows += other.rows
+        self.nulls += other.nulls
+        lows = [bound for bound in (self.min, other.min) if bound is not None]
+        highs = [bound for bound in (self.max, other.max) if bound is not None]
+        self.min, self.max = min(lows, default=None), max(highs, default=None)
+
+
+Request = VocabularyRequest | StatsRequest
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What is wanted of one part: vocabularies by the number of their request, and statistics."""
+
+    part: Part
+    vocabularies: dict[int, VocabularyRequest] = field(default_factory=dict)
+    stats: list[str] = field(default_factory=list)
+
+    def to_json(self, directory: Path) -> dict[str, Any]:
+        columns = [*self.stats, *(name for request in self.vocabularies.values() for name in request.columns)]
+        counted = [
+            {"request": number, "columns": list(request.columns), "separator": request.separator}
+            for number, request in self.vocabularies.items()
+        ]
+        return {
+            "stage": stage_for(self.part, list(dict.fromkeys(columns))).to_json(),
+            "vocabularies": counted,
+            "stats": self.stats,
+            "directory": str(directory),
+        }
+
+
+def gather(session: Any, requests: Sequence[Request]) -> list[Any]:
+    """Answer all requests with one reading of each part, and one task per vocabulary to merge what was counted.
+
+    Parameters
+    ----------
+    session : pyspark.sql.SparkSession
+    requests : sequence of VocabularyRequest or StatsRequest
+
+    Returns
+    -------
+    list of VocabularyFile or dict of str to ColumnStats
+        In the order of the requests.
+    """
+    directory = scratch("fit")
+    passes = _passes(requests)
+    answers: list[tuple[_Pass, list[dict[str, Any]]]] = []
+    inputs = [_inputs(session, one, directory) for one in passes if isinstance(one.part.source, FileSource)]
+    from_files = iter(run_tasks(session, count_files, [task for tasks in inputs for task in tasks]))
+    sizes = iter(len(tasks) for tasks in inputs)
+    for one in passes:
+        if isinstance(one.part.source, FileSource):
+            answers.append((one, [next(from_files) for _ in range(next(sizes))]))
+        else:
+            answers.append((one, _count_frame(one, directory)))
+    merges = [
+        {
+            "parts": [answer["counted"][str(number)] for _, part in answers for answer in part if _has(answer, number)],
+            "freq_limit": request.freq_limit,
+            "path": str(directory / f"{number}.arrow"),
+        }
+        for number, request in enumerate(requests)
+        if isinstance(request, VocabularyRequest)
+    ]
+    merged = iter(run_tasks(session, merge, merges))
+    return [
+        VocabularyFile(**next(merged)) if isinstance(request, VocabularyRequest) else _stats(request, answers)
+        for request in requests
+    ]
+
+
+def count_files(task: dict[str, Any]) -> dict[str, Any]:
+    """The task that counts a split of files."""
+    stage = Stage.from_json(task["stage"])
+    return _count((stage(batch) for batch in read_split(task["pieces"], stage.columns)), task)
+
+
+def count_batches(text: str, batches: Iterable[Any]) -> Iterator[Any]:
+    """The same on the batches of a partition of a DataFrame; yields one row with the answer."""
+    import pyarrow as pa
+
+    def count(task: dict[str, Any]) -> dict[str, Any]:
+        stage = Stage.from_json(task["stage"])
+        return _count((stage(batch) for batch in batches), task)
+
+    yield pa.record_batch({"answer": pa.array([guarded(count, text)], pa.string())})
+
+
+def merge(task: dict[str, Any]) -> dict[str, Any]:
+    """The task that makes one vocabulary of what all others counted."""
+    made = merge_counts(task["parts"], task["freq_limit"], Path(task["path"]))
+    for part in task["parts"]:
+        Path(part).unlink(missing_ok=True)
+    return {"path": made.path, "size": made.size, "sha256": made.sha256}
+
+
+def _passes(requests: Sequence[Request]) -> list[_Pass]:
+    passes: list[_Pass] = []
+    for number, request in enumerate(requests):
+        for part in request.parts:
+            one = next((known for known in passes if known.part == part), None)
+            if one is None:
+                one = _Pass(part)
+                passes.append(one)
+            if isinstance(request, VocabularyRequest):
+                one.vocabularies[number] = request
+            else:
+                one.stats += [name for name in request.columns if name not in one.stats]
+    return passes
+
+
+def _inputs(session: Any, one: _Pass, directory: Path) -> list[dict[str, Any]]:
+    assert isinstance(one.part.source, FileSource)
+    shared = one.to_json(directory)
+    pieces = splits(one.part.source.files, session.sparkContext.defaultParallelism)
+    return [{**shared, "pieces": split} for split in pieces]
+
+
+def _count_frame(one: _Pass, directory: Path) -> list[dict[str, Any]]:
+    task = one.to_json(directory)
+    frame = one.part.source.frame.select(*[f"`{name}`" for name in task["stage"]["columns"]])  # type: ignore[union-attr]
+    rows = frame.mapInArrow(partial(count_batches, json.dumps(task)), "answer string").collect()
+    return [opened(row.answer) for row in rows]
+
+
+def _count(batches: Iterable[Any], task: dict[str, Any]) -> dict[str, Any]:
+    import uuid
+
+    builders = {one["request"]: VocabularyBuilder(one["separator"]) for one in task["vocabularies"]}
+    stats = {name: ColumnStats() for name in task["stats"]}
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        for one in task["vocabularies"]:
+            for name in one["columns"]:
+                builders[one["request"]].add(cast_array(batch.column(name), "string"))
+        for name, counted in stats.items():
+            counted.add(_batch_stats(batch.column(name)))
+    counted_files = {}
+    for number in list(builders):
+        path = Path(task["directory"]) / f"{number}-{uuid.uuid4().hex[:12]}.counts"
+        values, counts = builders.pop(number).finish(1)
+        write_counts(path, values, counts)
+        counted_files[number] = str(path)
+    answer = {name: [one.rows, one.nulls, one.min, one.max] for name, one in stats.items()}
+    return {"counted": counted_files, "stats": answer, "rows": rows}
+
+
+def _batch_stats(array: Any) -> ColumnStats:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    stats = ColumnStats(len(array), array.null_count)
+    if pa.types.is_floating(array.type):
+        array = array.filter(pc.invert(pc.is_nan(array)))
+    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+        bounds = pc.min_max(array).as_py()
+        stats.min, stats.max = bounds["min"], bounds["max"]
+    return stats
+
+
+def _has(answer: dict[str, Any], number: int) -> bool:
+    return str(number) in answer["counted"]
+
+
+def _stats(request: StatsRequest, answers: Sequence[tuple[_Pass, list[dict[str, Any]]]]) -> dict[str, ColumnStats]:
+    result = {name: ColumnStats() for name in request.columns}
+    for one, parts in answers:
+        if one.part not in request.parts:
+            continue
+        for answer in parts:
+            for name, total in result.items():
+                total.add(ColumnStats(*answer["stats"][name]))
+    return result

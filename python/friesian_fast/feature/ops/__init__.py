@@ -1,0 +1,33 @@
+"""The operations that can be recorded, one family per file; importing this registers them all."""
+
+from friesian_fast.feature.ops.base import Op, Shape, from_json, to_json
+from friesian_fast.feature.ops.bins import CutBins
+from friesian_fast.feature.ops.cast import TYPES, Cast
+from friesian_fast.feature.ops.columns import Constant, Drop, Rename, Select
+from friesian_fast.feature.ops.encode import EncodeFixed, EncodeVocabulary
+from friesian_fast.feature.ops.fill import FillNull
+from friesian_fast.feature.ops.function import Function, name_of
+from friesian_fast.feature.ops.hashing import CrossHash, HashBucket
+from friesian_fast.feature.ops.scale import MinMaxScale
+
+__all__ = [
+    "TYPES",
+    "Cast",
+    "Constant",
+    "CrossHash",
+    "CutBins",
+    "Drop",
+    "EncodeFixed",
+    "EncodeVocabulary",
+    "FillNull",
+    "Function",
+    "HashBucket",
+    "MinMaxScale",
+    "Op",
+    "Rename",
+    "Select",
+    "Shape",
+    "from_json",
+    "name_of",
+    "to_json",
+]

@@ -1,0 +1,116 @@
+"""What a recorded operation is: plain JSON in, one Arrow batch to another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.spec import Transform
+
+_REGISTRY: dict[str, type[Op]] = {}
+
+
+class Op(ABC):
+    """One column-local operation. Subclasses are frozen dataclasses whose fields are plain JSON values.
+
+    `inputs` are the columns it reads, `outputs` those it writes; `apply` sees one batch at a time and must not depend
+    on which rows are in it.
+    """
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            _REGISTRY[cls.name] = cls
+
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[str, ...]: ...
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[str, ...]: ...
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was chosen or fitted, as JSON values."""
+        return {}
+
+    @property
+    def resources(self) -> dict[str, str]:
+        """Files the tasks need; they are no part of what the operation means."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def create(
+        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
+    ) -> Op: ...
+
+    @abstractmethod
+    def apply(self, batch: Any) -> Any:
+        """A new ``pyarrow.RecordBatch`` with the outputs computed from the inputs."""
+
+    def transform(self) -> Transform:
+        """The step as the FeatureSpec keeps it."""
+        return Transform(op=self.name, inputs=self.inputs, outputs=self.outputs, params=self.params)
+
+
+class Shape(Op):
+    """An operation that only picks, drops or orders columns: it is no step from raw columns to features."""
+
+
+def to_json(op: Op) -> dict[str, Any]:
+    """What a task needs to run the operation."""
+    return {
+        "op": op.name,
+        "inputs": list(op.inputs),
+        "outputs": list(op.outputs),
+        "params": op.params,
+        "resources": op.resources,
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Op:
+    """The operation of `to_json`, or of a `Transform`'s fields."""
+    kind = _REGISTRY.get(data["op"])
+    if kind is None:
+        raise InvalidInputError(f"there is no operation '{data['op']}'; known are {', '.join(sorted(_REGISTRY))}")
+    return kind.create(data["inputs"], data["outputs"], data["params"], data.get("resources", {}))
+
+
+def column(batch: Any, name: str) -> Any:
+    """One column, as an array.
+
+    Raises
+    ------
+    InvalidInputError
+        If the batch has no such column.
+    """
+    index = batch.schema.get_field_index(name)
+    if index < 0:
+        raise InvalidInputError(f"there is no column '{name}'; the table has {', '.join(batch.schema.names)}")
+    return batch.column(index)
+
+
+def put(batch: Any, values: Mapping[str, Any], *, last: bool = False, drop: Sequence[str] = ()) -> Any:
+    """The batch with these columns: in place where they were, new ones last; with `last`, all of them last."""
+    import pyarrow as pa
+
+    gone = {*drop, *(values if last else ())}
+    columns = {name: batch.column(i) for i, name in enumerate(batch.schema.names) if name not in gone}
+    columns.update(values)
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def numeric(array: Any, name: str) -> Any:
+    """The array, if it is a numeric one."""
+    import pyarrow as pa
+
+    kind = array.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise InvalidInputError(f"{name} should be a numeric column, but it has type {kind}")
+    return array

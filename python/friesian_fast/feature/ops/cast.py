@@ -1,0 +1,146 @@
+"""Casts with Spark's rules: what cannot be read as the new type becomes null."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.ops.base import Op, column, put
+
+# The names that the original's `cast` knows, and Arrow's for them.
+TYPES = {
+    "str": "string",
+    "string": "string",
+    "bool": "bool",
+    "boolean": "bool",
+    "int": "int32",
+    "integer": "int32",
+    "long": "int64",
+    "short": "int16",
+    "float": "float32",
+    "double": "float64",
+}
+
+_TRUE, _FALSE = ("t", "true", "y", "yes", "1"), ("f", "false", "n", "no", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Cast(Op):
+    """Cast one column, where it stands."""
+
+    column: str
+    type: str
+    name = "cast"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"type": self.type}
+
+    @classmethod
+    def create(
+        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
+    ) -> Cast:
+        return cls(inputs[0], params["type"])
+
+    def apply(self, batch: Any) -> Any:
+        return put(batch, {self.column: cast_array(column(batch, self.column), self.type)})
+
+
+def cast_array(array: Any, name: str) -> Any:
+    """Cast to the Arrow type of that name.
+
+    Floats are cut towards zero, integers wrap around, texts that are no such value become null.
+    """
+    import pyarrow as pa
+
+    wanted = pa.type_for_alias(name)
+    if array.type == wanted:
+        return array
+    if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
+        raise InvalidInputError(f"a column of type {array.type} cannot be cast to {name}")
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        return _from_text(array, wanted)
+    if pa.types.is_floating(array.type):
+        return _from_float(array, wanted)
+    return array.cast(wanted, safe=False)
+
+
+def double_text(value: float) -> str:
+    """A double as Java, and so Spark, writes it."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return repr(value)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    text = "".join(map(str, digits))
+    return f"{'-' if sign else ''}{text[0]}.{text[1:] or '0'}E{int(exponent) + len(text) - 1}"
+
+
+def _from_float(array: Any, wanted: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(wanted):
+        return pa.array([None if value is None else double_text(value) for value in array.to_pylist()], pa.string())
+    if pa.types.is_integer(wanted):  # out-of-range values saturate, NaN becomes 0, as in the JVM
+        limits = np.iinfo(wanted.to_pandas_dtype())
+        values = pc.fill_null(array, 0.0).to_numpy(zero_copy_only=False).astype(np.float64)
+        cut = np.trunc(np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf))
+        over = cut >= limits.max  # compared as floats: 2**63 is one more than int64 holds
+        whole = np.maximum(np.where(over, 0.0, cut), float(limits.min)).astype(np.int64)
+        whole[over] = limits.max
+        return pa.array(whole.astype(wanted.to_pandas_dtype()), wanted, mask=np.asarray(array.is_null()))
+    return array.cast(wanted, safe=False)
+
+
+def _from_text(array: Any, wanted: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_string(wanted):
+        return array.cast(wanted)
+    if not pa.types.is_boolean(wanted):
+        try:
+            return array.cast(wanted)
+        except pa.ArrowInvalid:
+            pass  # some text is no number: the slow way below finds which
+    parse = _parser(wanted)
+    return pa.array([None if value is None else parse(value.strip()) for value in array.to_pylist()], wanted)
+
+
+def _parser(wanted: Any) -> Callable[[str], Any]:
+    import numpy as np
+    import pyarrow as pa
+
+    def boolean(text: str) -> bool | None:
+        return True if text.lower() in _TRUE else False if text.lower() in _FALSE else None
+
+    def floating(text: str) -> float | None:
+        try:
+            return None if "_" in text else float(text)
+        except ValueError:
+            return None
+
+    def integer(text: str) -> int | None:
+        value = floating(text)
+        if value is None or not math.isfinite(value):
+            return None
+        exact = int(text) if text.lstrip("+-").isdigit() else int(value)
+        limits = np.iinfo(wanted.to_pandas_dtype())
+        return exact if limits.min <= exact <= limits.max else None
+
+    if pa.types.is_boolean(wanted):
+        return boolean
+    return integer if pa.types.is_integer(wanted) else floating

@@ -1,0 +1,110 @@
+"""Categories to buckets: one column, or several crossed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.ops.cast import cast_array
+from friesian_fast.hashing import cross_bucket, md5_bucket
+
+
+@dataclass(frozen=True, slots=True)
+class HashBucket(Op):
+    """``int(hash(str(x)), 16) % bins``, int32, where the column stands; null hashes as the text ``None``."""
+
+    column: str
+    bins: int
+    method: str = "md5"
+    name = "hash_bucket"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"bins": self.bins, "method": self.method}
+
+    @classmethod
+    def create(
+        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
+    ) -> HashBucket:
+        return cls(inputs[0], params["bins"], params["method"])
+
+    def apply(self, batch: Any) -> Any:
+        return put(batch, {self.column: buckets(column(batch, self.column), self.bins, self.method)})
+
+
+@dataclass(frozen=True, slots=True)
+class CrossHash(Op):
+    """The texts of several columns joined and hashed into a new last column; any null hashes as ``None``."""
+
+    columns: tuple[str, ...]
+    output: str
+    bins: int
+    method: str = "md5"
+    separator: str = ""
+    name = "cross_hash"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"bins": self.bins, "method": self.method, "separator": self.separator}
+
+    @classmethod
+    def create(
+        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
+    ) -> CrossHash:
+        return cls(tuple(inputs), outputs[0], params["bins"], params["method"], params["separator"])
+
+    def apply(self, batch: Any) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        arrays = [_plain(column(batch, name)) for name in self.columns]
+        if self.method == "md5":
+            crossed = pa.array(cross_bucket(arrays, self.bins, separator=self.separator), pa.int32())
+        else:
+            texts = [cast_array(array, "string") for array in arrays]
+            joined = pc.binary_join_element_wise(*texts, self.separator)
+            crossed = buckets(joined, self.bins, self.method)
+        return put(batch, {self.output: crossed}, last=True)
+
+
+def buckets(array: Any, bins: int, method: str) -> Any:
+    """Buckets of an array, int32; md5 in the core, any other method of ``hashlib`` value by value."""
+    import pyarrow as pa
+
+    if method == "md5":
+        return pa.array(md5_bucket(_plain(array, python=True), bins), pa.int32())
+    digests = (hashlib.new(method, str(value).encode()).hexdigest() for value in array.to_pylist())
+    return pa.array([int(digest, 16) % bins for digest in digests], pa.int32())
+
+
+def _plain(array: Any, *, python: bool = False) -> Any:
+    """The array in a type the core hashes; other types by their text, Python's or Spark's."""
+    import pyarrow as pa
+
+    kind = array.type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind):
+        return array
+    if pa.types.is_large_string(kind):
+        return array
+    if python:
+        return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+    return cast_array(array, "string")

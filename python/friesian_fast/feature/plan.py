@@ -1,0 +1,91 @@
+"""What has been recorded on a source, and the least that must be read and run for some of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from friesian_fast.feature.ops import Op, Select, Shape, from_json, to_json
+from friesian_fast.feature.scan import FileSource, plain_batch
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSource:
+    """A Spark DataFrame; `schema` is its schema in Arrow's terms."""
+
+    frame: Any
+    schema: Any
+
+
+Source = FileSource | FrameSource
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A source and the operations recorded on it; a table is one or more of them, one after the other."""
+
+    source: Source
+    ops: tuple[Op, ...] = ()
+
+    def then(self, *ops: Op) -> Part:
+        """With these operations after the others."""
+        return Part(self.source, (*self.ops, *ops))
+
+    def schema(self) -> Any:
+        """The pyarrow schema after all operations, found by running them on no rows."""
+        return run(self.ops, empty_batch(self.source.schema)).schema
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a task does with each batch: read `columns`, run `ops`, keep `outputs`."""
+
+    columns: tuple[str, ...]
+    ops: tuple[Op, ...]
+    outputs: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As sent to the tasks."""
+        return {"columns": list(self.columns), "ops": [to_json(op) for op in self.ops], "outputs": list(self.outputs)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Stage:
+        """What `to_json` gave."""
+        return cls(tuple(data["columns"]), tuple(from_json(op) for op in data["ops"]), tuple(data["outputs"]))
+
+    def __call__(self, batch: Any) -> Any:
+        return run(self.ops, plain_batch(batch)).select(list(self.outputs))
+
+
+def stage_for(part: Part, outputs: Sequence[str]) -> Stage:
+    """The shortest stage that makes these columns of a part: operations and columns nobody needs are left out."""
+    needed = set(outputs)
+    kept: list[Op] = []
+    for op in reversed(part.ops):
+        if isinstance(op, Shape) or not needed.intersection(op.outputs):
+            continue
+        needed = (needed - set(op.outputs)) | set(op.inputs)
+        kept.append(op)
+    columns = tuple(name for name in part.source.schema.names if name in needed)
+    columns = columns or tuple(part.source.schema.names[:1])  # constants only: some column tells how many rows
+    return Stage(columns, tuple(reversed(kept)), tuple(outputs))
+
+
+def run(ops: Sequence[Op], batch: Any) -> Any:
+    """One batch through all operations."""
+    for op in ops:
+        batch = op.apply(batch)
+    return batch
+
+
+def empty_batch(schema: Any) -> Any:
+    """A batch of that schema without rows."""
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def projected(part: Part, columns: Sequence[str]) -> Part:
+    """The part with exactly these columns, in this order; unchanged if it has them already."""
+    return part if part.schema().names == list(columns) else part.then(Select(tuple(columns)))

@@ -1,0 +1,157 @@
+"""Parquet files as sources: found, checked, cut into splits of row groups, read batch by batch."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from friesian_fast.errors import InvalidInputError, NotFoundError
+
+# A batch of the widest rows we know (a hundred ids of 32 characters) is some tens of megabytes.
+BATCH_ROWS = 16384
+_SPLIT_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Parquet files of one schema; `schema` holds the pyarrow schema they share."""
+
+    files: tuple[str, ...]
+    schema: Any
+    rows: int
+
+
+# One file and the row groups of it to read.
+Piece = tuple[str, list[int]]
+
+
+def open_files(paths: str | Path | Sequence[str | Path]) -> FileSource:
+    """Find and check the files behind paths: files, directories or patterns.
+
+    Raises
+    ------
+    NotFoundError
+        If a path leads to nothing.
+    InvalidInputError
+        If a file is no Parquet, or its columns differ from those of the first.
+    """
+    given = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if not given:
+        raise InvalidInputError("no path was given; name at least one Parquet file or directory")
+    files = [file for path in given for file in _find(str(path))]
+    schema, rows = None, 0
+    for file in files:
+        parquet = parquet_file(file)
+        rows += parquet.metadata.num_rows
+        found = _plain_schema(parquet.schema_arrow)
+        schema = schema or found
+        if found != schema:
+            raise InvalidInputError(f"{file}: {_difference(found, schema)} {files[0]}; write both with the same schema")
+    return FileSource(tuple(files), schema, rows)
+
+
+def parquet_file(path: str) -> Any:
+    """An open ``pyarrow.parquet.ParquetFile``; the error names the file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path, memory_map=True)
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidInputError(f"{path} cannot be read as Parquet ({error}); write it again") from error
+
+
+def null_counts(source: FileSource) -> dict[str, int]:
+    """Nulls of each column, from the files' own statistics; columns without such are left out."""
+    counts = dict.fromkeys(source.schema.names, 0)
+    for file in source.files:
+        metadata = parquet_file(file).metadata
+        for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
+            for column in (group.column(i) for i in range(group.num_columns)):
+                statistics = column.statistics
+                if statistics is None or not statistics.has_null_count:
+                    counts.pop(column.path_in_schema, None)
+                elif column.path_in_schema in counts:
+                    counts[column.path_in_schema] += statistics.null_count
+    return counts
+
+
+def splits(files: Sequence[str], at_least: int) -> list[list[Piece]]:
+    """Cut files into runs of row groups of about the same size, in order, one for each task."""
+    groups = []
+    for file in files:
+        metadata = parquet_file(file).metadata
+        groups += [(file, i, metadata.row_group(i).total_byte_size) for i in range(metadata.num_row_groups)]
+    total = sum(size for *_, size in groups)
+    count = max(1, min(len(groups), max(at_least, -(-total // _SPLIT_BYTES))))
+    result: list[list[Piece]] = [[] for _ in range(count)]
+    done = 0
+    for file, group, size in groups:
+        split = result[min(count - 1, (done + size // 2) * count // max(total, 1))]
+        if not split or split[-1][0] != file:
+            split.append((file, []))
+        split[-1][1].append(group)
+        done += size
+    return [split for split in result if split]
+
+
+def read_split(pieces: Sequence[Piece], columns: Sequence[str]) -> Iterator[Any]:
+    """The record batches of a split, dictionaries decoded."""
+    import pyarrow as pa
+
+    for file, groups in pieces:
+        parquet = parquet_file(file)
+        try:
+            for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False):
+                yield plain_batch(batch).select(list(columns))
+        except (OSError, pa.ArrowException) as error:
+            raise InvalidInputError(f"{file} cannot be read as Parquet ({error}); write it again") from error
+
+
+def plain_batch(batch: Any) -> Any:
+    """The batch with its dictionary columns decoded."""
+    import pyarrow as pa
+
+    if not any(pa.types.is_dictionary(field.type) for field in batch.schema):
+        return batch.replace_schema_metadata(None)
+    arrays = [a.dictionary_decode() if pa.types.is_dictionary(a.type) else a for a in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
+def _find(path: str) -> list[str]:
+    path = path.removeprefix("file://")
+    if "://" in path:
+        raise InvalidInputError(f"{path} is not on a file system that the tasks can open; mount or copy it first")
+    roots = [path] if Path(path).exists() else sorted(glob.glob(path))  # noqa: PTH207 - the pattern may be absolute
+    if not roots:
+        raise NotFoundError(f"there is no file or directory {path}; run the step that writes it, or correct the path")
+    files = []
+    for root in map(Path, roots):
+        inside = sorted(root.rglob("*")) if root.is_dir() else [root]
+        files += [str(f.absolute()) for f in inside if f.is_file() and (f == root or _is_data(f.relative_to(root)))]
+    if not files:
+        raise NotFoundError(f"{path} has no Parquet files; run the step that writes it again")
+    return files
+
+
+def _is_data(path: Path) -> bool:
+    return path.suffix == ".parquet" and not any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _plain_schema(schema: Any) -> Any:
+    import pyarrow as pa
+
+    decoded = [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema]
+    return pa.schema(decoded)
+
+
+def _difference(found: Any, wanted: Any) -> str:
+    for field in wanted:
+        if field.name not in found.names:
+            return f"it has no column '{field.name}', unlike"
+        if found.field(field.name).type != field.type:
+            return f"column '{field.name}' has type {found.field(field.name).type}, but {field.type} in"
+    return f"its columns are {', '.join(found.names)}, not those of"

@@ -1,0 +1,124 @@
+"""Table methods on single columns: pick, drop, rename, cast, fill, compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.ops import TYPES, Cast, Constant, Drop, FillNull, Function, Rename, Select, name_of
+from friesian_fast.feature.table import Table, _frame_part
+
+T = TypeVar("T", bound="ShapingTable")
+
+_INT32 = range(-(2**31), 2**31)
+
+
+class ShapingTable(Table):
+    """The part of `FeatureTable` that shapes columns."""
+
+    def select(self: T, *cols: Any) -> T:
+        """These columns: names, lists of names, or Spark column expressions."""
+        names = [name for col in cols for name in (col if isinstance(col, (list, tuple)) else [col])]
+        if not names:
+            raise InvalidInputError("cols should be str or a list of str, but got None.")
+        if all(isinstance(name, str) for name in names) and "*" not in names:
+            return self._then(Select(tuple(self._existing(names))))
+        return self._with((_frame_part(self.df.select(*names)),))
+
+    def drop(self: T, *cols: str) -> T:
+        """All but these columns; names that are not there are ignored."""
+        return self._then(Drop(tuple(cols)))
+
+    def rename(self: T, columns: Mapping[str, str]) -> T:
+        """Other names, ``{old: new}``; old names that are not there are ignored."""
+        if not isinstance(columns, Mapping):
+            raise InvalidInputError(f"columns should be a dict of {{old: new}}, but got {columns}.")
+        table = self
+        for old, new in columns.items():
+            if old in table.columns and new != old:
+                if new in table.columns:
+                    raise InvalidInputError(f"cannot rename '{old}' to '{new}': there is a column of that name already")
+                table = table._then(Rename(old, new))
+        return table
+
+    def append_column(self: T, name: str, column: Any) -> T:
+        """A further column: a constant, or a Spark column expression."""
+        if isinstance(column, (bool, int, float, str)):
+            kind = "bool" if isinstance(column, bool) else "float64" if isinstance(column, float) else "string"
+            if isinstance(column, int) and not isinstance(column, bool):
+                kind = "int32" if column in _INT32 else "int64"
+            return self._then(Constant(name, column, kind))
+        from pyspark.sql import Column
+
+        if not isinstance(column, Column):
+            raise InvalidInputError(
+                f"column should be a pyspark.sql.column.Column or a constant, but got {type(column).__name__}"
+            )
+        return self._with((_frame_part(self.df.withColumn(name, column)),))
+
+    def cast(self: T, columns: str | Sequence[str] | None, dtype: str) -> T:
+        """Cast in place; what cannot be read as the new type becomes null.
+
+        Parameters
+        ----------
+        columns : str, list of str or None
+            None is all of them.
+        dtype : {"string", "str", "boolean", "bool", "int", "integer", "long", "short", "float", "double"}
+        """
+        if dtype not in TYPES:
+            raise InvalidInputError("dtype should be string, boolean, int, long, short, float, double.")
+        names = self.columns if columns is None else self._existing(columns)
+        return self._then(*(Cast(name, TYPES[dtype]) for name in names))
+
+    def fillna(self: T, value: Any, columns: str | Sequence[str] | None) -> T:
+        """Replace nulls by `value`.
+
+        Parameters
+        ----------
+        value : bool, int, float or str
+            Must be of the columns' kind; a number is cast to the column's type.
+        columns : str, list of str or None
+            None is all of them; with an int, all of type int.
+        """
+        if not isinstance(value, (bool, int, float, str)):
+            raise InvalidInputError(f"value should be a number, str or bool, but got {type(value).__name__}")
+        if columns is not None:
+            names = self._existing(columns)
+        elif isinstance(value, int):
+            names = [name for name in self.columns if str(self._type(name)) == "int32"]
+        else:
+            names = self.columns
+        for name in names:
+            _require_kind(value, name, self._type(name))
+        return self._then(*(FillNull(name, value) for name in names))
+
+    def map_arrow(self: T, in_cols: str | Sequence[str], out_col: str, func: Callable[..., Any]) -> T:
+        """A column computed by a function on whole Arrow arrays.
+
+        Parameters
+        ----------
+        in_cols : str or list of str
+        out_col : str
+            Replaced where it stands, or added last.
+        func : function
+            Takes one ``pyarrow.Array`` per input and returns one array of the same length; it must be at the top of a
+            module, which the tasks import. It is called with batches, also with empty ones.
+        """
+        if not isinstance(out_col, str):
+            raise InvalidInputError("out_col must be a single column")
+        return self._then(Function(tuple(self._existing(in_cols, "in_cols")), out_col, name_of(func)))
+
+
+def _require_kind(value: Any, name: str, kind: Any) -> None:
+    import pyarrow as pa
+
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if isinstance(value, str):
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise InvalidInputError(f"string does not match the type of column {name}")
+    elif isinstance(value, bool):
+        if not (pa.types.is_boolean(kind) or str(kind) == "int32"):
+            raise InvalidInputError(f"boolean does not match the type of column {name}")
+    elif not is_number:
+        raise InvalidInputError(f"numeric does not match the type of column {name}")

@@ -1,0 +1,269 @@
+"""The table itself: parts with recorded operations, a Spark DataFrame on demand, Parquet out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.distinct import write_distinct
+from friesian_fast.feature.ops import Op, Shape
+from friesian_fast.feature.output import whole_directory
+from friesian_fast.feature.plan import FrameSource, Part, Stage, projected, stage_for
+from friesian_fast.feature.scan import FileSource, open_files
+from friesian_fast.feature.session import get_session
+from friesian_fast.feature.vocabulary_file import VocabularyFile
+from friesian_fast.feature.write import write_parts
+from friesian_fast.spec import Transform
+
+T = TypeVar("T", bound="Table")
+
+
+class Table:
+    """A thin, immutable wrapper of a Spark DataFrame that records column-local operations instead of running them.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+    """
+
+    def __init__(self, df: Any) -> None:
+        self._set((_frame_part(df),), False, {})
+
+    def _set(self, parts: tuple[Part, ...], distinct: bool, vocabularies: Mapping[str, VocabularyFile]) -> None:
+        self._parts = parts
+        self._distinct = distinct
+        self._vocabularies = vocabularies
+        self._schema: Any = None
+        self._df: Any = None
+
+    def _with(
+        self: T, parts: Iterable[Part], *, distinct: bool = False, more: Mapping[str, VocabularyFile] | None = None
+    ) -> T:
+        table = type(self).__new__(type(self))
+        table._set(tuple(parts), distinct, {**self._vocabularies, **(more or {})})
+        table._arrow_schema  # noqa: B018 - finds a wrong column or type now, before any job
+        return table
+
+    def _then(self: T, *ops: Op, more: Mapping[str, VocabularyFile] | None = None) -> T:
+        """This table with operations recorded after its others."""
+        parts = (_frame_part(self.df),) if self._distinct else self._parts
+        return self._with((part.then(*ops) for part in parts), more=more)
+
+    @classmethod
+    def read_parquet(cls: type[T], paths: str | Path | Sequence[str | Path]) -> T:
+        """Of Parquet files, directories of them, or patterns.
+
+        Raises
+        ------
+        NotFoundError, InvalidInputError
+            If a path leads to nothing, a file cannot be read, or their schemas differ.
+        """
+        table = cls.__new__(cls)
+        table._set((Part(open_files(paths)),), False, {})
+        return table
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The sources and what is recorded on each."""
+        return self._parts
+
+    @property
+    def _arrow_schema(self) -> Any:
+        if self._schema is None:
+            self._schema = self._parts[0].schema()
+        return self._schema
+
+    @property
+    def columns(self) -> list[str]:
+        """The column names, in order."""
+        return list(self._arrow_schema.names)
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """What has been recorded, as the FeatureSpec keeps it; vocabularies are named by it."""
+        return tuple(op.transform() for op in self._parts[0].ops if not isinstance(op, Shape))
+
+    @property
+    def vocabularies(self) -> Mapping[str, VocabularyFile]:
+        """The vocabularies that the recorded operations name."""
+        return self._vocabularies
+
+    @property
+    def df(self) -> Any:
+        """The table as a Spark DataFrame: what is recorded runs as one ``mapInArrow`` over the touched columns."""
+        if self._df is None:
+            frames = [_frame(part, self.columns) for part in self._parts]
+            joined = frames[0]
+            for frame in frames[1:]:
+                joined = joined.unionByName(frame)
+            self._df = joined.distinct() if self._distinct else joined
+        return self._df
+
+    def to_spark_df(self) -> Any:
+        """The same as `df`."""
+        return self.df
+
+    def size(self) -> int:
+        """How many rows there are."""
+        if self._distinct or not self._in_files():
+            return int(self.df.count())
+        return sum(part.source.rows for part in self._parts if isinstance(part.source, FileSource))
+
+    def concat(self: T, tables: Table | Sequence[Table], mode: str = "inner", distinct: bool = False) -> T:
+        """The rows of `tables`, then of this one.
+
+        Parameters
+        ----------
+        tables : Table or sequence of Table
+        mode : {"inner", "outer"}
+            Keep the columns that all have, in the order of the first; or all, with nulls where a table lacks one.
+        distinct : bool
+            Drop duplicate rows.
+        """
+        given = [tables] if isinstance(tables, Table) else list(tables)
+        if mode not in ("inner", "outer"):
+            raise InvalidInputError(f"concat mode should be either outer or inner,but got {mode}.")
+        everyone: list[Table] = [*given, self]
+        if mode == "inner":
+            names = [name for name in everyone[0].columns if all(name in table.columns for table in everyone)]
+        else:
+            names = list(dict.fromkeys(name for table in everyone for name in table.columns))
+            everyone = [_padded(table, names, everyone) for table in everyone]
+        parts = [projected(part, names) for table in everyone for part in table._plain_parts()]
+        for part in parts[1:]:
+            _require_same(parts[0].schema(), part.schema())
+        vocabularies = {name: file for table in everyone for name, file in table._vocabularies.items()}
+        return self._with(parts, distinct=distinct, more=vocabularies)
+
+    def drop_duplicates(
+        self: T, subset: str | Sequence[str] | None = None, sort_cols: Any = None, keep: str = "min"
+    ) -> T:
+        """One row of each kind.
+
+        Parameters
+        ----------
+        subset : str or list of str, optional
+            Rows count as the same when these columns are; by default all.
+        sort_cols : str or list of str, optional
+            Of the same rows keep the first by these columns; without, any.
+        keep : {"min", "max"}
+            The smallest or the largest by `sort_cols`.
+        """
+        if keep not in ("min", "max"):
+            raise InvalidInputError(f"keep should be either min or max, but got {keep}.")
+        if subset is None and sort_cols is None:
+            return self._with(self._plain_parts(), distinct=True)
+        keys = self._existing(subset if subset is not None else self.columns, "subset")
+        if sort_cols is None:
+            return self._with((_frame_part(self.df.dropDuplicates(keys)),))
+        return self._with((_frame_part(_first_of_each(self.df, keys, self._existing(sort_cols, "sort_cols"), keep)),))
+
+    def write_parquet(self, path: str | Path, mode: str = "overwrite") -> None:
+        """Write the table as a directory of Parquet files, which appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+        mode : {"overwrite", "error", "ignore"}
+            What to do when there is something at `path`.
+        """
+        target = Path(path)
+        if mode not in ("overwrite", "error", "ignore"):
+            raise InvalidInputError(f"mode is '{mode}'; use overwrite, error or ignore")
+        if target.exists() and mode == "ignore":
+            return
+        if target.exists() and mode == "error":
+            raise InvalidInputError(f"{target} exists; remove it, or write with mode='overwrite'")
+        with whole_directory(target) as building:
+            if not self._in_files():
+                self.df.write.mode("overwrite").parquet(str(building))
+            elif self._distinct:
+                write_distinct(get_session(), self._parts, building)
+            else:
+                write_parts(get_session(), self._parts, building)
+
+    def _in_files(self) -> bool:
+        return all(isinstance(part.source, FileSource) for part in self._parts)
+
+    def _plain_parts(self) -> tuple[Part, ...]:
+        """Parts whose rows, one after the other, are this table's."""
+        return (_frame_part(self.df),) if self._distinct else self._parts
+
+    def _existing(self, columns: str | Sequence[str] | None, argument: str = "columns") -> list[str]:
+        """The names as a list.
+
+        Raises
+        ------
+        InvalidInputError
+            If they are no names, or not of this table.
+        """
+        names = [columns] if isinstance(columns, str) else columns
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise InvalidInputError(f"{argument} should be str or a list of str, but got {columns}.")
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            raise InvalidInputError(f"{missing} do not exist in this Table; it has {', '.join(self.columns)}")
+        return list(names)
+
+    def _type(self, column: str) -> Any:
+        return self._arrow_schema.field(column).type
+
+
+def run_stage(stage: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:
+    """A stage on the batches of a partition of a DataFrame."""
+    parsed = Stage.from_json(stage)
+    for batch in batches:
+        yield parsed(batch)
+
+
+def _frame_part(df: Any) -> Part:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return Part(FrameSource(df, to_arrow_schema(df.schema)))
+
+
+def _frame(part: Part, outputs: Sequence[str]) -> Any:
+    from functools import partial
+
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    source = part.source
+    frame = source.frame if isinstance(source, FrameSource) else get_session().read.parquet(*source.files)
+    stage = stage_for(part, outputs)
+    touched = frame.select(*[f"`{name}`" for name in stage.columns])
+    if not stage.ops:
+        return touched.select(*[f"`{name}`" for name in outputs])
+    schema = part.then().schema()
+    wanted = [schema.field(name) for name in outputs]
+    import pyarrow as pa
+
+    return touched.mapInArrow(partial(run_stage, stage.to_json()), from_arrow_schema(pa.schema(wanted)))
+
+
+def _padded(table: Table, names: Sequence[str], everyone: Sequence[Table]) -> Table:
+    from friesian_fast.feature.ops import Constant
+
+    types = {name: str(other._type(name)) for other in reversed(everyone) for name in other.columns}
+    missing = [Constant(name, None, types[name]) for name in names if name not in table.columns]
+    return table._then(*missing) if missing else table
+
+
+def _require_same(first: Any, other: Any) -> None:
+    for field in first:
+        found = other.field(field.name).type
+        if found != field.type:
+            raise InvalidInputError(
+                f"column '{field.name}' has type {field.type} in one table and {found} in another; cast one of them"
+            )
+
+
+def _first_of_each(df: Any, keys: list[str], order: list[str], keep: str) -> Any:
+    from pyspark.sql import Window
+    from pyspark.sql import functions as sql
+
+    rank = "__friesian_rank__"
+    sorting = [sql.col(f"`{name}`").asc() if keep == "min" else sql.col(f"`{name}`").desc() for name in order]
+    window = Window.partitionBy(*[f"`{key}`" for key in keys]).orderBy(*sorting)
+    return df.withColumn(rank, sql.row_number().over(window)).filter(f"{rank} = 1").drop(rank)

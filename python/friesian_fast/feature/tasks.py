@@ -1,0 +1,93 @@
+"""Runs functions of ours as Spark tasks: plain JSON goes in, plain JSON comes back, failures keep their names."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from friesian_fast import errors
+from friesian_fast.errors import FriesianError
+
+Task = Callable[[dict[str, Any]], dict[str, Any]]
+
+_scratch: list[Path] = []
+
+
+def run_tasks(session: Any, task: Task, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``[task(x) for x in inputs]``, each as a Spark task.
+
+    Parameters
+    ----------
+    session : pyspark.sql.SparkSession
+    task : function
+        Of a module that the workers can import.
+    inputs : sequence of dict
+        JSON values.
+
+    Raises
+    ------
+    FriesianError
+        What a task raised, in its own class.
+    """
+    if not inputs:
+        return []
+    texts = [json.dumps(value) for value in inputs]
+    answers = session.sparkContext.parallelize(texts, len(texts)).map(partial(guarded, task)).collect()
+    return [opened(answer) for answer in answers]
+
+
+def guarded(task: Task, text: str) -> str:
+    """The task's answer as JSON, or the named error it ended with."""
+    try:
+        return json.dumps({"answer": task(json.loads(text))})
+    except FriesianError as error:
+        return json.dumps({"error": type(error).__name__, "message": str(error)})
+
+
+def opened(text: str) -> dict[str, Any]:
+    """The answer of `guarded`; raises the error if it was one."""
+    data = json.loads(text)
+    if "error" in data:
+        kind = getattr(errors, data["error"], FriesianError)
+        raise kind(data["message"])
+    answer: dict[str, Any] = data["answer"]
+    return answer
+
+
+@contextmanager
+def scratch_in(directory: Path) -> Iterator[None]:
+    """Keep intermediate files in this directory, which the tasks must see under the same path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    _scratch.append(directory)
+    try:
+        yield
+    finally:
+        _scratch.pop()
+
+
+def scratch(kind: str) -> Path:
+    """A new directory for intermediate files: under `scratch_in`, ``FRIESIAN_SCRATCH_DIR`` or the system's own."""
+    if not _scratch:
+        base = os.environ.get("FRIESIAN_SCRATCH_DIR")
+        _scratch.append(_temporary(base))
+    path = _scratch[-1] / f"{kind}-{uuid.uuid4().hex[:12]}"
+    path.mkdir(parents=True)
+    return path
+
+
+def _temporary(base: str | None) -> Path:
+    """Removed when this process ends."""
+    import atexit
+    import shutil
+
+    path = Path(tempfile.mkdtemp(prefix="friesian-", dir=base))
+    owner = os.getpid()
+    atexit.register(lambda: shutil.rmtree(path, ignore_errors=True) if os.getpid() == owner else None)
+    return path

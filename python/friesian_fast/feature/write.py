@@ -1,0 +1,90 @@
+"""Parquet to Parquet: tasks read a split, run the stage and write a part; no row passes through the JVM."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from friesian_fast.feature.plan import Part, Stage, stage_for
+from friesian_fast.feature.scan import FileSource, read_split, splits
+from friesian_fast.feature.tasks import run_tasks
+
+_GROUP_ROWS = 1 << 17
+_GROUP_BYTES = 64 << 20
+
+
+def write_parts(session: Any, parts: Sequence[Part], directory: Path) -> None:
+    """Write the rows of parts of one schema, in order, as ``part-*.parquet`` and ``_SUCCESS``."""
+    schema = parts[0].schema()
+    inputs: list[dict[str, Any]] = []
+    for part in parts:
+        assert isinstance(part.source, FileSource)
+        stage = stage_for(part, schema.names).to_json()
+        for split in splits(part.source.files, session.sparkContext.defaultParallelism):
+            path = directory / f"part-{len(inputs):05d}.snappy.parquet"
+            inputs.append({"stage": stage, "pieces": split, "path": str(path)})
+    run_tasks(session, write_split, inputs)
+    finish(directory, schema)
+
+
+def finish(directory: Path, schema: Any) -> None:
+    """Mark the directory as complete; a table without rows still gets a file that tells its columns."""
+    if not any(directory.glob("part-*.parquet")):
+        write_batches([], schema, directory / "part-00000.snappy.parquet")
+    (directory / "_SUCCESS").touch()
+
+
+def write_split(task: dict[str, Any]) -> dict[str, Any]:
+    """The task that writes one part."""
+    stage = Stage.from_json(task["stage"])
+    batches = (stage(batch) for batch in read_split(task["pieces"], stage.columns))
+    return {"rows": write_batches(batches, None, Path(task["path"]))}
+
+
+def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
+    """Write batches as one Parquet file, in row groups of bounded size; the file appears whole.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+    schema : pyarrow.Schema or None
+        By default that of the first batch; without rows and schema nothing is written.
+
+    Returns
+    -------
+    int
+        Rows written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    writer, waiting, rows = None, [], 0
+    try:
+        for batch in batches:
+            schema = schema or batch.schema
+            waiting.append(batch)
+            if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
+                writer = writer or pq.ParquetWriter(partial, schema, compression="snappy")
+                rows += _flush(writer, waiting)
+        if schema is None:
+            return 0
+        writer = writer or pq.ParquetWriter(partial, schema, compression="snappy")
+        if waiting or rows == 0:
+            rows += _flush(writer, waiting or [pa.RecordBatch.from_pylist([], schema)])
+        writer.close()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def _flush(writer: Any, waiting: list[Any]) -> int:
+    import pyarrow as pa
+
+    table = pa.Table.from_batches(waiting)
+    waiting.clear()
+    writer.write_table(table, row_group_size=max(1, table.num_rows))
+    return int(table.num_rows)
