@@ -1,0 +1,28 @@
+"""What the recommender asks of a ranker, whichever runtime or wire is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Ranker(Protocol):
+    """Scores candidates."""
+
+    def score(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """One score for each row.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array, shape (n,) or (n, length)
+            By model-input name, of the spec's types; all of the same n.
+
+        Returns
+        -------
+        array of float32, shape (n,)
+            Finite.
+        """
+        ...

@@ -1,0 +1,28 @@
+"""The chain from a user's id to the answer: recall, rows, ranking, top-k."""
+
+from friesian_fast.recommend.recommender import Recommendation, Recommender, TooFewCandidatesError, open_recommender
+from friesian_fast.recommend.stages import (
+    MAX_CANDIDATES,
+    Candidates,
+    CandidateSource,
+    Clock,
+    Ids,
+    IndexRecall,
+    as_ids,
+    untimed,
+)
+
+__all__ = [
+    "MAX_CANDIDATES",
+    "CandidateSource",
+    "Candidates",
+    "Clock",
+    "Ids",
+    "IndexRecall",
+    "Recommendation",
+    "Recommender",
+    "TooFewCandidatesError",
+    "as_ids",
+    "open_recommender",
+    "untimed",
+]

@@ -1,0 +1,204 @@
+"""One request, whole: candidates, rows, scores, the best; or the popular items, saying why."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
+from friesian_fast.rank import OnnxRanker, Ranker
+from friesian_fast.recommend.inputs import InputBuilder
+from friesian_fast.recommend.stages import (
+    MAX_CANDIDATES,
+    CandidateSource,
+    Clock,
+    Ids,
+    IndexRecall,
+    as_ids,
+    untimed,
+)
+from friesian_fast.release.open import Release
+from friesian_fast.store import Rows, RowStore
+
+_DEFAULT_K = 10
+_DEFAULT_CANDIDATES = 50
+
+_log = logging.getLogger(__name__)
+
+
+class TooFewCandidatesError(InvalidInputError):
+    """More items are asked for than candidates are to be ranked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """The answer for one user, best first.
+
+    Parameters
+    ----------
+    ids : array of int64, shape (n,), or list of str
+    scores : array of float32, shape (n,)
+        The ranker's; of a fallback the items' share of the interactions.
+    fallback : str or None
+        Why these are the popular items, if they are.
+    """
+
+    ids: Ids
+    scores: NDArray[np.float32]
+    fallback: str | None = None
+
+
+class Recommender:
+    """The chain over any stages, in this process or behind a wire.
+
+    Parameters
+    ----------
+    release : Release
+        Its spec, its fallback list and the size of its catalogue.
+    users, items : RowStore
+    recall : CandidateSource
+    ranker : Ranker
+    executor : Executor, optional
+        Fetches the user's row while recall runs; worth it only where both wait for a network.
+    clock : callable, optional
+        Takes a timer's name and gives the context to run in.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        *,
+        users: RowStore,
+        items: RowStore,
+        recall: CandidateSource,
+        ranker: Ranker,
+        executor: Executor | None = None,
+        clock: Clock = untimed,
+    ) -> None:
+        self._release = release
+        self._users = users
+        self._items = items
+        self._recall = recall
+        self._ranker = ranker
+        self._executor = executor
+        self._clock = clock
+        self._inputs = InputBuilder(release.spec)
+        self.release_id = release.id
+        self.user_id_type = release.spec.row_set("user").id_type
+        self.item_id_type = release.spec.row_set("item").id_type
+        self.catalogue = release.manifest.index.vectors
+
+    def recommend(self, user_id: int | str, *, k: int | None = None, candidates: int | None = None) -> Recommendation:
+        """The `k` best of `candidates` proposed items.
+
+        An unknown user, or a stage that fails, is answered with the release's popular items and the reason.
+
+        Parameters
+        ----------
+        user_id : int or str
+        k : int, optional
+            10, or the whole catalogue if it is smaller.
+        candidates : int, optional
+            50, but never less than `k` nor more than the catalogue.
+
+        Raises
+        ------
+        InvalidInputError
+            If the id is of the wrong type, or `k` or `candidates` is out of range.
+        """
+        k = min(_DEFAULT_K, self.catalogue) if k is None else k
+        if candidates is None:
+            candidates = max(k, min(_DEFAULT_CANDIDATES, self.catalogue))
+        self._check(k, candidates)
+        user = as_ids([user_id], self.user_id_type)  # type: ignore[list-item]
+        with self._clock("recommend.overall"):
+            try:
+                return self._ranked(user_id, user, k, candidates)
+            except NotFoundError as error:
+                return self._popular(k, str(error))
+            except FriesianError as error:
+                _log.warning("user %r gets the popular items: %s", user_id, error)
+                return self._popular(k, str(error))
+
+    def close(self) -> None:
+        """Let go of the row stores."""
+        self._users.close()
+        self._items.close()
+
+    def _check(self, k: int, candidates: int) -> None:
+        if k < 1:
+            raise InvalidInputError(f"k is {k}; it must be at least 1")
+        if candidates < k:
+            raise TooFewCandidatesError(
+                f"CandidateNum should be larger than recommendNum. {candidates} candidates (canK) cannot give {k} items (k)"
+            )
+        if candidates > min(MAX_CANDIDATES, self.catalogue):
+            raise InvalidInputError(
+                f"{candidates} candidates (canK) are too many; the release has {self.catalogue} items and a request may "
+                f"rank {MAX_CANDIDATES}"
+            )
+
+    def _ranked(self, user_id: int | str, user: Ids, k: int, candidates: int) -> Recommendation:
+        user_row = self._start(lambda: self._user_row(user))
+        with self._clock("recommend.recall"):
+            found = self._recall.candidates(user_id, candidates)
+        if not found.user_found:
+            raise NotFoundError(f"user {user_id!r} has no vector in release {self.release_id}")
+        row = user_row()
+        if not row.found[0]:
+            raise NotFoundError(f"user {user_id!r} has no features in release {self.release_id}")
+        with self._clock("recommend.feature.item"):
+            items = self._items.decode(found.ids)
+        if not items.found.any():
+            raise FriesianError(f"none of the {len(found.ids)} candidates of user {user_id!r} has features")
+        with self._clock("recommend.preprocess"):
+            inputs = self._inputs.build(row, items)
+        with self._clock("recommend.rankingInference"):
+            scores = self._ranker.score(inputs)
+        with self._clock("recommend.topK"):
+            return _best(found.ids, items.found, scores, k)
+
+    def _user_row(self, user: Ids) -> Rows:
+        with self._clock("recommend.feature.user"):
+            return self._users.decode(user)
+
+    def _start(self, fetch: Callable[[], Rows]) -> Callable[[], Rows]:
+        """Begin at once where there is an executor (deadline and request id go along), else when asked."""
+        if self._executor is None:
+            return fetch
+        return self._executor.submit(contextvars.copy_context().run, fetch).result
+
+    def _popular(self, k: int, why: str) -> Recommendation:
+        items = self._release.popular[:k]
+        return Recommendation(
+            ids=as_ids([item.id for item in items], self.item_id_type),  # type: ignore[arg-type]
+            scores=np.array([item.score for item in items], np.float32),
+            fallback=why,
+        )
+
+
+def open_recommender(release: Release, clock: Clock = untimed) -> Recommender:
+    """The chain with every stage in this process, on the release's own files."""
+    recall = IndexRecall(release.index(), release.row_store("user_vector"), release.spec.row_set("item").id_type, clock)
+    return Recommender(
+        release,
+        users=release.row_store("user"),
+        items=release.row_store("item"),
+        recall=recall,
+        ranker=OnnxRanker(release.ranker_path, release.spec),
+        clock=clock,
+    )
+
+
+def _best(ids: Ids, found: NDArray[np.bool_], scores: NDArray[np.float32], k: int) -> Recommendation:
+    """The highest scores; of equal ones what recall had first."""
+    order = np.argsort(-scores, kind="stable")[:k]
+    positions = np.flatnonzero(found)[order]
+    kept: Ids = [ids[i] for i in positions] if isinstance(ids, list) else ids[positions]
+    return Recommendation(ids=kept, scores=scores[order])

@@ -1,0 +1,112 @@
+"""The recall stage, and what every stage shares: ids and clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.recall import IvfIndex
+from friesian_fast.spec import IdType
+from friesian_fast.store import RowStore
+
+Ids: TypeAlias = "NDArray[np.int64] | list[str]"
+Clock: TypeAlias = Callable[[str], AbstractContextManager[Any]]
+
+MAX_CANDIDATES = 10_000
+VECTOR_COLUMN = "embedding"
+_NOTHING = nullcontext()
+
+
+def untimed(name: str) -> AbstractContextManager[Any]:
+    """The clock of those who do not measure."""
+    return _NOTHING
+
+
+def as_ids(values: Sequence[int] | Sequence[str], id_type: IdType) -> Ids:
+    """Ids as stores and indexes take them.
+
+    Raises
+    ------
+    InvalidInputError
+        If a value is not of that type.
+    """
+    wanted = int if id_type == "int64" else str
+    for value in values:
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise InvalidInputError(f"id {value!r} is not of type {id_type}, which the ids of this release have")
+    if id_type == "string":
+        return list(values)  # type: ignore[arg-type]
+    try:
+        return np.array(values, np.int64)
+    except OverflowError as error:
+        raise InvalidInputError(f"an id of {list(values)} does not fit into 64 bits") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """The items that recall proposes, best first.
+
+    Parameters
+    ----------
+    ids : array of int64, shape (n,), or list of str
+    scores : array of float32, shape (n,)
+    user_found : bool
+        False if the user has no vector; there are no candidates then.
+    """
+
+    ids: Ids
+    scores: NDArray[np.float32]
+    user_found: bool
+
+
+class CandidateSource(Protocol):
+    """Proposes items for a user."""
+
+    def candidates(self, user_id: int | str, k: int) -> Candidates:
+        """At most `k` items, best first."""
+        ...
+
+
+class IndexRecall:
+    """Searches the item index with the user's vector.
+
+    Parameters
+    ----------
+    index : IvfIndex
+    user_vectors : RowStore
+        Of the row set ``user_vector``.
+    item_id_type : {"int64", "string"}
+    clock : callable, optional
+        Takes a timer's name and gives the context to run in.
+    """
+
+    def __init__(self, index: IvfIndex, user_vectors: RowStore, item_id_type: IdType, clock: Clock = untimed) -> None:
+        self._index = index
+        self._vectors = user_vectors
+        self._item_id_type = item_id_type
+        self._clock = clock
+
+    def candidates(self, user_id: int | str, k: int) -> Candidates:
+        """At most `k` items, best first."""
+        if not 1 <= k <= MAX_CANDIDATES:
+            raise InvalidInputError(f"k is {k}; it must be between 1 and {MAX_CANDIDATES}")
+        with self._clock("indexing.overall"):
+            with self._clock("indexing.feature"):
+                rows = self._vectors.decode(as_ids([user_id], self._vectors.row_set.id_type))  # type: ignore[list-item]
+            if not rows.found[0]:
+                return Candidates(ids=as_ids([], self._item_id_type), scores=np.empty(0, np.float32), user_found=False)
+            with self._clock("indexing.decode"):
+                query = np.ascontiguousarray(rows.columns[VECTOR_COLUMN], np.float32)
+            with self._clock("indexing.faiss"):
+                ids, scores = self._index.search(query, k)
+        # A search that finds fewer than k items pads with minus infinity.
+        count = int(np.count_nonzero(scores[0] > -np.inf))
+        found = ids[0][:count]
+        kept: Ids = list(found) if self._item_id_type == "string" else np.ascontiguousarray(found, np.int64)
+        return Candidates(ids=kept, scores=np.ascontiguousarray(scores[0][:count]), user_found=True)

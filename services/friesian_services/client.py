@@ -1,0 +1,164 @@
+"""The stages as they look from another process: the same protocols, behind gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.recommend import Candidates, as_ids
+from friesian_fast.spec import IdType, RowSet
+from friesian_fast.store import Ids, RowCodec, Rows, normal_ids
+from friesian_services import call, wire
+from friesian_services._pb import friesian_v1_pb2 as v1
+from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
+from friesian_services.errors import error_of
+
+# Bounds one message; 10,000 candidates with a list of 500 numbers each still fit.
+MESSAGE_BYTES = 64 << 20
+_TIMEOUT_S = 5.0
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.enable_http_proxy", 0),  # the services are neighbours; a proxy for the web does not know them
+]
+
+
+class Remote(NamedTuple):
+    """A service: its name for error texts, where it is, and the channel to it."""
+
+    name: str
+    url: str
+    channel: Any
+
+    def close(self) -> None:
+        """End the connection."""
+        self.channel.close()
+
+
+def connect(name: str, url: str) -> Remote:
+    """Prepare a channel; it connects when it is first used, and again whenever it must."""
+    return Remote(name, url, grpc.insecure_channel(url, options=_OPTIONS))
+
+
+def limits() -> dict[str, Any]:
+    """Time left and request id of the call being answered, as arguments of a stub's method."""
+    left = call.remaining()
+    return {
+        "timeout": _TIMEOUT_S if left is None else min(left, _TIMEOUT_S),
+        "metadata": ((call.REQUEST_ID, call.request_id.get()),),
+    }
+
+
+@contextmanager
+def named(remote: Remote) -> Iterator[None]:
+    """Turns a failed RPC into the error class its status stands for, naming the service."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise error_of(error.code(), f"{remote.name} service at {remote.url}: {error.details()}") from error
+
+
+class RemoteRowStore:
+    """Rows of a feature service.
+
+    Parameters
+    ----------
+    remote : Remote
+    row_set : RowSet
+    tag : bytes
+    release_id : str
+    """
+
+    def __init__(self, remote: Remote, row_set: RowSet, tag: bytes, release_id: str) -> None:
+        self._remote = remote
+        self._codec = RowCodec(row_set, tag)
+        self._release_id = release_id
+        self._stub = v1_grpc.FeatureStub(remote.channel)
+        self.row_set = row_set
+
+    def get(self, ids: Ids) -> list[bytes | None]:
+        """The packed rows, None where there is none."""
+        request = v1.RowsRequest(
+            release_id=self._release_id,
+            row_set=self.row_set.name,
+            ids=wire.ids_to_message(normal_ids(ids, self.row_set)),
+        )
+        with named(self._remote):
+            rows = self._stub.GetRows(request, **limits()).rows
+        if len(rows) != len(ids):
+            raise InvalidInputError(
+                f"{self._remote.name} service at {self._remote.url}: {len(rows)} rows for {len(ids)} ids"
+            )
+        return [row or None for row in rows]
+
+    def decode(self, ids: Ids) -> Rows:
+        """The rows, decoded; see `RowCodec.decode`."""
+        return self._codec.decode(self.get(ids), ids=ids)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._remote.close()
+
+
+class RemoteRecall:
+    """Candidates of a recall service."""
+
+    def __init__(self, remote: Remote, user_id_type: IdType, item_id_type: IdType, release_id: str) -> None:
+        self._remote = remote
+        self._user_id_type = user_id_type
+        self._item_id_type = item_id_type
+        self._release_id = release_id
+        self._stub = v1_grpc.RecallStub(remote.channel)
+
+    def candidates(self, user_id: int | str, k: int) -> Candidates:
+        """At most `k` items, best first."""
+        user = wire.ids_to_message(as_ids([user_id], self._user_id_type))  # type: ignore[list-item]
+        request = v1.CandidatesRequest(release_id=self._release_id, user=user, k=k)
+        with named(self._remote):
+            reply = self._stub.SearchCandidates(request, **limits())
+        ids = wire.ids_from_message(reply.ids, self._item_id_type)
+        return Candidates(ids=ids, scores=wire.floats_from_bytes(reply.scores, len(ids)), user_found=reply.user_found)
+
+
+class RemoteRanker:
+    """Scores of a ranking service.
+
+    Parameters
+    ----------
+    remote : Remote
+    release_id : str
+    batch : int, default 0
+        Above 0, that many rows per call, all calls at once.
+    """
+
+    def __init__(self, remote: Remote, release_id: str, batch: int = 0) -> None:
+        self._remote = remote
+        self._release_id = release_id
+        self._batch = batch
+        self._stub = v1_grpc.RankingStub(remote.channel)
+
+    def score(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """One score for each row."""
+        rows = len(next(iter(inputs.values())))
+        step = self._batch or max(rows, 1)
+        starts = range(0, rows, step)
+        with named(self._remote):
+            sent = [self._send(inputs, slice(start, start + step)) for start in starts]
+            replies = [answer.result() for answer in sent]
+        parts = [
+            wire.floats_from_bytes(reply.scores, min(step, rows - start))
+            for start, reply in zip(starts, replies, strict=True)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def _send(self, inputs: Mapping[str, NDArray[Any]], part: slice) -> Any:
+        tensors = wire.tensors_to_messages({name: array[part] for name, array in inputs.items()})
+        return self._stub.Predict.future(v1.PredictRequest(release_id=self._release_id, inputs=tensors), **limits())

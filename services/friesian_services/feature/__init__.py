@@ -1,0 +1,1 @@
+"""The feature service: packed rows by id. A second one, `feature_recall`, holds the vectors."""

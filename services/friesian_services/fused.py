@@ -1,0 +1,45 @@
+"""All stages in one process: the same classes as behind the wire, called directly."""
+
+from __future__ import annotations
+
+import os
+
+from friesian_fast.recommend import Recommender
+from friesian_fast.release.open import open_release
+from friesian_services.backends import LocalBackends
+from friesian_services.config import AllConfig
+from friesian_services.launch import observe
+from friesian_services.recommender.fronts import serve_fronts
+from friesian_services.wiring import (
+    TimedRanker,
+    TimedStore,
+    check_columns,
+    check_index,
+    check_model_path,
+    open_ranker,
+    open_recall,
+    open_stores,
+)
+
+
+def serve(settings: AllConfig) -> None:
+    """Answer until told to stop."""
+    release = open_release(settings.release_path)
+    check_model_path(release, settings.model_path)
+    check_index(release, settings.index_path, settings.index_dim)
+    check_columns(release, settings.inference_columns)
+    timers, exporter = observe(settings)
+    stores = open_stores(release, ("user", "item", "user_vector"), settings)
+    recommender = Recommender(
+        release,
+        users=TimedStore(stores["user"], timers.time),
+        items=TimedStore(stores["item"], timers.time),
+        recall=open_recall(release, TimedStore(stores["user_vector"], timers.time), timers.time),
+        ranker=TimedRanker(open_ranker(release), timers.time),
+        clock=timers.time,
+    )
+    # Nothing waits for a network: more threads than cores would only take turns.
+    workers = (os.cpu_count() or 1) + 1
+    serve_fronts(
+        f"release {release.id}", settings, recommender, LocalBackends(timers), timers, exporter, workers=workers
+    )

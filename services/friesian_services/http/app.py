@@ -1,0 +1,201 @@
+"""A bare ASGI application: the original's paths and JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any
+from urllib.parse import parse_qs
+
+import grpc
+import numpy as np
+
+from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
+from friesian_fast.recommend import Recommendation, Recommender
+from friesian_services import call, wire
+from friesian_services.backends import Backends
+from friesian_services.errors import Status, status_of
+from friesian_services.metrics import Exporter, Timers
+
+GREETING = "Welcome to the recommender. Ask /recommender/recommend/{id}?k=10&canK=50\n"
+
+_RECOMMEND = "/recommender/recommend/"
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_ID_BYTES = 1024
+_UNEXPECTED = Status(grpc.StatusCode.INTERNAL, 500, "Failed")
+_JSON, _TEXT = b"application/json", b"text/plain; charset=utf-8"
+
+_log = logging.getLogger(__name__)
+
+Answer = tuple[int, bytes, bytes]
+
+
+class HttpApp:
+    """Answers GET requests.
+
+    Parameters
+    ----------
+    recommender : Recommender
+    timers : Timers
+    backends : Backends
+    executor : Executor
+        Runs the requests: the event loop only reads and writes.
+    compat_status : bool
+        Whether failed recommendations have status 200, as in the original.
+    exporter : Exporter, optional
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        timers: Timers,
+        backends: Backends,
+        executor: Executor,
+        *,
+        compat_status: bool = False,
+        exporter: Exporter | None = None,
+    ) -> None:
+        self._recommender = recommender
+        self._timers = timers
+        self._backends = backends
+        self._executor = executor
+        self._compat_status = compat_status
+        self._exporter = exporter
+        self.ready = False
+        self._routes: Mapping[str, Callable[[], Answer]] = {
+            "/recommender": lambda: (200, _TEXT, GREETING.encode()),
+            "/recommender/metrics": lambda: (200, _JSON, timers.json().encode()),
+            "/recommender/resetMetrics": self._reset,
+            "/recommender/clientMetrics": self._client_metrics,
+            "/healthz": lambda: (200, _TEXT, b"ok\n"),
+            "/readyz": lambda: (200, _TEXT, b"ready\n") if self.ready else (503, _TEXT, b"not ready\n"),
+        }
+
+    async def __call__(
+        self,
+        scope: Mapping[str, Any],
+        receive: Callable[[], Awaitable[Mapping[str, Any]]],
+        send: Callable[[Mapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Answer one request."""
+        started = time.perf_counter()
+        path: str = scope["path"]
+        headers = {}
+        if scope["method"] not in ("GET", "HEAD"):
+            answer = _plain_error(405, f"{scope['method']} is not offered here; every path is read with GET")
+            headers = {b"allow": b"GET, HEAD"}
+        else:
+            caller_id = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), None)
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._executor, self._answer, path, scope["query_string"], caller_id)
+        await _send(send, answer, headers, body=scope["method"] != "HEAD")
+        if self._exporter is not None:
+            self._exporter.http_handled(_service(path), scope["method"], time.perf_counter() - started)
+
+    def _answer(self, path: str, query: bytes, caller_id: str | None) -> Answer:
+        call.begin(None, caller_id)
+        if path.startswith(_RECOMMEND):
+            return self._recommend(path[len(_RECOMMEND) :], query)
+        route = self._routes.get(path.rstrip("/") or "/")
+        if route is None:
+            return _plain_error(404, f"there is nothing at {path}; recommendations are at {_RECOMMEND}{{id}}")
+        return route()
+
+    def _recommend(self, user: str, query: bytes) -> Answer:
+        try:
+            user_id = self._user_id(user)
+            k, candidates = _numbers(query)
+            answer = self._recommender.recommend(user_id, k=k, candidates=candidates)
+        except FriesianError as error:
+            return self._failed(status_of(error), str(error))
+        except Exception:
+            _log.exception("call %s failed", call.request_id.get())
+            return self._failed(_UNEXPECTED, f"an unexpected failure; the log has call {call.request_id.get()}")
+        return 200, _JSON, json.dumps(_answered(answer)).encode()
+
+    def _user_id(self, text: str) -> int | str:
+        """Of the release's type."""
+        if not text or len(text) > _ID_BYTES:
+            raise NotFoundError(f"id must have between 1 and {_ID_BYTES} characters: {_RECOMMEND}{{id}}")
+        if self._recommender.user_id_type == "string":
+            return text
+        if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
+            raise NotFoundError(f"id '{text}' is not an integer of 64 bits, which the user ids of this release are")
+        return int(text)
+
+    def _failed(self, status: Status, text: str) -> Answer:
+        body = {
+            "ids": None,
+            "probs": None,
+            "success": False,
+            "errorCode": status.code.name,
+            "errorMsg": text,
+            "title": status.title,
+            "detail": text,
+        }
+        return (200 if self._compat_status else status.http), _JSON, json.dumps(body).encode()
+
+    def _reset(self) -> Answer:
+        self._timers.reset()
+        return 200, _JSON, b'{"success": true}'
+
+    def _client_metrics(self) -> Answer:
+        try:
+            return 200, _TEXT, self._backends.metrics().encode()
+        except FriesianError as error:
+            return self._failed(status_of(error), str(error))
+
+
+def _numbers(query: bytes) -> tuple[int | None, int | None]:
+    """`k` and `canK`, None where not given."""
+    values = {name: texts[-1] for name, texts in parse_qs(query.decode("latin-1"), keep_blank_values=True).items()}
+    numbers: list[int | None] = []
+    for name in ("k", "canK"):
+        text = values.get(name)
+        if text is not None and not _INTEGER.fullmatch(text):
+            raise InvalidInputError(f"{name} is '{text}'; it must be a whole number")
+        numbers.append(None if text is None else int(text))
+    return numbers[0], numbers[1]
+
+
+def _answered(answer: Recommendation) -> dict[str, Any]:
+    body = {
+        "ids": list(wire.plain(answer.ids)),
+        # The shortest decimal of the 32-bit number, not the digits of its 64-bit neighbour.
+        "probs": [float(np.format_float_positional(score, unique=True)) for score in answer.scores],
+        "success": True,
+        "errorCode": None,
+        "errorMsg": None,
+    }
+    if answer.fallback is not None:
+        body["fallback"] = answer.fallback
+    return body
+
+
+def _plain_error(status: int, text: str) -> Answer:
+    return (
+        status,
+        _JSON,
+        json.dumps({"title": "Not found" if status == 404 else "Not offered", "detail": text}).encode(),
+    )
+
+
+def _service(path: str) -> str:
+    """A label of bounded variety for the metrics."""
+    part = path.strip("/").split("/")
+    known = ("recommend", "metrics", "resetMetrics", "clientMetrics")
+    return part[1] if len(part) > 1 and part[0] == "recommender" and part[1] in known else "other"
+
+
+async def _send(
+    send: Callable[[Mapping[str, Any]], Awaitable[None]], answer: Answer, headers: Mapping[bytes, bytes], *, body: bool
+) -> None:
+    status, kind, content = answer
+    listed = [(b"content-type", kind), (b"content-length", b"%d" % len(content)), *headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": listed})
+    await send({"type": "http.response.body", "body": content if body else b""})

@@ -1,0 +1,1 @@
+"""The ranking service: scores for rows of inputs."""

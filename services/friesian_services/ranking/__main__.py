@@ -1,0 +1,60 @@
+"""Flags, settings, server: the ranking service."""
+
+from __future__ import annotations
+
+from friesian_fast.release.open import open_release
+from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
+from friesian_services._pb import ranking_pb2_grpc
+from friesian_services.config import RankingConfig
+from friesian_services.interceptor import CallInterceptor
+from friesian_services.launch import (
+    ConfigOption,
+    PortOption,
+    ReadyOption,
+    ReleaseOption,
+    launch,
+    observe,
+    prepare,
+    supervisor_of,
+)
+from friesian_services.ranking.servicer import RankingServicer, ScoresServicer
+from friesian_services.server import GrpcServer, Servicer, run
+from friesian_services.wiring import check_model_path, open_ranker
+
+
+def main(
+    config: ConfigOption = None,
+    port: PortOption = None,
+    release_path: ReleaseOption = None,
+    ready_fd: ReadyOption = None,
+) -> None:
+    """Scores of the release's ranker.
+
+    Example: friesian serve ranking -c config_ranking.yaml
+    """
+    settings = prepare(RankingConfig, config, service_port=port, release_path=release_path)
+    release = open_release(settings.release_path)
+    check_model_path(release, settings.model_path)
+    timers, exporter = observe(settings)
+    scores = ScoresServicer(open_ranker(release), release.id, timers)
+    server = GrpcServer(
+        settings.host,
+        settings.port,
+        [
+            Servicer(ranking_pb2_grpc.add_RankingServicer_to_server, RankingServicer(timers), "ranking.Ranking"),
+            Servicer(v1_grpc.add_RankingServicer_to_server, scores, "friesian.v1.Ranking"),
+        ],
+        CallInterceptor(exporter),
+        workers=settings.workers,
+    )
+    run(
+        "ranking",
+        [server],
+        {"gRPC": f"{settings.host}:{server.port}"},
+        drain_s=settings.drain_seconds,
+        supervisor=supervisor_of(ready_fd),
+    )
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,0 +1,1 @@
+"""The recall service: the nearest items of a user."""

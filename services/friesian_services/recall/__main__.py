@@ -1,0 +1,78 @@
+"""Flags, settings, server: the recall service."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from friesian_fast.release.open import open_release
+from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
+from friesian_services._pb import recall_pb2_grpc
+from friesian_services.client import RemoteRowStore, connect
+from friesian_services.config import RecallConfig
+from friesian_services.interceptor import CallInterceptor
+from friesian_services.launch import (
+    ConfigOption,
+    PortOption,
+    ReadyOption,
+    ReleaseOption,
+    launch,
+    observe,
+    prepare,
+    supervisor_of,
+)
+from friesian_services.recall.servicer import CandidatesServicer, RecallServicer
+from friesian_services.server import GrpcServer, Servicer, run
+from friesian_services.wiring import check_index, open_recall
+
+
+def main(
+    config: ConfigOption = None,
+    port: PortOption = None,
+    release_path: ReleaseOption = None,
+    feature_service_url: Annotated[
+        str | None, typer.Option(help="host:port of the feature_recall service; localhost:8085 unless given.")
+    ] = None,
+    ready_fd: ReadyOption = None,
+) -> None:
+    """The nearest items of a user; vectors come from feature_recall.
+
+    Example: friesian serve recall -c config_recall.yaml
+    """
+    settings = prepare(
+        RecallConfig, config, service_port=port, release_path=release_path, feature_service_url=feature_service_url
+    )
+    release = open_release(settings.release_path)
+    check_index(release, settings.index_path, settings.index_dim)
+    timers, exporter = observe(settings)
+    vectors = RemoteRowStore(
+        connect("feature_recall", settings.feature_service_url),
+        release.spec.row_set("user_vector"),
+        release.spec.row_tag("user_vector"),
+        release.id,
+    )
+    source, id_type = open_recall(release, vectors, timers.time), vectors.row_set.id_type
+    candidates = CandidatesServicer(source, id_type, release.id)
+    server = GrpcServer(
+        settings.host,
+        settings.port,
+        [
+            Servicer(
+                recall_pb2_grpc.add_RecallServicer_to_server, RecallServicer(source, id_type, timers), "recall.Recall"
+            ),
+            Servicer(v1_grpc.add_RecallServicer_to_server, candidates, "friesian.v1.Recall"),
+        ],
+        CallInterceptor(exporter),
+    )
+    run(
+        "recall",
+        [server],
+        {"gRPC": f"{settings.host}:{server.port}"},
+        drain_s=settings.drain_seconds,
+        supervisor=supervisor_of(ready_fd),
+    )
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,0 +1,1 @@
+"""The recommender: the chain over the other services, on gRPC and HTTP."""

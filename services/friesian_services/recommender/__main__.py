@@ -1,0 +1,86 @@
+"""Flags, settings, server: the recommender over the other services."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import typer
+
+from friesian_fast.recommend import Recommender
+from friesian_fast.release.open import open_release
+from friesian_services.backends import RemoteBackends
+from friesian_services.client import RemoteRanker, RemoteRecall, RemoteRowStore, connect
+from friesian_services.config import RecommenderConfig
+from friesian_services.launch import (
+    ConfigOption,
+    PortOption,
+    ReadyOption,
+    ReleaseOption,
+    launch,
+    observe,
+    prepare,
+    supervisor_of,
+)
+from friesian_services.recommender.fronts import serve_fronts
+from friesian_services.server import WORKERS
+from friesian_services.wiring import check_columns
+
+UrlOption = Annotated[str | None, typer.Option(help="host:port, unless the settings have it.")]
+
+
+def main(
+    config: ConfigOption = None,
+    port: PortOption = None,
+    http_port: Annotated[int | None, typer.Option(help="Port of the HTTP front; -1 for none.")] = None,
+    release_path: ReleaseOption = None,
+    recall_service_url: UrlOption = None,
+    feature_service_url: UrlOption = None,
+    ranking_service_url: UrlOption = None,
+    ready_fd: ReadyOption = None,
+) -> None:
+    """The recommender, on gRPC and HTTP, over the other four services.
+
+    Example: friesian serve recommender -c config_recommender.yaml
+    """
+    settings = prepare(
+        RecommenderConfig,
+        config,
+        service_port=port,
+        http_port=http_port,
+        release_path=release_path,
+        recall_service_url=recall_service_url,
+        feature_service_url=feature_service_url,
+        ranking_service_url=ranking_service_url,
+    )
+    release = open_release(settings.release_path)
+    check_columns(release, settings.inference_columns)
+    timers, exporter = observe(settings)
+    recall = connect("recall", settings.recall_service_url)
+    feature = connect("feature", settings.feature_service_url)
+    ranking = connect("ranking", settings.ranking_service_url)
+    user, item = (release.spec.row_set(name) for name in ("user", "item"))
+    recommender = Recommender(
+        release,
+        users=RemoteRowStore(feature, user, release.spec.row_tag("user"), release.id),
+        items=RemoteRowStore(feature, item, release.spec.row_tag("item"), release.id),
+        recall=RemoteRecall(recall, user.id_type, item.id_type, release.id),
+        ranker=RemoteRanker(ranking, release.id, settings.inference_batch),
+        executor=ThreadPoolExecutor(WORKERS, thread_name_prefix="user-row"),
+        clock=timers.time,
+    )
+    backends = RemoteBackends(recall, feature, ranking)
+    serve_fronts(
+        "recommender",
+        settings,
+        recommender,
+        backends,
+        timers,
+        exporter,
+        workers=WORKERS,
+        supervisor=supervisor_of(ready_fd),
+    )
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,0 +1,58 @@
+"""A recommender on gRPC and HTTP, whichever stages it has."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from friesian_fast.recommend import Recommender
+from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
+from friesian_services._pb import recommender_pb2_grpc
+from friesian_services.backends import Backends
+from friesian_services.config import AllConfig, RecommenderConfig
+from friesian_services.http.app import HttpApp
+from friesian_services.http.server import HttpServer
+from friesian_services.interceptor import CallInterceptor
+from friesian_services.metrics import Exporter, Timers
+from friesian_services.recommender.servicer import RecommenderServicer, RecommendServicer
+from friesian_services.server import GrpcServer, Part, Servicer, Supervisor, run
+
+
+def serve_fronts(
+    name: str,
+    settings: RecommenderConfig | AllConfig,
+    recommender: Recommender,
+    backends: Backends,
+    timers: Timers,
+    exporter: Exporter | None,
+    *,
+    workers: int,
+    supervisor: Supervisor | None = None,
+) -> None:
+    """Answer until told to stop; each front runs as many requests at once as there are workers."""
+    grpc_server = GrpcServer(
+        settings.host,
+        settings.port,
+        [
+            Servicer(
+                recommender_pb2_grpc.add_RecommenderServicer_to_server,
+                RecommenderServicer(recommender, timers, backends),
+                "recommender.Recommender",
+            ),
+            Servicer(
+                v1_grpc.add_RecommenderServicer_to_server,
+                RecommendServicer(recommender, timers),
+                "friesian.v1.Recommender",
+            ),
+        ],
+        CallInterceptor(exporter),
+        workers=workers,
+    )
+    parts: list[Part] = [grpc_server]
+    addresses = {"gRPC": f"{settings.host}:{grpc_server.port}"}
+    if settings.http_port >= 0:
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="http")
+        app = HttpApp(recommender, timers, backends, pool, compat_status=settings.compat_status, exporter=exporter)
+        http_server = HttpServer(settings.host, settings.http_port, app)
+        parts.append(http_server)
+        addresses["HTTP"] = f"{settings.host}:{http_server.port}"
+    run(name, parts, addresses, drain_s=settings.drain_seconds, supervisor=supervisor)

@@ -1,0 +1,148 @@
+"""The five services as processes of their own, started in the order they need each other, and ended together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from friesian_fast.errors import FriesianError, UnavailableError
+from friesian_services.server import say
+
+_START_S = 120.0
+_EXTRA_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the five listen; 0 is a free port."""
+
+    recall: int = 8084
+    feature_recall: int = 8085
+    feature: int = 8082
+    ranking: int = 8083
+    grpc: int = 8980
+    http: int = 8000
+
+
+class Child:
+    """One service's process. It ends when this one does: it sees the end of its standard input."""
+
+    def __init__(self, service: str, arguments: Sequence[str]) -> None:
+        self.name = service
+        ready, write = os.pipe()
+        self._ready = ready
+        command = [sys.executable, "-m", "friesian_fast.cli", "serve", service, *arguments, "--ready-fd", str(write)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(write,),
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
+        )
+        os.close(write)
+
+    def addresses(self, until: float) -> dict[str, str]:
+        """What listens where, once it does.
+
+        Raises
+        ------
+        FriesianError
+            If the process ends before, or takes too long.
+        """
+        text = b""
+        while True:
+            readable, _, _ = select.select([self._ready], [], [], max(0.0, until - time.monotonic()))
+            if not readable:
+                raise UnavailableError(f"the {self.name} service did not start within {_START_S:.0f} seconds")
+            piece = os.read(self._ready, 4096)
+            if not piece:
+                break
+            text += piece
+        os.close(self._ready)
+        if not text:
+            status = self.process.wait()
+            raise FriesianError(
+                f"the {self.name} service ended with status {status} while starting; its message is above"
+            )
+        return dict(line.split(" ", 1) for line in text.decode().splitlines())
+
+    def stop(self, grace_s: float) -> None:
+        """Let it drain; end it if it does not."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(grace_s + _EXTRA_S)
+        except subprocess.TimeoutExpired:
+            _log.warning("the %s service does not end; killing it", self.name)
+            self.process.kill()
+            self.process.wait()
+
+
+def serve(release_path: Path, ports: Ports, *, config: Path | None, host: str, drain_s: float) -> None:
+    """Run the five until told to stop.
+
+    Raises
+    ------
+    FriesianError
+        If one of them ends on its own; the others are ended then.
+    """
+    events: queue.SimpleQueue[Child | str] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _: events.put(signal.Signals(got).name))
+    children: list[Child] = []
+    common = ["--release-path", str(release_path), *([] if config is None else ["--config", str(config)])]
+    try:
+        _start(children, common, ports, host)
+        for child in children:
+            threading.Thread(target=_watch, args=(child, events), name=child.name, daemon=True).start()
+        event = events.get()
+        if isinstance(event, Child):
+            raise FriesianError(
+                f"the {event.name} service ended with status {event.process.returncode}; its message is above, if it "
+                "had time for one. The others are stopped"
+            )
+        _log.info("%s, draining", event)
+    finally:
+        # The last one started is the one that is asked from outside.
+        for child in reversed(children):
+            child.stop(drain_s)
+
+
+def _start(children: list[Child], common: list[str], ports: Ports, host: str) -> None:
+    until = time.monotonic() + _START_S
+
+    def start(service: str, port: int, **urls: Any) -> Child:
+        flags = [text for name, value in urls.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+        child = Child(service, [*common, "-p", str(port), *flags])
+        children.append(child)
+        return child
+
+    def ready(child: Child) -> str:
+        addresses = child.addresses(until)
+        say(f"{child.name} is ready: {', '.join(f'{kind} {where}' for kind, where in addresses.items())}")
+        return f"{'127.0.0.1' if host == '0.0.0.0' else host}:{addresses['gRPC'].rpartition(':')[2]}"
+
+    feature_recall = start("feature_recall", ports.feature_recall)
+    feature, ranking = start("feature", ports.feature), start("ranking", ports.ranking)
+    recall = start("recall", ports.recall, feature_service_url=ready(feature_recall))
+    urls = {"feature_service_url": ready(feature), "ranking_service_url": ready(ranking)}
+    urls["recall_service_url"] = ready(recall)
+    ready(start("recommender", ports.grpc, http_port=ports.http, **urls))
+
+
+def _watch(child: Child, events: queue.SimpleQueue[Child | str]) -> None:
+    child.process.wait()
+    events.put(child)

@@ -1,0 +1,149 @@
+"""Messages to arrays and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast.errors import InvalidInputError, ReleaseMismatchError
+from friesian_fast.recommend import Ids, Recommendation, as_ids
+from friesian_fast.spec import IdType
+from friesian_services._pb import friesian_v1_pb2 as v1
+from friesian_services.errors import PreconditionError
+
+FALLBACK = "x-fallback"
+
+_FALLBACKS = 5
+_FALLBACK_BYTES = 300
+_INT32 = np.iinfo(np.int32)
+_DTYPES = {"int32": np.dtype("<i4"), "int64": np.dtype("<i8"), "float32": np.dtype("<f4"), "float64": np.dtype("<f8")}
+
+
+def ids_to_message(ids: Ids) -> v1.Ids:
+    """Ids of either type."""
+    if isinstance(ids, list):
+        return v1.Ids(string=v1.Strings(values=ids))
+    return v1.Ids(int64=v1.Int64s(values=ids))
+
+
+def ids_from_message(message: v1.Ids, id_type: IdType) -> Ids:
+    """The ids, which must be of the release's type; none at all are of either."""
+    kind = message.WhichOneof("kind")
+    if kind is None:
+        return as_ids([], id_type)
+    if kind != id_type:
+        raise InvalidInputError(f"the ids are sent as {kind}, but those of this release are {id_type}")
+    if kind == "string":
+        return list(message.string.values)
+    return np.array(message.int64.values, np.int64)
+
+
+def one_id(message: v1.Ids, id_type: IdType) -> int | str:
+    """The id of a message that must hold exactly one."""
+    ids = ids_from_message(message, id_type)
+    if len(ids) != 1:
+        raise InvalidInputError(f"exactly one user id is needed, not {len(ids)}")
+    return plain(ids)[0]
+
+
+def plain(ids: Ids) -> Sequence[int | str]:
+    """Ids as Python's own values."""
+    return ids if isinstance(ids, list) else ids.tolist()
+
+
+def require_int64(id_type: IdType, what: str) -> None:
+    """The original's protos have ids of 32 bits only."""
+    if id_type != "int64":
+        raise PreconditionError(
+            f"the {what} ids of this release are strings, which this call cannot carry; use the service of package "
+            "friesian.v1"
+        )
+
+
+def int32s(ids: Ids) -> NDArray[np.int64]:
+    """Ids that fit into the original's messages."""
+    if isinstance(ids, list):
+        require_int64("string", "item")
+    array = np.asarray(ids, np.int64)
+    if len(array) and (array.max() > _INT32.max or array.min() < _INT32.min):
+        raise PreconditionError(
+            "an item id does not fit into the 32 bits of this call; use the service of package friesian.v1"
+        )
+    return array
+
+
+def floats_to_bytes(values: NDArray[np.float32]) -> bytes:
+    """As little-endian float32."""
+    return values.astype("<f4", copy=False).tobytes()
+
+
+def floats_from_bytes(data: bytes, count: int) -> NDArray[np.float32]:
+    """The way back, of a known length."""
+    if len(data) != 4 * count:
+        raise InvalidInputError(f"{len(data)} bytes of scores are not {count} numbers of 4 bytes")
+    return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+
+
+def tensors_to_messages(arrays: Mapping[str, NDArray[Any]]) -> list[v1.Tensor]:
+    """Named arrays of the spec's types."""
+    return [
+        v1.Tensor(
+            name=name,
+            dtype=array.dtype.name,
+            shape=array.shape,
+            data=np.ascontiguousarray(array, _DTYPES[array.dtype.name]).tobytes(),
+        )
+        for name, array in arrays.items()
+    ]
+
+
+def tensors_from_messages(messages: Iterable[v1.Tensor]) -> dict[str, NDArray[Any]]:
+    """The way back."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for message in messages:
+        if message.name in arrays:
+            raise InvalidInputError(f"tensor '{message.name}' is there twice")
+        dtype = _DTYPES.get(message.dtype)
+        if dtype is None:
+            raise InvalidInputError(
+                f"tensor '{message.name}' has type '{message.dtype}'; use one of {', '.join(_DTYPES)}"
+            )
+        shape = tuple(message.shape)
+        count = 1
+        for length in shape:
+            count *= length
+        if not shape or min(shape) < 0 or len(message.data) != count * dtype.itemsize:
+            raise InvalidInputError(
+                f"tensor '{message.name}' has {len(message.data)} bytes, which is not shape {shape} of {message.dtype}"
+            )
+        arrays[message.name] = (
+            np.frombuffer(message.data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+        )
+    return arrays
+
+
+def check_release(named: str, ours: str) -> None:
+    """A caller that names a release must name ours."""
+    if named and named != ours:
+        raise ReleaseMismatchError(
+            f"the call is for release {named}, but this server has {ours} open; restart whichever is behind"
+        )
+
+
+def recommendation(answer: Recommendation) -> v1.Recommendation:
+    """One user's answer."""
+    return v1.Recommendation(
+        ids=ids_to_message(answer.ids), scores=floats_to_bytes(answer.scores), fallback=answer.fallback or ""
+    )
+
+
+def fallback_metadata(answers: Sequence[Recommendation]) -> tuple[tuple[str, str], ...]:
+    """``x-fallback`` for each answer that is one, in ASCII; of many the first few: clients bound their headers."""
+    why = [answer.fallback for answer in answers if answer.fallback is not None]
+    shown = [text.encode("ascii", "replace")[:_FALLBACK_BYTES].decode().replace("\n", " ") for text in why[:_FALLBACKS]]
+    if len(why) > _FALLBACKS:
+        shown.append(f"and {len(why) - _FALLBACKS} more of {len(answers)} users")
+    return tuple((FALLBACK, text) for text in shown)
