@@ -120,7 +120,7 @@ class RemoteRecall:
 
     def candidates(self, user_id: int | str, k: int) -> Candidates:
         """At most `k` items, best first."""
-        user = wire.ids_to_message(as_ids([user_id], self._user_id_type))  # type: ignore[list-item]
+        user = wire.ids_to_message(as_ids([user_id], self._user_id_type))
         request = v1.CandidatesRequest(release_id=self._release_id, user=user, k=k)
         with named(self._remote):
             reply = self._stub.SearchCandidates(request, **limits())

@@ -80,7 +80,7 @@ class StoreConfig(BaseModel):
         if self.redis_url is None and self.redis_type != "sentinel":
             return None
         return RedisServer(
-            url=self.redis_url or RedisServer.url,
+            url=self.redis_url or "localhost:6379",
             kind=self.redis_type,
             sentinel_master=self.redis_sentinel_master_name,
             sentinel_url=self.redis_sentinel_master_url,

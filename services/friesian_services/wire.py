@@ -19,7 +19,12 @@ FALLBACK = "x-fallback"
 _FALLBACKS = 5
 _FALLBACK_BYTES = 300
 _INT32 = np.iinfo(np.int32)
-_DTYPES = {"int32": np.dtype("<i4"), "int64": np.dtype("<i8"), "float32": np.dtype("<f4"), "float64": np.dtype("<f8")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "int32": np.dtype("<i4"),
+    "int64": np.dtype("<i8"),
+    "float32": np.dtype("<f4"),
+    "float64": np.dtype("<f8"),
+}
 
 
 def ids_to_message(ids: Ids) -> v1.Ids:

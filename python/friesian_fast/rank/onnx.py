@@ -114,7 +114,7 @@ class OnnxRanker:
                 f"the inputs are not the model's: too many {sorted(inputs.keys() - self._columns.keys())}, "
                 f"missing {sorted(self._columns.keys() - inputs.keys())}"
             )
-        rows = next(iter(inputs.values())).shape[0]
+        rows: int = next(iter(inputs.values())).shape[0]
         for name, column in self._columns.items():
             array = inputs[name]
             if array.dtype != column.type or array.shape != _shape(rows, column):

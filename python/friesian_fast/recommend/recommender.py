@@ -116,7 +116,7 @@ class Recommender:
         if candidates is None:
             candidates = max(k, min(_DEFAULT_CANDIDATES, self.catalogue))
         self._check(k, candidates)
-        user = as_ids([user_id], self.user_id_type)  # type: ignore[list-item]
+        user = as_ids([user_id], self.user_id_type)
         with self._clock("recommend.overall"):
             try:
                 return self._ranked(user_id, user, k, candidates)
@@ -136,12 +136,13 @@ class Recommender:
             raise InvalidInputError(f"k is {k}; it must be at least 1")
         if candidates < k:
             raise TooFewCandidatesError(
-                f"CandidateNum should be larger than recommendNum. {candidates} candidates (canK) cannot give {k} items (k)"
+                f"CandidateNum should be larger than recommendNum. {candidates} candidates (canK) cannot give {k} "
+                "items (k)"
             )
         if candidates > min(MAX_CANDIDATES, self.catalogue):
             raise InvalidInputError(
-                f"{candidates} candidates (canK) are too many; the release has {self.catalogue} items and a request may "
-                f"rank {MAX_CANDIDATES}"
+                f"{candidates} candidates (canK) are too many; the release has {self.catalogue} items and a request "
+                f"may rank {MAX_CANDIDATES}"
             )
 
     def _ranked(self, user_id: int | str, user: Ids, k: int, candidates: int) -> Recommendation:
@@ -177,7 +178,7 @@ class Recommender:
     def _popular(self, k: int, why: str) -> Recommendation:
         items = self._release.popular[:k]
         return Recommendation(
-            ids=as_ids([item.id for item in items], self.item_id_type),  # type: ignore[arg-type]
+            ids=as_ids([item.id for item in items], self.item_id_type),
             scores=np.array([item.score for item in items], np.float32),
             fallback=why,
         )

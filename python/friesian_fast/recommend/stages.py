@@ -28,7 +28,7 @@ def untimed(name: str) -> AbstractContextManager[Any]:
     return _NOTHING
 
 
-def as_ids(values: Sequence[int] | Sequence[str], id_type: IdType) -> Ids:
+def as_ids(values: Sequence[int | str], id_type: IdType) -> Ids:
     """Ids as stores and indexes take them.
 
     Raises
@@ -98,7 +98,7 @@ class IndexRecall:
             raise InvalidInputError(f"k is {k}; it must be between 1 and {MAX_CANDIDATES}")
         with self._clock("indexing.overall"):
             with self._clock("indexing.feature"):
-                rows = self._vectors.decode(as_ids([user_id], self._vectors.row_set.id_type))  # type: ignore[list-item]
+                rows = self._vectors.decode(as_ids([user_id], self._vectors.row_set.id_type))
             if not rows.found[0]:
                 return Candidates(ids=as_ids([], self._item_id_type), scores=np.empty(0, np.float32), user_found=False)
             with self._clock("indexing.decode"):

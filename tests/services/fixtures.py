@@ -1,0 +1,25 @@
+"""Fixtures that the tests of several online parts share."""
+
+import pytest
+from tests.services import tiny_release
+from tests.services.processes import RedisProcess
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory):
+    """Directory of releases with int64 ids."""
+    return tiny_release.build(tmp_path_factory.mktemp("int64"))
+
+
+@pytest.fixture(scope="session")
+def string_releases(tmp_path_factory):
+    """Directory of releases with string ids."""
+    return tiny_release.build(tmp_path_factory.mktemp("string"), string_ids=True)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    """A standalone Redis."""
+    server = RedisProcess(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
