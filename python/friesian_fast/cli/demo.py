@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import http.client
 import importlib
-import json
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 from rich.console import Console
@@ -21,8 +20,11 @@ from friesian_fast.usecases.pipeline import Step, StepTime, end_with_parent, exc
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+REQUEST_TIMEOUT_S = 30.0
+K = 10
+CANDIDATES = 50
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def demo(
@@ -44,7 +46,10 @@ def demo(
         _run_steps(plan.STEPS, home)
         server = _start_server(home, http_port, grpc_port)
         try:
-            _ask(plan.USERS, server, http_port)
+            _wait_until_ready(server, http_port)
+            for user in plan.USERS:
+                _ask_http(user, http_port)
+            _ask_grpc(plan.USERS[0], plan.USER_ID_TYPE, grpc_port)
             _say_where_to_look(home, http_port, grpc_port)
             if not once:
                 console.print("\nServing until Ctrl-C.")
@@ -82,15 +87,31 @@ def _start_server(home: Path, http_port: int, grpc_port: int) -> subprocess.Pope
     return subprocess.Popen(command, preexec_fn=end_with_parent)
 
 
-def _ask(users: tuple[str, ...], server: subprocess.Popen[bytes], http_port: int) -> None:
-    _wait_until_ready(server, http_port)
-    for user in users:
-        path = f"/recommender/recommend/{user}?k=10&canK=50"
-        started = time.perf_counter()
-        status, body = _get(http_port, path)
-        elapsed_ms = (time.perf_counter() - started) * 1000
-        console.print(f"\n[bold]curl http://localhost:{http_port}{path}[/]  → {status} in {elapsed_ms:.1f} ms")
-        console.print_json(json.dumps(body))
+def _ask_http(user: str, http_port: int) -> None:
+    path = f"/recommender/recommend/{user}?k={K}&canK={CANDIDATES}"
+    started = time.perf_counter()
+    answer = _get(http_port, path)
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    console.print(f"\n[bold]curl 'http://localhost:{http_port}{path}'[/]  → {answer.status} in {elapsed_ms:.1f} ms")
+    console.print(answer.body.decode(), markup=False)
+
+
+def _ask_grpc(user: str, id_type: str, grpc_port: int) -> None:
+    import grpc
+
+    from friesian_services._pb import friesian_v1_pb2 as v1
+    from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
+
+    users = (
+        v1.Ids(string=v1.Strings(values=[user])) if id_type == "string" else v1.Ids(int64=v1.Int64s(values=[int(user)]))
+    )
+    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        reply = v1_grpc.RecommenderStub(channel).Recommend(
+            v1.RecommendRequest(users=users, k=K, candidates=CANDIDATES), timeout=REQUEST_TIMEOUT_S
+        )
+    ids = reply.recommendations[0].ids
+    console.print(f"\n[bold]gRPC friesian.v1.Recommender/Recommend for user {user}[/], release {reply.release_id}")
+    console.print(list(ids.string.values or ids.int64.values), markup=False)
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], http_port: int) -> None:
@@ -99,7 +120,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], http_port: int) -> None:
         if server.poll() is not None:
             raise FriesianError(f"the server ended with status {server.returncode}; what it printed says why")
         try:
-            if _get(http_port, "/readyz")[0] == http.client.OK:
+            if _get(http_port, "/readyz").status == http.client.OK:
                 return
         except OSError:
             pass
@@ -107,12 +128,17 @@ def _wait_until_ready(server: subprocess.Popen[bytes], http_port: int) -> None:
     raise FriesianError(f"the server was not ready on port {http_port} after {READY_TIMEOUT_S:.0f} s")
 
 
-def _get(http_port: int, path: str) -> tuple[int, object]:
-    connection = http.client.HTTPConnection("127.0.0.1", http_port, timeout=30)
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+def _get(http_port: int, path: str) -> _Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", http_port, timeout=REQUEST_TIMEOUT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        return response.status, json.loads(response.read())
+        return _Answer(response.status, response.read())
     finally:
         connection.close()
 

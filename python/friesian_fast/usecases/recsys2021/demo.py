@@ -5,6 +5,7 @@ from friesian_fast.usecases.pipeline import Step
 _HERE = "friesian_fast.usecases.recsys2021"
 
 USERS = ("20", "99999")
+USER_ID_TYPE = "int64"
 
 STEPS = (
     Step(name="generate", module=f"{_HERE}.generate", arguments=("100000", "data"), outputs=("data",)),
