@@ -98,7 +98,6 @@ def _ask_http(user: str, http_port: int) -> None:
 
 def _ask_grpc(user: str, id_type: str, grpc_port: int) -> None:
     import grpc
-
     from friesian_services._pb import friesian_v1_pb2 as v1
     from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 
