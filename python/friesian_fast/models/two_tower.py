@@ -11,8 +11,8 @@ from keras import layers, ops
 
 from friesian_fast.models.inputs import Categorical, require_unique, seed_stream
 
-# Where the scale of the cosine starts: the logit then spans about ±5 and is not stuck near a chance of one half.
-FIRST_SCALE = 5.0
+# Where the scale of the cosine starts: a larger one makes the first, random cosines cost more than no opinion.
+FIRST_SCALE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
