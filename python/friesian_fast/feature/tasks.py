@@ -49,6 +49,9 @@ def guarded(task: Task, text: str) -> str:
         return json.dumps({"answer": task(json.loads(text))})
     except FriesianError as error:
         return json.dumps({"error": type(error).__name__, "message": str(error)})
+    except OSError as error:  # a full disk, a directory that this machine does not see
+        told = f"a task could not use {error.filename or 'a file'}: {error.strerror or error}"
+        return json.dumps({"error": FriesianError.__name__, "message": told})
 
 
 def opened(text: str) -> dict[str, Any]:
