@@ -145,7 +145,8 @@ def test_equal_scores_keep_the_order_of_recall(release):
     [
         (1, 0, 50, InvalidInputError, "k is 0"),
         (1, 10, 9, TooFewCandidatesError, "^CandidateNum should be larger than recommendNum\\."),
-        (1, 10, 501, InvalidInputError, "501 candidates.*500 items"),
+        (1, 10, 501, InvalidInputError, "candidates \\(canK\\) is 501.*500 items"),
+        (1, 501, None, InvalidInputError, "k is 501"),
         (1, 10, 10_001, InvalidInputError, "may rank 10000"),
         ("1", 10, 50, InvalidInputError, "'1' is not of type int64"),
         (True, 10, 50, InvalidInputError, "True is not of type int64"),

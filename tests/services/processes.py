@@ -1,6 +1,7 @@
 """Real processes for tests: the `friesian` command and a Redis server."""
 
 import os
+import re
 import select
 import shutil
 import socket
@@ -32,7 +33,7 @@ class Served:
             )
         self.ports = {}
         text, until = b"", time.monotonic() + START_S
-        while f"{last} is ready:".encode() not in text or not text.endswith(b"\n"):
+        while not re.search(rf"^{last}\b[^\n]* is ready: [^\n]*\n".encode(), text, re.MULTILINE):
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, until - time.monotonic()))
             piece = os.read(self.process.stdout.fileno(), 4096) if ready else b""
             if not piece:

@@ -139,11 +139,13 @@ class Recommender:
                 f"CandidateNum should be larger than recommendNum. {candidates} candidates (canK) cannot give {k} "
                 "items (k)"
             )
-        if candidates > min(MAX_CANDIDATES, self.catalogue):
-            raise InvalidInputError(
-                f"{candidates} candidates (canK) are too many; the release has {self.catalogue} items and a request "
-                f"may rank {MAX_CANDIDATES}"
-            )
+        limit = min(MAX_CANDIDATES, self.catalogue)
+        for name, number in (("k", k), ("candidates (canK)", candidates)):
+            if number > limit:
+                raise InvalidInputError(
+                    f"{name} is {number}, which is too many: the release has {self.catalogue} items and a request may "
+                    f"rank {MAX_CANDIDATES}"
+                )
 
     def _ranked(self, user_id: int | str, user: Ids, k: int, candidates: int) -> Recommendation:
         user_row = self._start(lambda: self._user_row(user))

@@ -1,0 +1,168 @@
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+from tests.services.tiny_release import UNKNOWN_USER, item_id, user_id
+
+from friesian_fast.errors import UnavailableError
+from friesian_fast.recommend import open_recommender
+from friesian_fast.release.open import open_release
+from friesian_services.backends import HEADERS, LocalBackends
+from friesian_services.http.app import HttpApp
+from friesian_services.metrics import Timers
+
+SHAPE = ["ids", "probs", "success", "errorCode", "errorMsg"]
+
+
+def make_app(releases, **options):
+    timers = Timers()
+    recommender = open_recommender(open_release(releases), timers.time)
+    return HttpApp(recommender, timers, LocalBackends(timers), ThreadPoolExecutor(2), **options)
+
+
+@pytest.fixture(scope="module")
+def app(releases):
+    return make_app(releases)
+
+
+def get(app, path, method="GET", **options):
+    async def ask():
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(ask())
+
+
+def test_an_answer_has_the_originals_shape(app):
+    answer = get(app, f"/recommender/recommend/{user_id(4)}?k=3&canK=50")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert list(body) == SHAPE
+    assert len(body["ids"]) == len(body["probs"]) == 3
+    assert all(type(value) is int for value in body["ids"])
+    assert body["probs"] == sorted(body["probs"], reverse=True)
+    assert (body["success"], body["errorCode"], body["errorMsg"]) == (True, None, None)
+
+
+def test_the_answer_is_the_chains(app, releases):
+    direct = open_recommender(open_release(releases)).recommend(user_id(4), k=7, candidates=60)
+    body = get(app, f"/recommender/recommend/{user_id(4)}?canK=60&k=7").json()
+    assert body["ids"] == direct.ids.tolist()
+    assert np.array_equal(np.array(body["probs"], np.float32), direct.scores)
+
+
+def test_ten_by_default(app):
+    assert len(get(app, f"/recommender/recommend/{user_id(4)}").json()["ids"]) == 10
+
+
+def test_an_unknown_user_gets_the_popular_marked(app):
+    body = get(app, f"/recommender/recommend/{UNKNOWN_USER}?k=2").json()
+    assert list(body) == [*SHAPE, "fallback"]
+    assert body["success"] is True
+    assert body["ids"] == [item_id(0), item_id(1)]
+    assert "user 99999 has no vector" in body["fallback"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "named"),
+    [
+        ("/recommender/recommend/abc", 404, "NOT_FOUND", "id 'abc'"),
+        ("/recommender/recommend/", 404, "NOT_FOUND", "id must have"),
+        ("/recommender/recommend/1.5", 404, "NOT_FOUND", "id '1.5'"),
+        ("/recommender/recommend/9223372036854775808", 404, "NOT_FOUND", "64 bits"),
+        ("/recommender/recommend/" + "1" * 1025, 404, "NOT_FOUND", "1024"),
+        ("/recommender/recommend/1?k=0", 400, "INVALID_ARGUMENT", "k is 0"),
+        ("/recommender/recommend/1?k=-5", 400, "INVALID_ARGUMENT", "k is -5"),
+        ("/recommender/recommend/1?k=ten", 400, "INVALID_ARGUMENT", "k is 'ten'"),
+        ("/recommender/recommend/1?k=", 400, "INVALID_ARGUMENT", "k is ''"),
+        ("/recommender/recommend/1?canK=1e3", 400, "INVALID_ARGUMENT", "canK is '1e3'"),
+        ("/recommender/recommend/1?k=20&canK=10", 400, "FAILED_PRECONDITION", "CandidateNum should be larger than"),
+        ("/recommender/recommend/1?canK=501", 400, "INVALID_ARGUMENT", "(canK)"),
+        ("/recommender/recommend/1?k=" + "9" * 19, 400, "INVALID_ARGUMENT", "k is 99999"),
+    ],
+)
+def test_bad_requests_name_the_parameter(app, path, status, code, named):
+    answer = get(app, path)
+    assert answer.status_code == status
+    body = answer.json()
+    assert list(body) == [*SHAPE, "title", "detail"]
+    assert (body["ids"], body["probs"], body["success"], body["errorCode"]) == (None, None, False, code)
+    assert named in body["errorMsg"] == body["detail"]
+
+
+def test_the_originals_status_on_request(releases):
+    answer = get(make_app(releases, compat_status=True), "/recommender/recommend/1?k=0")
+    assert answer.status_code == 200
+    assert answer.json()["success"] is False
+
+
+def test_string_ids(string_releases):
+    app = make_app(string_releases)
+    body = get(app, f"/recommender/recommend/{user_id(4, True)}?k=3").json()
+    assert "fallback" not in body
+    assert all(isinstance(value, str) for value in body["ids"])
+    assert "fallback" in get(app, "/recommender/recommend/a%2Fb%20%C3%A9?k=1").json()
+
+
+def test_greeting_and_health(app):
+    greeting = get(app, "/recommender")
+    assert greeting.status_code == 200
+    assert greeting.headers["content-type"].startswith("text/plain")
+    assert get(app, "/healthz").status_code == 200
+    assert get(app, "/readyz").status_code == 503
+    app.ready = True
+    assert get(app, "/readyz").status_code == 200
+
+
+def test_metrics(app):
+    get(app, "/recommender/recommend/1")
+    names = {timer["name"] for timer in get(app, "/recommender/metrics").json()}
+    assert {"recommend.overall", "recommend.recall", "recommend.feature.user", "recommend.feature.item"} <= names
+    assert {"recommend.preprocess", "recommend.rankingInference", "recommend.topK"} <= names
+    text = get(app, "/recommender/clientMetrics").text
+    positions = [text.index(header) for header in HEADERS.values()]
+    assert positions == sorted(positions)
+    assert "indexing.faiss" in text
+    assert get(app, "/recommender/resetMetrics").json() == {"success": True}
+    assert get(app, "/recommender/metrics").json() == []
+
+
+def test_other_paths_and_methods(app):
+    missing = get(app, "/nothing")
+    assert (missing.status_code, "/nothing" in missing.json()["detail"]) == (404, True)
+    refused = get(app, "/recommender/recommend/1", "POST")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    head = get(app, "/recommender/recommend/1", "HEAD")
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) > 0
+
+
+def test_a_defect_is_a_500_without_its_text(releases, monkeypatch, caplog):
+    app = make_app(releases)
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("inner secret")
+
+    monkeypatch.setattr(app._recommender, "recommend", broken)
+    answer = get(app, "/recommender/recommend/1", headers={"x-request-id": "call-7"})
+    assert answer.status_code == 500
+    assert "inner secret" not in answer.text
+    assert "call-7" in answer.json()["detail"]
+    assert "inner secret" in caplog.text
+
+
+def test_back_ends_that_are_down(releases):
+    class Down:
+        def metrics(self):
+            raise UnavailableError("recall service at x:1: down")
+
+    timers = Timers()
+    app = HttpApp(open_recommender(open_release(releases)), timers, Down(), ThreadPoolExecutor(1))
+    answer = get(app, "/recommender/clientMetrics")
+    assert answer.status_code == 503
+    assert json.loads(answer.text)["errorCode"] == "UNAVAILABLE"

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from friesian_services._pb import friesian_v1_pb2 as v1
+
+from friesian_fast.errors import InvalidInputError, ReleaseMismatchError
+from friesian_fast.recommend import Recommendation
+from friesian_services import wire
+from friesian_services.errors import PreconditionError
+
+
+@pytest.mark.parametrize("ids", [[], [1], [-(2**63), 0, 2**63 - 1]])
+def test_int64_ids_go_there_and_back(ids):
+    message = v1.Ids.FromString(wire.ids_to_message(np.array(ids, np.int64)).SerializeToString())
+    got = wire.ids_from_message(message, "int64")
+    assert got.dtype == np.int64
+    assert got.tolist() == ids
+
+
+@pytest.mark.parametrize("ids", [[], ["a"], ["", "é", "a" * 1000]])
+def test_string_ids_go_there_and_back(ids):
+    message = v1.Ids.FromString(wire.ids_to_message(ids).SerializeToString())
+    assert wire.ids_from_message(message, "string") == ids
+
+
+def test_ids_of_the_other_type():
+    with pytest.raises(InvalidInputError, match="sent as string, but those of this release are int64"):
+        wire.ids_from_message(wire.ids_to_message(["a"]), "int64")
+
+
+@pytest.mark.parametrize("ids", [[], [1, 2]])
+def test_exactly_one_user(ids):
+    with pytest.raises(InvalidInputError, match=f"exactly one user id is needed, not {len(ids)}"):
+        wire.one_id(wire.ids_to_message(np.array(ids, np.int64)), "int64")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(0,), (3,), (2, 3), (0, 4)])
+def test_tensors_go_there_and_back(dtype, shape):
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    (message,) = wire.tensors_to_messages({"x": array})
+    got = wire.tensors_from_messages([v1.Tensor.FromString(message.SerializeToString())])["x"]
+    assert got.dtype == array.dtype
+    np.testing.assert_array_equal(got, array)
+
+
+def test_slices_are_packed():
+    array = np.arange(12, dtype=np.int32).reshape(3, 4)[:, ::2]
+    (message,) = wire.tensors_to_messages({"x": array})
+    np.testing.assert_array_equal(wire.tensors_from_messages([message])["x"], array)
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (v1.Tensor(name="x", dtype="object", shape=[1], data=b"12345678"), "type 'object'"),
+        (v1.Tensor(name="x", dtype="int32", shape=[2], data=b"1234"), "4 bytes, which is not shape \\(2,\\)"),
+        (v1.Tensor(name="x", dtype="int32", shape=[-1, -1], data=b"1234"), "not shape \\(-1, -1\\)"),
+        (v1.Tensor(name="x", dtype="int32", shape=[], data=b"1234"), "not shape \\(\\)"),
+        (v1.Tensor(name="x", dtype="int32", shape=[2**62, 2**62], data=b""), "0 bytes"),
+    ],
+)
+def test_tensors_that_lie(message, text):
+    with pytest.raises(InvalidInputError, match=text):
+        wire.tensors_from_messages([message])
+
+
+def test_a_tensor_twice():
+    messages = wire.tensors_to_messages({"x": np.zeros(1, np.int32)}) * 2
+    with pytest.raises(InvalidInputError, match="tensor 'x' is there twice"):
+        wire.tensors_from_messages(messages)
+
+
+def test_scores_of_another_length():
+    scores = wire.floats_to_bytes(np.array([1, 2], np.float32))
+    assert scores == b"\x00\x00\x80?\x00\x00\x00@"
+    assert wire.floats_from_bytes(scores, 2).tolist() == [1, 2]
+    with pytest.raises(InvalidInputError, match="8 bytes of scores are not 3"):
+        wire.floats_from_bytes(scores, 3)
+
+
+def test_the_originals_messages_hold_32_bits():
+    assert wire.int32s(np.array([-(2**31), 2**31 - 1])).tolist() == [-(2**31), 2**31 - 1]
+    for ids in (np.array([2**31]), np.array([-(2**31) - 1]), ["a"]):
+        with pytest.raises(PreconditionError, match="friesian.v1"):
+            wire.int32s(ids)
+
+
+def test_another_release():
+    wire.check_release("", "a")
+    wire.check_release("a", "a")
+    with pytest.raises(ReleaseMismatchError, match="for release b, but this server has a open"):
+        wire.check_release("b", "a")
+
+
+def test_fallback_metadata_is_short_ascii():
+    def answer(why):
+        return Recommendation(ids=[], scores=np.empty(0, np.float32), fallback=why)
+
+    assert wire.fallback_metadata([answer(None)]) == ()
+    got = wire.fallback_metadata([answer(None), answer("é\n" + "x" * 1000)] + [answer("y")] * 10)
+    assert got[0][0] == "x-fallback"
+    assert got[0][1].startswith("? xx")
+    assert len(got[0][1]) == 300
+    assert len(got) == 6
+    assert got[-1][1] == "and 6 more of 12 users"
