@@ -61,11 +61,16 @@ void take_validity(const ArrowArray& array, friesian::ColumnInput& input) {
   input.validity_offset = array.offset;
 }
 
-bool has_nulls(const ArrowArray& array) {
-  if (array.null_count == 0 || array.buffers[0] == nullptr) return false;
-  const auto* bits = static_cast<const std::uint8_t*>(array.buffers[0]);
-  for (std::int64_t i = array.offset; i < array.offset + array.length; ++i)
-    if (((bits[i / 8] >> (i % 8)) & 1) == 0) return true;
+// Whether an element of a row that is not null itself is null; below a null row anything may be.
+bool nulls_inside(const ArrowArray& child, std::int64_t first, std::int64_t rows,
+                  const friesian::ColumnInput& input) {
+  if (child.null_count == 0 || child.buffers[0] == nullptr) return false;
+  const auto* bits = static_cast<const std::uint8_t*>(child.buffers[0]);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t begin = child.offset + first + input.begin(row);
+    for (std::int64_t bit = begin; bit < begin + input.count(row); ++bit)
+      if (((bits[bit / 8] >> (bit % 8)) & 1) == 0) return true;
+  }
   return false;
 }
 
@@ -95,7 +100,7 @@ void take_lists(const ArrowSchema& schema, const ArrowArray& array, const Column
                        " needs an Arrow list, large_list or fixed_size_list, got Arrow '" +
                        schema.format + "'");
   }
-  if (has_nulls(*array.children[0]))
+  if (nulls_inside(*array.children[0], first, array.length, input))
     reject(column, "has nulls inside its lists; fill or drop them first");
   take_values(*schema.children[0], *array.children[0], first, column, input);
 }
