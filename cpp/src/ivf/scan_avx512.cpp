@@ -79,7 +79,7 @@ std::size_t select_at_least_avx512(const float* scores, std::size_t n, float lea
   std::size_t kept = 0;
   for (std::size_t i = 0; i < n; i += 16) {
     const std::size_t left = n - i;
-    const __mmask16 lanes = left >= 16 ? 0xFFFF : static_cast<__mmask16>((1u << left) - 1);
+    const auto lanes = static_cast<__mmask16>(left >= 16 ? 0xFFFFu : (1u << left) - 1);
     const __m512 score = _mm512_maskz_loadu_ps(lanes, scores + i);
     unsigned hits = _mm512_mask_cmp_ps_mask(lanes, score, bound, _CMP_GE_OQ);
     // Hits are rare once the bound is good, and compress-to-memory is microcoded on Zen 4.

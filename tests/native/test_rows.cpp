@@ -1,0 +1,140 @@
+#include <algorithm>
+#include <cstring>
+
+#include "check.hpp"
+#include "common/error.hpp"
+#include "rows/row_decode.hpp"
+#include "rows/row_encode.hpp"
+#include "rows/row_store.hpp"
+
+using namespace friesian;
+
+namespace {
+
+constexpr RowTag kTag{'n', 'a', 't', 'i', 'v', 'e', '.', '.'};
+
+RowSchema make_schema() {
+  return RowSchema({{"a", ElementType::int32, ColumnKind::scalar, 1},
+                    {"b", ElementType::float64, ColumnKind::scalar, 1},
+                    {"c", ElementType::float32, ColumnKind::fixed, 3},
+                    {"d", ElementType::int64, ColumnKind::list, 4},
+                    {"e", ElementType::int32, ColumnKind::list, 5}},
+                   kTag);
+}
+
+// n rows of zeros whose lists are of every allowed length in turn.
+PackedRows make_rows(const RowSchema& schema, std::int64_t n) {
+  const Bytes values(static_cast<std::size_t>(n + 1) * 64);
+  std::vector<std::int32_t> offsets32{0};
+  std::vector<std::int64_t> offsets64{0};
+  for (std::int64_t i = 0; i < n; ++i) {
+    offsets64.push_back(offsets64.back() + i % 5);
+    offsets32.push_back(offsets32.back() + static_cast<std::int32_t>(i % 6));
+  }
+  std::vector<ColumnInput> columns(schema.columns().size());
+  for (auto& column : columns) column.values = values.data();
+  columns[2].step = 3;
+  columns[3].offsets64 = offsets64.data();
+  columns[4].offsets32 = offsets32.data();
+  return encode_rows(schema, columns, n);
+}
+
+// Room for n decoded rows, each column its own allocation of exactly the size.
+struct Room {
+  std::vector<Bytes> columns;
+  std::vector<void*> pointers;
+  Bytes found;
+
+  Room(const RowSchema& schema, std::size_t n) : found(n) {
+    for (std::size_t i = 0; i < schema.columns().size(); ++i)
+      columns.emplace_back(n * schema.decoded_bytes(i));
+    for (auto& column : columns) pointers.push_back(column.data());
+  }
+  [[nodiscard]] DecodeOutputs outputs() { return {pointers, found.data()}; }
+};
+
+bool decodes(const RowSchema& schema, const Bytes& row) {
+  Room room(schema, 1);
+  const RowView view{row.data(), row.size()};
+  try {
+    decode_rows(schema, {&view, 1}, 0, room.outputs());
+    return true;
+  } catch (const RowFault& fault) {
+    CHECK(fault.position == 0);
+    return false;
+  }
+}
+
+void decode_damaged_rows() {
+  const RowSchema schema = make_schema();
+  const PackedRows rows = make_rows(schema, 30);
+  for (std::size_t i = 0; i + 1 < rows.offsets.size(); ++i) {
+    const Bytes row(rows.buffer.begin() + rows.offsets[i],
+                    rows.buffer.begin() + rows.offsets[i + 1]);
+    CHECK(decodes(schema, row));
+    for (std::size_t size = 1; size < row.size(); ++size)
+      CHECK(!decodes(schema, Bytes(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(size))));
+    for (int turn = 0; turn < 300; ++turn) (void)decodes(schema, flipped(row, 1 + turn % 4));
+  }
+  for (int turn = 0; turn < 20000; ++turn) {
+    Bytes noise(1 + random_below(160));
+    for (auto& byte : noise)
+      byte = static_cast<unsigned char>(random_below(turn % 2 == 0 ? 256 : 6));
+    if (noise.size() >= 16 && turn % 4 != 0) {  // past the header, so that counts are reached
+      std::memcpy(noise.data(), kTag.data(), kTag.size());
+      const std::uint32_t header[2] = {kRowVersion, static_cast<std::uint32_t>(noise.size())};
+      std::memcpy(noise.data() + 8, header, sizeof header);
+    }
+    (void)decodes(schema, noise);
+  }
+}
+
+// Opens the file and reads everything from it, whatever it holds.
+template <typename Id>
+void read_store(const std::string& path, IdKind kind, const std::vector<Id>& ids) {
+  try {
+    const RowStore store(path, make_schema(), kind, false);
+    std::vector<RowView> views(ids.size());
+    store.find(std::span<const Id>(ids), views);
+    Room room(store.schema(), ids.size());
+    if constexpr (std::is_same_v<Id, std::int64_t>)
+      CHECK(store.int64_ids().size() < 1000);
+    else
+      CHECK(store.string_ids().size() < 1000);
+    store.decode(std::span<const Id>(ids), room.outputs());
+  } catch (const RowFault&) {
+  } catch (const InvalidInput&) {
+  } catch (const SchemaMismatch&) {
+  }
+}
+
+template <typename Id>
+void open_damaged_stores(IdKind kind, const std::vector<Id>& ids) {
+  const TemporaryFile file;
+  const PackedRows rows = make_rows(make_schema(), static_cast<std::int64_t>(ids.size()));
+  write_row_store(file.path(), kTag, std::span<const Id>(ids), rows.buffer, rows.offsets);
+  const RowStore sound(file.path(), make_schema(), kind, true);
+  Room room(sound.schema(), ids.size());
+  sound.decode(std::span<const Id>(ids), room.outputs());
+  CHECK(std::count(room.found.begin(), room.found.end(), 1) ==
+        static_cast<std::ptrdiff_t>(ids.size()));
+  const Bytes bytes = file.read();
+  for (std::size_t size = 0; size < bytes.size(); size += 1 + random_below(8)) {
+    file.write(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)));
+    read_store(file.path(), kind, ids);
+  }
+  for (int turn = 0; turn < 3000; ++turn) {
+    Bytes damaged = flipped(bytes, 1 + turn % 16);
+    std::copy_n(bytes.begin(), sizeof(RowStoreHeader), damaged.begin());  // else it is not opened
+    file.write(damaged);
+    read_store(file.path(), kind, ids);
+  }
+}
+
+}  // namespace
+
+void test_rows() {
+  decode_damaged_rows();
+  open_damaged_stores<std::int64_t>(IdKind::int64, {0, -1, 5, 1 << 30, 77, 78, 79, 80});
+  open_damaged_stores<std::string_view>(IdKind::string, {"", "b", "cc", "an id of some length"});
+}
