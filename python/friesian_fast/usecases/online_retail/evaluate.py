@@ -1,0 +1,101 @@
+"""Full-catalogue retrieval metrics: what share of a user's later purchases a list names, and how high."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+RECALL_K = 50
+NDCG_K = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What the users with history bought after the split.
+
+    Parameters
+    ----------
+    users : ndarray of int, shape (n,)
+        Row of each user who bought something, ascending.
+    bought : ndarray of bool, shape (n, items)
+        Items of the catalogue.
+    totals : ndarray of int, shape (n,)
+        All distinct items bought, those that were never sold before the split included: no list can name them.
+    """
+
+    users: NDArray[Any]
+    bought: NDArray[np.bool_]
+    totals: NDArray[Any]
+
+    def without(self, earlier: NDArray[np.bool_]) -> Truth:
+        """Only what each user had not bought before; `earlier` has shape (n, items). Users may drop out."""
+        bought = self.bought & ~earlier
+        totals = self.totals - (self.bought & earlier).sum(axis=1)
+        keep = totals > 0
+        return Truth(users=self.users[keep], bought=bought[keep], totals=totals[keep])
+
+
+def truth_of(pairs: pd.DataFrame, users: pd.Index, items: pd.Index) -> Truth:
+    """From distinct ``user_id``, ``item_id`` pairs."""
+    user = users.get_indexer(pairs["user_id"])
+    item = items.get_indexer(pairs["item_id"])
+    rows, position = np.unique(user[user >= 0], return_inverse=True)
+    bought = np.zeros((len(rows), len(items)), np.bool_)
+    item = item[user >= 0]
+    bought[position[item >= 0], item[item >= 0]] = True
+    return Truth(users=rows, bought=bought, totals=np.bincount(position))
+
+
+def pair_matrix(pairs: pd.DataFrame, users: pd.Index, items: pd.Index) -> NDArray[np.float32]:
+    """How many rows each user has for each item, float32 of shape (users, items); unknown ones are left out."""
+    user, item = users.get_indexer(pairs["user_id"]), items.get_indexer(pairs["item_id"])
+    known = (user >= 0) & (item >= 0)
+    cells = np.bincount(user[known] * len(items) + item[known], minlength=len(users) * len(items))
+    return cells.reshape(len(users), len(items)).astype(np.float32)
+
+
+def best(scores: NDArray[Any], k: int) -> NDArray[Any]:
+    """Columns of the `k` largest scores of each row, best first, ties by column; shape (n, k)."""
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+def list_metrics(lists: NDArray[Any], truth: Truth) -> dict[str, float]:
+    """Means over the users of recall@50 and NDCG@10.
+
+    Parameters
+    ----------
+    lists : ndarray of int, shape (n, k)
+        Items for each of the truth's users, best first.
+    truth : Truth
+    """
+    hits = np.take_along_axis(truth.bought, lists, axis=1)
+    recall = hits[:, :RECALL_K].sum(axis=1) / truth.totals
+    discounts = 1.0 / np.log2(np.arange(2, NDCG_K + 2))
+    ideal = np.cumsum(discounts)[np.minimum(truth.totals, NDCG_K) - 1]
+    ndcg = (hits[:, :NDCG_K] * discounts[: lists.shape[1]]).sum(axis=1) / ideal
+    return {f"recall@{RECALL_K}": float(recall.mean()), f"ndcg@{NDCG_K}": float(ndcg.mean())}
+
+
+def both_ways(
+    lists: Callable[[NDArray[Any], NDArray[np.bool_]], NDArray[Any]], truth: Truth, earlier: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Metrics with the items bought before allowed, and, as ``new_…``, with them left out of lists and truth.
+
+    Parameters
+    ----------
+    lists : callable
+        Takes users, shape (n,), and the items they must not be shown, bool of shape (n, items); returns items, shape
+        (n, k), best first.
+    truth : Truth
+    earlier : ndarray of bool, shape (users, items)
+        Bought before the split.
+    """
+    new = truth.without(earlier[truth.users])
+    known = list_metrics(lists(truth.users, np.zeros_like(truth.bought)), truth)
+    unseen = list_metrics(lists(new.users, earlier[new.users]), new)
+    return known | {f"new_{name}": value for name, value in unseen.items()}

@@ -1,0 +1,38 @@
+"""Publish what was prepared and trained: writes ``publish.yaml`` beside the models and builds the release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from friesian_fast.cli.errors import reported
+from friesian_fast.cli.publish import publish
+from friesian_fast.errors import NotFoundError
+from friesian_fast.release.plan import Interactions, PublishPlan, write_plan
+
+
+@reported
+def main(
+    data_dir: Annotated[Path, typer.Option("--data_dir", help="What prepare wrote.")] = Path("prepared"),
+    model_dir: Annotated[Path, typer.Option("--model_dir", help="What train wrote.")] = Path("models"),
+    releases: Annotated[Path, typer.Option("--releases", help="Directory of releases.")] = Path("releases"),
+) -> None:
+    """Build a release; its fallback list counts the buyers of the last four weeks before the split."""
+    if not model_dir.is_dir():
+        raise NotFoundError(f"there is no directory {model_dir}; run the train step first")
+    plan = PublishPlan(
+        spec=data_dir / "meta" / "spec.json",
+        rows={"user": data_dir / "user.parquet", "item": data_dir / "item.parquet"},
+        vectors={"user": model_dir / "user_ebd.parquet", "item": model_dir / "item_ebd.parquet"},
+        ranker=model_dir,
+        interactions=Interactions(path=data_dir / "recent.parquet", item="item_id"),
+    )
+    path = model_dir / "publish.yaml"
+    write_plan(path, plan)
+    publish(path, releases)
+
+
+if __name__ == "__main__":
+    typer.run(main)
