@@ -1,5 +1,6 @@
 #include "common/text_batch.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <limits>
@@ -31,14 +32,14 @@ void TextBatch::read_strings(const Column& column, std::size_t begin, std::size_
   const auto* offsets = static_cast<const Offset*>(column.offsets) + column.offset;
   const auto end = static_cast<std::size_t>(offsets[column.length]);
   offsets += begin;
-  std::uint64_t longest = 0;
+  std::uint64_t all = 0;
   for (std::size_t i = 0; i < rows; ++i) {
     const auto length = static_cast<std::uint64_t>(offsets[i + 1] - offsets[i]);
     bytes[i] = data + offsets[i];
     lengths[i] = static_cast<std::uint32_t>(length);
-    longest |= length;
+    all |= length;
   }
-  if (longest > std::numeric_limits<std::uint32_t>::max())
+  if (all > std::numeric_limits<std::uint32_t>::max())
     throw std::invalid_argument("a string is longer than 4 GiB, or the string offsets decrease");
   for (std::size_t i = rows; i > 0; --i) {
     const auto from = static_cast<std::size_t>(offsets[i - 1]);
@@ -115,10 +116,20 @@ void TextBatch::mark_nulls(const Column& column, std::size_t begin, std::size_t 
   }
 }
 
+void TextBatch::measure(std::size_t rows) {
+  longest = 0;
+  total = 0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    longest = std::max(longest, lengths[i]);
+    total += lengths[i];
+  }
+}
+
 void TextBatch::read(const Column& column, std::size_t begin, std::size_t rows, TextStyle style) {
   assert(rows <= kRows && begin + rows <= column.length);
   read_values(column, begin, rows, style);
   mark_nulls(column, begin, rows);
+  measure(rows);
 }
 
 }  // namespace friesian

@@ -28,6 +28,8 @@ class TextBatch {
   std::array<std::uint32_t, kRows> lengths;
   std::array<bool, kRows> nulls;
   bool has_nulls = false;
+  std::uint32_t longest = 0;  // of `lengths`
+  std::uint64_t total = 0;
 
  private:
   template <typename Offset>
@@ -37,6 +39,7 @@ class TextBatch {
   void read_values(const Column& column, std::size_t begin, std::size_t rows, TextStyle style);
   std::uint8_t* cell(std::size_t row) noexcept { return cells_.data() + row * kReadable; }
   void mark_nulls(const Column& column, std::size_t begin, std::size_t rows);
+  void measure(std::size_t rows);
 
   std::vector<std::uint8_t> cells_ = std::vector<std::uint8_t>(kRows * kReadable);
 };

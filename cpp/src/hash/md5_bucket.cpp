@@ -54,10 +54,9 @@ void mixed_lengths(const std::uint8_t* const* bytes, const std::uint32_t* length
 }  // namespace
 
 void md5_bucket_texts(const std::uint8_t* const* bytes, const std::uint32_t* lengths, std::size_t n,
-                      const BucketModulus& modulus, std::int32_t* out, SimdLevel level) {
+                      std::uint32_t longest, const BucketModulus& modulus, std::int32_t* out,
+                      SimdLevel level) {
   assert(n <= TextBatch::kRows);
-  std::uint32_t longest = 0;
-  for (std::size_t i = 0; i < n; ++i) longest = std::max(longest, lengths[i]);
   if (longest <= kernels::kOneBlock)
     kShort.at(level)(bytes, lengths, n, modulus, out);
   else
@@ -72,8 +71,8 @@ void md5_bucket(const Column& column, std::uint32_t bins, std::span<std::int32_t
   for (std::size_t begin = 0; begin < column.length; begin += TextBatch::kRows) {
     const std::size_t rows = std::min(TextBatch::kRows, column.length - begin);
     batch->read(column, begin, rows, TextStyle::python);
-    md5_bucket_texts(batch->bytes.data(), batch->lengths.data(), rows, modulus, out.data() + begin,
-                     level);
+    md5_bucket_texts(batch->bytes.data(), batch->lengths.data(), rows, batch->longest, modulus,
+                     out.data() + begin, level);
   }
 }
 

@@ -17,8 +17,9 @@ void md5_bucket(const Column& column, std::uint32_t bins, std::span<std::int32_t
                 SimdLevel level);
 
 // The same for messages given by address and length, up to TextBatch::kRows of them; 64 bytes must
-// be readable from the address of every message shorter than that.
+// be readable from the address of every message shorter than that. `longest` bounds the lengths.
 void md5_bucket_texts(const std::uint8_t* const* bytes, const std::uint32_t* lengths, std::size_t n,
-                      const BucketModulus& modulus, std::int32_t* out, SimdLevel level);
+                      std::uint32_t longest, const BucketModulus& modulus, std::int32_t* out,
+                      SimdLevel level);
 
 }  // namespace friesian

@@ -165,8 +165,8 @@ void hash_long(const std::uint8_t* const* bytes, const std::uint32_t* lengths, s
 void md5_bucket_short_avx512(const std::uint8_t* const* bytes, const std::uint32_t* lengths,
                              std::size_t n, const BucketModulus& modulus, std::int32_t* out) {
   std::size_t at = 0;
-  for (; at + 3 * kLanes <= n; at += 3 * kLanes)
-    hash_short<3>(bytes + at, lengths + at, modulus, out + at);
+  for (; at + 4 * kLanes <= n; at += 4 * kLanes)
+    hash_short<4>(bytes + at, lengths + at, modulus, out + at);
   for (; at + kLanes <= n; at += kLanes) hash_short<1>(bytes + at, lengths + at, modulus, out + at);
   if (at == n) return;
   const std::uint8_t* last_bytes[kLanes];

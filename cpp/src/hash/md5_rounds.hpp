@@ -52,10 +52,10 @@ struct Md5Lanes {
   }
 
   template <std::size_t Step>
-  [[gnu::always_inline]] inline void step() {
+  [[gnu::always_inline]] inline void step(const std::uint32_t* sines) {
     constexpr std::size_t a = (4 - Step % 4) % 4, b = (a + 1) % 4, c = (a + 2) % 4, d = (a + 3) % 4;
     constexpr int shift = kShifts[Step / 16][Step % 4];
-    const Vector sine = Ops::splat(kSines[Step]);
+    const Vector sine = Ops::splat(sines[Step]);
     for (std::size_t group = 0; group < Groups; ++group) {
       const Vector x = state[b][group], y = state[c][group], z = state[d][group];
       Vector mixed;
@@ -78,8 +78,11 @@ struct Md5Lanes {
     Vector before[4][Groups];
     for (std::size_t s = 0; s < 4; ++s)
       for (std::size_t group = 0; group < Groups; ++group) before[s][group] = state[s][group];
-    [this]<std::size_t... Steps>(std::index_sequence<Steps...>) __attribute__((always_inline)) {
-      (this->template step<Steps>(), ...);
+    // Hides the constants from the compiler, which otherwise makes each one in a general register.
+    const std::uint32_t* sines = kSines.data();
+    asm("" : "+r"(sines));
+    [&]<std::size_t... Steps>(std::index_sequence<Steps...>) __attribute__((always_inline)) {
+      (this->template step<Steps>(sines), ...);
     }(std::make_index_sequence<64>{});
     for (std::size_t s = 0; s < 4; ++s)
       for (std::size_t group = 0; group < Groups; ++group)
