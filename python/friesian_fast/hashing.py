@@ -48,6 +48,7 @@ def md5_bucket(values: object, bins: int, *, level: str | None = None) -> NDArra
     >>> md5_bucket(np.array([7, 42, 7]), 1000)
     array([555, 174, 555], dtype=int32)
     """
+    _require_integer(bins)
     try:
         return _core.md5_bucket(values, bins, level=level)
     except ValueError as error:
@@ -94,7 +95,13 @@ def cross_bucket(
     >>> cross_bucket([np.array(["a", "ab"]), np.array(["bc", "c"])], 600, separator="_")
     array([144,  57], dtype=int32)
     """
+    _require_integer(bins)
     try:
         return _core.cross_bucket(columns, bins, separator=separator, level=level)
     except ValueError as error:
         raise InvalidInputError(str(error)) from error
+
+
+def _require_integer(bins: object) -> None:
+    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)):
+        raise TypeError(f"bins must be an integer, got {type(bins).__name__}")
