@@ -8,9 +8,9 @@ from random import Random
 
 import pyarrow as pa
 import pytest
+from bench.conftest import best_seconds
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.conftest import best_seconds
 from friesian_fast.hashing import cross_bucket
 
 ROWS = 1 << 17

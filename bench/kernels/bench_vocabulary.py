@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from bench.conftest import best_seconds
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.conftest import best_seconds
 from friesian_fast.vocab import VocabularyBuilder, VocabularyIndex
 
 DISTINCT = {"200k distinct of 32 bytes": 200_000, "500 distinct of 32 bytes": 500}

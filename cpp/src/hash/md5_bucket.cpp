@@ -25,30 +25,49 @@ constexpr KernelTable<kernels::Md5Bucket> kLong{{
     FRIESIAN_X86_KERNEL(kernels::md5_bucket_long_avx512),
 }};
 
-// Some message is long: the short ones go together, the long ones by rising length, so that lanes
-// that are hashed side by side need about as many blocks.
+// Rows by the number of MD5 blocks beyond the first: class 0 are the short ones. So many long
+// messages are rare that the last class may hold all those of kClasses blocks or more.
+constexpr std::size_t kClasses = 16;
+
+std::size_t class_of(std::uint32_t length) {
+  return std::min((std::size_t{length} + 8) / 64, kClasses - 1);
+}
+
+// A batch of messages by rising number of blocks, so that lanes that are hashed side by side are
+// done at about the same time.
+struct ByBlocks {
+  std::array<std::uint32_t, TextBatch::kRows> rows;
+  std::array<const std::uint8_t*, TextBatch::kRows> bytes;
+  std::array<std::uint32_t, TextBatch::kRows> lengths;
+  std::size_t shorts;
+
+  ByBlocks(const std::uint8_t* const* all_bytes, const std::uint32_t* all_lengths, std::size_t n) {
+    std::array<std::size_t, kClasses + 1> begin{};
+    for (std::size_t i = 0; i < n; ++i) ++begin[class_of(all_lengths[i]) + 1];
+    std::partial_sum(begin.begin(), begin.end(), begin.begin());
+    shorts = begin[1];
+    const std::size_t longest = begin[kClasses - 1];
+    for (std::size_t i = 0; i < n; ++i)
+      rows[begin[class_of(all_lengths[i])]++] = static_cast<std::uint32_t>(i);
+    std::sort(rows.begin() + static_cast<std::ptrdiff_t>(longest),
+              rows.begin() + static_cast<std::ptrdiff_t>(n),
+              [&](std::uint32_t a, std::uint32_t b) { return all_lengths[a] < all_lengths[b]; });
+    for (std::size_t i = 0; i < n; ++i) {
+      bytes[i] = all_bytes[rows[i]];
+      lengths[i] = all_lengths[rows[i]];
+    }
+  }
+};
+
 void mixed_lengths(const std::uint8_t* const* bytes, const std::uint32_t* lengths, std::size_t n,
                    const BucketModulus& modulus, std::int32_t* out, SimdLevel level) {
-  std::array<std::uint32_t, TextBatch::kRows> order;
-  std::array<const std::uint8_t*, TextBatch::kRows> sorted_bytes;
-  std::array<std::uint32_t, TextBatch::kRows> sorted_lengths;
+  const ByBlocks ordered(bytes, lengths, n);
+  const std::size_t shorts = ordered.shorts;
   std::array<std::int32_t, TextBatch::kRows> buckets;
-  const auto rows = std::span(order).first(n);
-  std::iota(rows.begin(), rows.end(), 0u);
-  const auto first_long = std::partition(rows.begin(), rows.end(), [&](std::uint32_t row) {
-    return lengths[row] <= kernels::kOneBlock;
-  });
-  std::sort(first_long, rows.end(),
-            [&](std::uint32_t a, std::uint32_t b) { return lengths[a] < lengths[b]; });
-  for (std::size_t i = 0; i < n; ++i) {
-    sorted_bytes[i] = bytes[rows[i]];
-    sorted_lengths[i] = lengths[rows[i]];
-  }
-  const auto shorts = static_cast<std::size_t>(first_long - rows.begin());
-  kShort.at(level)(sorted_bytes.data(), sorted_lengths.data(), shorts, modulus, buckets.data());
-  kLong.at(level)(sorted_bytes.data() + shorts, sorted_lengths.data() + shorts, n - shorts, modulus,
-                  buckets.data() + shorts);
-  for (std::size_t i = 0; i < n; ++i) out[rows[i]] = buckets[i];
+  kShort.at(level)(ordered.bytes.data(), ordered.lengths.data(), shorts, modulus, buckets.data());
+  kLong.at(level)(ordered.bytes.data() + shorts, ordered.lengths.data() + shorts, n - shorts,
+                  modulus, buckets.data() + shorts);
+  for (std::size_t i = 0; i < n; ++i) out[ordered.rows[i]] = buckets[i];
 }
 
 }  // namespace

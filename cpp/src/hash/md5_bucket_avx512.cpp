@@ -126,38 +126,75 @@ void hash_short(const std::uint8_t* const* bytes, const std::uint32_t* lengths,
     _mm512_storeu_si512(out + group * kLanes, buckets_of(lanes, group, modulus));
 }
 
-// Up to sixteen messages, as many blocks as the longest needs; lanes that are done keep their
-// state.
-void hash_long(const std::uint8_t* const* bytes, const std::uint32_t* lengths, std::size_t n,
-               const BucketModulus& modulus, std::int32_t* out) {
-  LongMessage messages[kLanes];
-  std::size_t most = 0;
-  alignas(64) std::uint32_t blocks[kLanes];
+// Block `block` of sixteen messages of any length. Past a message's end its rows are zeros, and its
+// address may point beyond what can be read: the mask keeps the load off.
+template <std::size_t Groups>
+[[gnu::always_inline]] inline void load_block(Lanes<Groups>& lanes, std::size_t group,
+                                              const std::uint8_t* const* bytes,
+                                              const std::uint32_t* lengths, std::int64_t block) {
+  const __m512i pad = _mm512_set1_epi8(static_cast<char>(0x80));
+  __m512i row[kLanes];
   for (std::size_t i = 0; i < kLanes; ++i) {
-    if (i < n)
-      messages[i].set(bytes[i], lengths[i]);
-    else
-      messages[i].clear();
-    blocks[i] = static_cast<std::uint32_t>(messages[i].blocks());
-    most = std::max(most, messages[i].blocks());
+    const std::int64_t left = static_cast<std::int64_t>(lengths[i]) - block * 64;
+    const auto size = static_cast<unsigned>(std::clamp<std::int64_t>(left, 0, 64));
+    const __mmask64 kept = _bzhi_u64(~std::uint64_t{0}, size);
+    const __mmask64 end = left >= 0 && left < 64 ? kept + 1 : 0;
+    const std::uint8_t* from = size == 0 ? kNoBlock : bytes[i] + block * 64;
+    row[i] = _mm512_mask_mov_epi8(_mm512_maskz_loadu_epi8(kept, from), end, pad);
   }
-  const __m512i count = _mm512_load_si512(blocks);
-  Lanes<1> lanes;
+  transpose<Groups>(row, lanes.words, group);
+}
+
+// 16 * Groups messages, as many blocks as the longest needs; lanes that are done keep their state.
+template <std::size_t Groups>
+void hash_long(const std::uint8_t* const* bytes, const std::uint32_t* lengths,
+               const BucketModulus& modulus, std::int32_t* out) {
+  const std::uint32_t longest = *std::max_element(lengths, lengths + Groups * kLanes);
+  const std::int64_t blocks = (std::int64_t{longest} + 8) / 64 + 1;
+  Lanes<Groups> lanes;
   lanes.start();
-  for (std::size_t block = 0; block < most; ++block) {
-    __m512i row[kLanes];
-    for (std::size_t i = 0; i < kLanes; ++i) row[i] = _mm512_loadu_si512(messages[i].block(block));
-    transpose<1>(row, lanes.words, 0);
-    const __m512i before[4] = {lanes.state[0][0], lanes.state[1][0], lanes.state[2][0],
-                               lanes.state[3][0]};
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    __m512i before[4][Groups];
+    __mmask16 active[Groups];
+    for (std::size_t group = 0; group < Groups; ++group) {
+      load_block(lanes, group, bytes + group * kLanes, lengths + group * kLanes, block);
+      const __m512i length = _mm512_loadu_si512(lengths + group * kLanes);
+      // floor((length + 8) / 64), which does not overflow.
+      const __m512i last = _mm512_add_epi32(
+          _mm512_srli_epi32(length, 6),
+          _mm512_srli_epi32(
+              _mm512_add_epi32(_mm512_and_si512(length, U32x16::splat(63)), U32x16::splat(8)), 6));
+      const __m512i now = U32x16::splat(static_cast<std::uint32_t>(block));
+      const __mmask16 ends = _mm512_cmpeq_epu32_mask(last, now);
+      active[group] = _mm512_cmpge_epu32_mask(last, now);
+      lanes.words[14][group] = _mm512_mask_slli_epi32(lanes.words[14][group], ends, length, 3);
+      lanes.words[15][group] = _mm512_mask_srli_epi32(lanes.words[15][group], ends, length, 29);
+      for (std::size_t s = 0; s < 4; ++s) before[s][group] = lanes.state[s][group];
+    }
     lanes.compress();
-    const __mmask16 active =
-        _mm512_cmpgt_epu32_mask(count, U32x16::splat(static_cast<std::uint32_t>(block)));
-    for (std::size_t s = 0; s < 4; ++s)
-      lanes.state[s][0] = _mm512_mask_mov_epi32(before[s], active, lanes.state[s][0]);
+    for (std::size_t group = 0; group < Groups; ++group)
+      for (std::size_t s = 0; s < 4; ++s)
+        lanes.state[s][group] =
+            _mm512_mask_mov_epi32(before[s][group], active[group], lanes.state[s][group]);
   }
-  const auto rows = static_cast<__mmask16>(_bzhi_u32(0xffff, static_cast<unsigned>(n)));
-  _mm512_mask_storeu_epi32(out, rows, buckets_of(lanes, 0, modulus));
+  for (std::size_t group = 0; group < Groups; ++group)
+    _mm512_storeu_si512(out + group * kLanes, buckets_of(lanes, group, modulus));
+}
+
+using HashLanes = void(const std::uint8_t* const* bytes, const std::uint32_t* lengths,
+                       const BucketModulus& modulus, std::int32_t* out);
+
+// Fewer than sixteen messages: the other lanes hash nothing.
+void hash_rest(HashLanes* hash, const std::uint8_t* const* bytes, const std::uint32_t* lengths,
+               std::size_t n, const BucketModulus& modulus, std::int32_t* out) {
+  const std::uint8_t* all_bytes[kLanes];
+  std::uint32_t all_lengths[kLanes] = {};
+  std::int32_t buckets[kLanes];
+  std::fill_n(all_bytes, kLanes, kNoBlock);
+  std::copy_n(bytes, n, all_bytes);
+  std::copy_n(lengths, n, all_lengths);
+  hash(all_bytes, all_lengths, modulus, buckets);
+  std::copy_n(buckets, n, out);
 }
 
 }  // namespace
@@ -168,21 +205,16 @@ void md5_bucket_short_avx512(const std::uint8_t* const* bytes, const std::uint32
   for (; at + 4 * kLanes <= n; at += 4 * kLanes)
     hash_short<4>(bytes + at, lengths + at, modulus, out + at);
   for (; at + kLanes <= n; at += kLanes) hash_short<1>(bytes + at, lengths + at, modulus, out + at);
-  if (at == n) return;
-  const std::uint8_t* last_bytes[kLanes];
-  std::uint32_t last_lengths[kLanes] = {};
-  std::int32_t last_out[kLanes];
-  std::fill_n(last_bytes, kLanes, kNoBlock);
-  std::copy(bytes + at, bytes + n, last_bytes);
-  std::copy(lengths + at, lengths + n, last_lengths);
-  hash_short<1>(last_bytes, last_lengths, modulus, last_out);
-  std::copy_n(last_out, n - at, out + at);
+  if (at < n) hash_rest(hash_short<1>, bytes + at, lengths + at, n - at, modulus, out + at);
 }
 
 void md5_bucket_long_avx512(const std::uint8_t* const* bytes, const std::uint32_t* lengths,
                             std::size_t n, const BucketModulus& modulus, std::int32_t* out) {
-  for (std::size_t at = 0; at < n; at += kLanes)
-    hash_long(bytes + at, lengths + at, std::min(kLanes, n - at), modulus, out + at);
+  std::size_t at = 0;
+  for (; at + 2 * kLanes <= n; at += 2 * kLanes)
+    hash_long<2>(bytes + at, lengths + at, modulus, out + at);
+  for (; at + kLanes <= n; at += kLanes) hash_long<1>(bytes + at, lengths + at, modulus, out + at);
+  if (at < n) hash_rest(hash_long<1>, bytes + at, lengths + at, n - at, modulus, out + at);
 }
 
 }  // namespace friesian::kernels
