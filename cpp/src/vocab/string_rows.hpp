@@ -42,12 +42,14 @@ class HashedBatch {
 
   void put(std::size_t tag, std::string_view text) {
     const auto hash = hash_string(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
-    table_.prefetch(hash);
+    table_.prefetch_slot(hash);
     pending_[count_++] = {tag, text, hash};
     if (count_ == pending_.size()) flush();
   }
 
   void flush() {
+    for (std::size_t i = 0; i < count_; ++i) table_.prefetch_entry(pending_[i].hash);
+    for (std::size_t i = 0; i < count_; ++i) table_.prefetch_text(pending_[i].hash);
     for (std::size_t i = 0; i < count_; ++i)
       use_(pending_[i].tag, pending_[i].text, pending_[i].hash);
     count_ = 0;

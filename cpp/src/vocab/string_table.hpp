@@ -21,9 +21,19 @@ class StringTable {
   // The number of `text`, or kMissing.
   [[nodiscard]] std::uint32_t find(std::string_view text, std::uint64_t hash) const noexcept;
 
-  // Starts fetching what intern and find read first; worth it when other strings are hashed in
-  // between.
-  void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&slots_[hash & mask_]); }
+  // Start fetching what intern and find will read: first the slot, then, once that is there, the
+  // entry it names, then that entry's string. Worth it when other strings are prepared in between.
+  void prefetch_slot(std::uint64_t hash) const noexcept {
+    __builtin_prefetch(&slots_[hash & mask_]);
+  }
+  void prefetch_entry(std::uint64_t hash) const noexcept {
+    const std::uint64_t slot = slots_[hash & mask_];
+    if (slot != 0) __builtin_prefetch(&entries_[static_cast<std::uint32_t>(slot) - 1]);
+  }
+  void prefetch_text(std::uint64_t hash) const noexcept {
+    const std::uint64_t slot = slots_[hash & mask_];
+    if (slot != 0) __builtin_prefetch((*this)[static_cast<std::uint32_t>(slot) - 1].data());
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 

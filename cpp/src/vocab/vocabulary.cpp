@@ -61,10 +61,10 @@ void sort_by_count_then_bytes(const StringTable& table, std::vector<Ranked>& ran
   });
 }
 
-CountedStrings gather(const StringTable& table, const std::vector<Ranked>& ranked) {
+// `total` is the length of all strings together.
+CountedStrings gather(const StringTable& table, const std::vector<Ranked>& ranked,
+                      std::size_t total) {
   CountedStrings result;
-  std::size_t total = 0;
-  for (const Ranked& entry : ranked) total += table[entry.number].size();
   const bool large = total > std::numeric_limits<std::int32_t>::max();
   StringValues& values = result.values;
   values.bytes.reserve(total);
@@ -122,11 +122,14 @@ void VocabularyBuilder::merge(const Column& values, std::span<const std::int64_t
 
 CountedStrings VocabularyBuilder::finish(std::int64_t freq_limit) const {
   std::vector<Ranked> ranked;
-  for (std::size_t number = 0; number < counts_.size(); ++number)
-    if (counts_[number] >= freq_limit)
-      ranked.push_back({counts_[number], 0, 0, static_cast<std::uint32_t>(number)});
+  std::size_t total = 0;
+  for (std::size_t number = 0; number < counts_.size(); ++number) {
+    if (counts_[number] < freq_limit) continue;
+    ranked.push_back({counts_[number], 0, 0, static_cast<std::uint32_t>(number)});
+    total += table_[number].size();
+  }
   sort_by_count_then_bytes(table_, ranked);
-  return gather(table_, ranked);
+  return gather(table_, ranked, total);
 }
 
 VocabularyIndex::VocabularyIndex(std::span<const Column> values) {
