@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.fit import VocabularyRequest, gather
-from friesian_fast.feature.ops import CrossHash, EncodeFixed, EncodeVocabulary, HashBucket, Op
+from friesian_fast.feature.ops import CrossHash, EncodeFixed, EncodeVocabulary, HashBucket
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.string_index import StringIndex
 from friesian_fast.feature.table import Table
-from friesian_fast.feature.vocabulary_file import VocabularyFile
 
 T = TypeVar("T", bound="CategoricalTable")
 
@@ -40,7 +39,7 @@ class CategoricalTable(Table):
         freq_limit : int or dict of str to int, optional
             The fewest occurrences a category needs.
         order_by_freq : bool
-            Accepted for the original's sake: ids are always ordered by frequency here.
+            Has no effect: ids are always ordered by frequency here.
         do_split : bool
             Count the tokens of each text; not for dicts.
         sep : str
@@ -50,22 +49,17 @@ class CategoricalTable(Table):
         -------
         StringIndex, or list of StringIndex if `columns` is a list
         """
-        given = _each(columns)
+        separator = _separator(sep)
         requests, names = [], []
-        for column in given:
+        for column in _each(columns):
             sources, name, split = self._sources(column, do_split)
             names.append(name)
+            cut, limit = separator if split else None, _limit(freq_limit, name)
             requests.append(
-                VocabularyRequest(
-                    parts=self._plain_parts(),
-                    columns=tuple(sources),
-                    separator=_separator(sep) if split else None,
-                    freq_limit=_limit(freq_limit, name),
-                )
+                VocabularyRequest(parts=self._plain_parts(), columns=tuple(sources), separator=cut, freq_limit=limit)
             )
-        files = gather(get_session(), requests)
-        indices = [StringIndex.from_file(file, name) for file, name in zip(files, names, strict=True)]
-        return indices if isinstance(columns, (list, tuple)) else indices[0]
+        indices = map(StringIndex.from_file, gather(get_session(), requests), names)
+        return list(indices) if isinstance(columns, (list, tuple)) else next(indices)
 
     def encode_string(
         self: T,
@@ -99,17 +93,12 @@ class CategoricalTable(Table):
         if len(given) != len(names):
             raise InvalidInputError(f"columns len doesn't match indices length: {len(names)} and {len(given)}")
         keep = "min" if keep_most_frequent else "sorted" if sort_for_array else "all"
-        ops: list[Op] = []
-        used: dict[str, VocabularyFile] = {}
+        separator = _separator(sep) if do_split else None
+        table = self
         for name, index in zip(names, given, strict=True):
             known = index if isinstance(index, StringIndex) else StringIndex.from_dict(index, name)
-            if known.fixed is not None and not do_split:
-                ops.append(EncodeFixed(name, tuple(known.fixed.items()), strict=False))
-                continue
-            key = self._vocabulary_key(known, used)
-            used[key] = known.file
-            ops.append(EncodeVocabulary(name, key, known.file.path, _separator(sep) if do_split else None, keep))
-        return self._then(*ops, more=used)
+            table = table._encode(name, known, separator, keep)
+        return table
 
     def encode_fixed(self: T, column: str, ids: Mapping[str, int]) -> T:
         """Replace categories by the ids of a dictionary that must know them all; the column moves last.
@@ -185,6 +174,12 @@ class CategoricalTable(Table):
 
     cross_columns = cross_hash_encode
 
+    def _encode(self: T, name: str, index: StringIndex, separator: str | None, keep: str) -> T:
+        if index.fixed is not None and separator is None:
+            return self._then(EncodeFixed(name, tuple(index.fixed.items()), strict=False))
+        key = self._vocabulary_key(index)
+        return self._then(EncodeVocabulary(name, key, index.file.path, separator, keep), more={key: index.file})
+
     def _sources(self, column: str | Mapping[str, Any], do_split: bool) -> tuple[list[str], str, bool]:
         if isinstance(column, str):
             return self._existing(column), column, do_split
@@ -195,9 +190,9 @@ class CategoricalTable(Table):
         sources = self._existing(column["src_cols"], "src_cols")
         return sources, column.get("col_name") or f"{sources[0]}_union", False
 
-    def _vocabulary_key(self, index: StringIndex, used: Mapping[str, VocabularyFile]) -> str:
+    def _vocabulary_key(self, index: StringIndex) -> str:
         """The index's name, unless another vocabulary has it."""
-        known = {**self._vocabularies, **used}.get(index.col_name)
+        known = self._vocabularies.get(index.col_name)
         if known is None or known.sha256 == index.file.sha256:
             return index.col_name
         return f"{index.col_name}-{index.file.sha256[:8]}"

@@ -45,7 +45,6 @@ def get_session(
     master : str, optional
         A Spark master; by default ``local[N]`` with a thread per processor.
     app : str
-        The name Spark shows.
     memory : str, optional
         The most heap the JVM of a local session may take, such as ``"6g"``.
     options : mapping of str to str, optional
@@ -71,26 +70,7 @@ def get_session(
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
-    master = master or f"local[{processors()}]"
-    builder = SparkSession.builder.appName(app).master(master)
-    for key, value in {**_settings(master, memory), **(options or {})}.items():
-        builder = builder.config(key, value)
-    # The workers must be the Python that has friesian_fast.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    with _java_environment(), tempfile.TemporaryDirectory(prefix="friesian-log-") as directory:
-        log = Path(directory) / "log4j2.properties"
-        log.write_text(_QUIET_LOG, encoding="utf-8")
-        jvm = f"-Dlog4j2.configurationFile={log.as_uri()} {_LOCAL_JVM if _is_local(master) else ''}".strip()
-        if options is None or "spark.driver.extraJavaOptions" not in options:
-            builder = builder.config("spark.driver.extraJavaOptions", jvm)
-        try:
-            return builder.getOrCreate()
-        except Exception as error:  # py4j has many kinds for a refused setting
-            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InvalidInputError(
-                f"Spark did not start with master '{master}': {first_line}; check the master and its address"
-            ) from error
+    return _start(master or f"local[{processors()}]", app, memory, options or {})
 
 
 def stop_session() -> None:
@@ -156,6 +136,34 @@ def cluster_options(master: str, cores: int, memory: str, executors: int) -> dic
     }
 
 
+def _start(master: str, app: str, memory: str | None, options: Mapping[str, str]) -> Any:
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName(app).master(master)
+    for key, value in {**_settings(master, memory), **options}.items():
+        builder = builder.config(key, value)
+    _use_this_python(master)
+    with _java_environment(), _log_settings() as log:
+        if "spark.driver.extraJavaOptions" not in options:
+            builder = builder.config(
+                "spark.driver.extraJavaOptions", f"{log} {_LOCAL_JVM if _is_local(master) else ''}"
+            )
+        try:
+            return builder.getOrCreate()
+        except Exception as error:  # py4j has many kinds for a refused setting
+            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InvalidInputError(
+                f"Spark did not start with master '{master}': {first_line}; check the master and its address"
+            ) from error
+
+
+def _use_this_python(master: str) -> None:
+    """The workers must be a Python that has friesian_fast; on a cluster its owner may know another place for it."""
+    for variable in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"):
+        if _is_local(master) or variable not in os.environ:
+            os.environ[variable] = sys.executable
+
+
 def _is_local(master: str) -> bool:
     return master == "local" or master.startswith("local[")
 
@@ -172,6 +180,15 @@ def _settings(master: str, memory: str | None) -> dict[str, str]:
         "spark.sql.catalogImplementation": "in-memory",
     }
     return {**shared, **local, **({"spark.driver.memory": memory} if memory else {})}
+
+
+@contextmanager
+def _log_settings() -> Iterator[str]:
+    """The JVM option that names our log settings, a file that is only read at the start."""
+    with tempfile.TemporaryDirectory(prefix="friesian-log-") as directory:
+        log = Path(directory) / "log4j2.properties"
+        log.write_text(_QUIET_LOG, encoding="utf-8")
+        yield f"-Dlog4j2.configurationFile={log.as_uri()}"
 
 
 @contextmanager

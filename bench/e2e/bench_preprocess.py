@@ -1,0 +1,96 @@
+"""Ten text columns hashed into buckets, Parquet to Parquet: the native stage beside Python UDFs on Spark's rows.
+
+CPU seconds are of the JVM and the Python workers together, as a warm session spends them; the answers are compared.
+"""
+
+import hashlib
+import time
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from friesian_fast.feature import FeatureTable
+from friesian_fast.feature.session import get_session
+
+ROWS, COLUMNS, BINS, FILES = 200_000, [f"c{i}" for i in range(10)], 1000, 2
+GROUP = f"md5 buckets of {len(COLUMNS)} text columns, {ROWS} rows"
+
+measured = {}
+
+
+@pytest.fixture(scope="module")
+def session():
+    # Our own settings suit a JVM that sees no rows; the UDFs' JVM does, so it gets its optimising compiler.
+    return get_session("local[2]", options={"spark.driver.extraJavaOptions": "-Xshare:auto"})
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("raw")
+    rng = np.random.default_rng(0)
+    for number in range(FILES):
+        values = rng.integers(10**9, 10**10, (len(COLUMNS), ROWS // FILES))
+        texts = {
+            name: pa.array([f"user-{value}" for value in column]) for name, column in zip(COLUMNS, values, strict=True)
+        }
+        pq.write_table(pa.table(texts), directory / f"part-{number}.parquet")
+    return directory
+
+
+def bucket(text):
+    return int(hashlib.md5(str(text).encode("utf-8")).hexdigest(), 16) % BINS
+
+
+def by_rows(session, raw, output):
+    from pyspark.sql.functions import udf
+
+    frame = session.read.parquet(str(raw))
+    hashed = udf(lambda text: int(hashlib.md5(str(text).encode("utf-8")).hexdigest(), 16) % BINS, "int")
+    for name in COLUMNS:
+        frame = frame.withColumn(name, hashed(name))
+    frame.write.mode("overwrite").parquet(str(output))
+
+
+def by_stage(session, raw, output):
+    FeatureTable.read_parquet(raw).hash_encode(COLUMNS, BINS).write_parquet(output)
+
+
+def cpu_seconds():
+    """Of this process and all below it, the ended workers included."""
+    total = 0.0
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        times = process.cpu_times()
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+@pytest.mark.parametrize("way", [by_rows, by_stage], ids=["python-udfs", "native-stage"])
+def test_hash_ten_columns(benchmark, session, raw, tmp_path, way):
+    spent = []
+
+    def once():
+        before = cpu_seconds()
+        way(session, raw, tmp_path / "out")
+        time.sleep(0.1)  # the workers' last moments
+        spent.append(cpu_seconds() - before)
+
+    benchmark.group = GROUP
+    benchmark.pedantic(once, rounds=3, warmup_rounds=1)
+    written = pq.read_table(tmp_path / "out").sort_by(COLUMNS[0])
+    texts = pq.read_table(raw)
+    expected = pa.table(
+        {name: pa.array([bucket(text) for text in texts[name].to_pylist()], pa.int32()) for name in COLUMNS}
+    )
+    keys = [(name, "ascending") for name in COLUMNS]
+    assert written.sort_by(keys).equals(expected.sort_by(keys))
+    measured[way.__name__] = min(spent[1:])
+    benchmark.extra_info["cpu_s"] = round(measured[way.__name__], 2)
+    if len(measured) == 2:
+        ratio = measured["by_rows"] / measured["by_stage"]
+        benchmark.extra_info["ratio"] = round(ratio, 1)
+        print(
+            f"\nPython UDFs {measured['by_rows']:.2f} CPU s, native stage {measured['by_stage']:.2f}: {ratio:.1f} times"
+        )
