@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from typing import TypeVar
 
 from friesian_services.errors import DeadlineError
 
 REQUEST_ID = "x-request-id"
-
-T = TypeVar("T")
 
 # On the clock of time.monotonic(); None for a caller that waits forever.
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -40,10 +36,3 @@ def remaining() -> float | None:
     if left <= 0:
         raise DeadlineError("the caller's deadline has passed")
     return left
-
-
-def in_time(values: Iterable[T]) -> Iterator[T]:
-    """The values, as long as somebody waits for what becomes of them."""
-    for value in values:
-        remaining()
-        yield value

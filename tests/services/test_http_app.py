@@ -142,6 +142,13 @@ def test_other_paths_and_methods(app):
     assert int(head.headers["content-length"]) > 0
 
 
+def test_a_calls_id_comes_back(app):
+    assert get(app, "/recommender", headers={"x-request-id": "abc"}).headers["x-request-id"] == "abc"
+    first, second = (get(app, "/recommender").headers["x-request-id"] for _ in range(2))
+    assert len(first) == 16
+    assert first != second
+
+
 def test_a_defect_is_a_500_without_its_text(releases, monkeypatch, caplog):
     app = make_app(releases)
 

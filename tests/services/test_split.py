@@ -25,6 +25,7 @@ from tests.services.tiny_release import UNKNOWN_USER, expected_scores, item_id, 
 
 from friesian_fast.recommend import open_recommender
 from friesian_fast.release.open import open_release
+from friesian_fast.store.redis import RedisServer, load_redis
 from friesian_services import wire
 
 SERVICES = ("feature_recall", "feature", "ranking", "recall", "recommender")
@@ -262,7 +263,7 @@ def test_a_service_that_cannot_start_names_itself(releases, served, tmp_path):
     assert "error: the ranking service ended with status 1 while starting" in said
 
 
-def test_each_by_itself_with_yaml_and_a_ranking_that_goes_and_comes_back(releases, tmp_path):
+def test_each_by_itself_with_yaml_and_a_ranking_that_goes_and_comes_back(releases, redis_server, tmp_path):
     def start(service, text, port=0):
         config = tmp_path / f"config_{service}.yaml"
         config.write_text(f"releasePath: {releases}\n{text}")
@@ -272,9 +273,11 @@ def test_each_by_itself_with_yaml_and_a_ranking_that_goes_and_comes_back(release
         return started
 
     running = []
+    redis = f"serviceType: kv\nredisUrl: {redis_server.address}\nlogInterval: 2\n"
+    load_redis(open_release(releases), RedisServer(url=redis_server.address), "")
     try:
-        vectors = start("feature_recall", "serviceType: kv\nredisKeyPrefix: 2tower_\nlogInterval: 2\n")
-        feature = start("feature", "serviceType: kv\n")
+        vectors = start("feature_recall", f"{redis}redisKeyPrefix: 2tower_\n")
+        feature = start("feature", f"{redis}redisKeyPrefix: ''\n")
         ranking = start("ranking", "modelParallelism: 4\n")
         recall = start("recall", f"indexDim: 16\nfeatureServiceURL: {vectors.grpc('feature_recall')}\n")
         recommender = start(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
 import re
@@ -13,7 +14,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import grpc
-import numpy as np
 
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
 from friesian_fast.recommend import Recommendation, Recommender
@@ -90,15 +90,19 @@ class HttpApp:
             answer = _plain_error(405, f"{scope['method']} is not offered here; every path is read with GET")
             headers = {b"allow": b"GET, HEAD"}
         else:
-            caller_id = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), None)
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._executor, self._answer, path, scope["query_string"], caller_id)
+            given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), None)
+            call.begin(None, given)
+            headers = {b"x-request-id": call.request_id.get().encode("latin-1")}
+            answer = await self._in_thread(path, scope["query_string"])
         await _send(send, answer, headers, body=scope["method"] != "HEAD")
         if self._exporter is not None:
             self._exporter.http_handled(_service(path), scope["method"], time.perf_counter() - started)
 
-    def _answer(self, path: str, query: bytes, caller_id: str | None) -> Answer:
-        call.begin(None, caller_id)
+    async def _in_thread(self, path: str, query: bytes) -> Answer:
+        run = contextvars.copy_context().run  # the call's id goes along
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run, self._answer, path, query)
+
+    def _answer(self, path: str, query: bytes) -> Answer:
         if path.startswith(_RECOMMEND):
             return self._recommend(path[len(_RECOMMEND) :], query)
         route = self._routes.get(path.rstrip("/") or "/")
@@ -167,7 +171,7 @@ def _answered(answer: Recommendation) -> dict[str, Any]:
     body = {
         "ids": list(wire.plain(answer.ids)),
         # The shortest decimal of the 32-bit number, not the digits of its 64-bit neighbour.
-        "probs": [float(np.format_float_positional(score, unique=True)) for score in answer.scores],
+        "probs": [float(text) for text in map(str, answer.scores)],
         "success": True,
         "errorCode": None,
         "errorMsg": None,

@@ -8,10 +8,11 @@ from friesian_fast.recommend import Recommender
 from friesian_services import wire
 from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
-from friesian_services._pb import recommender_pb2, recommender_pb2_grpc
+from friesian_services._pb import recommender_pb2 as pb
+from friesian_services._pb import recommender_pb2_grpc
 from friesian_services.backends import Backends
-from friesian_services.call import in_time
 from friesian_services.metrics import Timers
+from friesian_services.recommender.many import recommend_all
 
 
 class RecommenderServicer(recommender_pb2_grpc.RecommenderServicer):  # type: ignore[misc]  # generated, without types
@@ -22,26 +23,23 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServicer):  # type: ig
         self._timers = timers
         self._backends = backends
 
-    def getRecommendIDs(
-        self, request: recommender_pb2.RecommendRequest, context: Any
-    ) -> recommender_pb2.RecommendIDProbs:
+    def getRecommendIDs(self, request: pb.RecommendRequest, context: Any) -> pb.RecommendIDProbs:
         wire.require_int64(self._recommender.user_id_type, "user")
-        k, candidates = request.recommendNum, request.candidateNum
         with self._timers.time("recommend.grpc.overall"):
-            answers = [self._recommender.recommend(user, k=k, candidates=candidates) for user in in_time(request.ID)]
+            answers = recommend_all(self._recommender, request.ID, request.recommendNum, request.candidateNum)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
-        listed = [recommender_pb2.IDProbs(ID=wire.int32s(answer.ids), prob=answer.scores) for answer in answers]
-        return recommender_pb2.RecommendIDProbs(IDProbList=listed)
+        listed = [pb.IDProbs(ID=wire.int32s(answer.ids), prob=answer.scores) for answer in answers]
+        return pb.RecommendIDProbs(IDProbList=listed)
 
-    def getMetrics(self, request: recommender_pb2.Empty, context: Any) -> recommender_pb2.ServerMessage:
-        return recommender_pb2.ServerMessage(str=self._timers.json())
+    def getMetrics(self, request: pb.Empty, context: Any) -> pb.ServerMessage:
+        return pb.ServerMessage(str=self._timers.json())
 
-    def resetMetrics(self, request: recommender_pb2.Empty, context: Any) -> recommender_pb2.Empty:
+    def resetMetrics(self, request: pb.Empty, context: Any) -> pb.Empty:
         self._timers.reset()
-        return recommender_pb2.Empty()
+        return pb.Empty()
 
-    def getClientMetrics(self, request: recommender_pb2.Empty, context: Any) -> recommender_pb2.ServerMessage:
-        return recommender_pb2.ServerMessage(str=self._backends.metrics())
+    def getClientMetrics(self, request: pb.Empty, context: Any) -> pb.ServerMessage:
+        return pb.ServerMessage(str=self._backends.metrics())
 
 
 class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
@@ -54,9 +52,8 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
     def Recommend(self, request: v1.RecommendRequest, context: Any) -> v1.RecommendReply:
         ours = self._recommender
         wire.check_release(request.release_id, ours.release_id)
-        users = in_time(wire.plain(wire.ids_from_message(request.users, ours.user_id_type)))
-        k, candidates = request.k or None, request.candidates or None
+        users = wire.plain(wire.ids_from_message(request.users, ours.user_id_type))
         with self._timers.time("recommend.grpc.overall"):
-            answers = [ours.recommend(user, k=k, candidates=candidates) for user in users]
+            answers = recommend_all(ours, users, request.k or None, request.candidates or None)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
         return v1.RecommendReply(release_id=ours.release_id, recommendations=map(wire.recommendation, answers))
