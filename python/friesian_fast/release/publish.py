@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ from friesian_fast.spec import FeatureSpec
 from friesian_fast.store import MappedRowStore
 
 LOCK = ".lock"
-METRIC = "ip"
+METRIC: Final = "ip"
 POPULAR_LIMIT = 1000
 RECALL_K = 100
 RECALL_QUERIES = 1000
