@@ -10,6 +10,7 @@ from friesian_services.backends import LocalBackends
 from friesian_services.config import AllConfig
 from friesian_services.launch import observe
 from friesian_services.recommender.fronts import serve_fronts
+from friesian_services.server import WORKERS
 from friesian_services.wiring import (
     TimedRanker,
     TimedStore,
@@ -38,8 +39,8 @@ def serve(settings: AllConfig) -> None:
         ranker=TimedRanker(open_ranker(release), timers.time),
         clock=timers.time,
     )
-    # Nothing waits for a network: more threads than cores would only take turns.
-    workers = (os.cpu_count() or 1) + 1
+    # Where nothing waits for a network, more threads than cores would only take turns.
+    workers = (os.cpu_count() or 1) + 1 if settings.redis is None else WORKERS
     serve_fronts(
         f"release {release.id}", settings, recommender, LocalBackends(timers), timers, exporter, workers=workers
     )
