@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def use_cores(cores: int | None) -> None:
@@ -13,14 +16,29 @@ def use_cores(cores: int | None) -> None:
     cores : int or None
         None means all the cores this process may run on; more than there are is cut to that.
     """
-    # Its start-up notices would drown the training log.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    import tensorflow as tf
+    with _stderr_closed():
+        import tensorflow as tf
 
     threads = min(cores or available_cores(), available_cores())
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Keep TensorFlow's start-up notices out of the training log: no setting silences those it prints while loading."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def available_cores() -> int:

@@ -119,12 +119,16 @@ def main(
         early_stopping=early_stopping,
         seed=seed,
     )
-    metrics = dict(history.last)
-    best = optimum_auc(data_dir)
-    if best is not None:
-        metrics["optimum_auc"] = best
-        print(f"val_auc {metrics['val_auc']:.4f}; the best possible is {best:.4f}")
+    metrics = _with_optimum(history.last, data_dir)
     _save(model, model_dir, metrics, {name: column[:ONNX_CHECK_ROWS] for name, column in test[0].items()})
+
+
+def _with_optimum(metrics: dict[str, float], data_dir: Path) -> dict[str, float]:
+    best = optimum_auc(data_dir)
+    if best is None:
+        return metrics
+    print(f"val_auc {metrics['val_auc']:.4f}; the best possible is {best:.4f}")
+    return metrics | {"optimum_auc": best}
 
 
 def _save(model: Any, model_dir: Path, metrics: dict[str, float], rows: dict[str, NDArray[Any]]) -> None:
