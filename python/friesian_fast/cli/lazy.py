@@ -10,6 +10,23 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from friesian_fast.errors import MissingExtraError
+
+# The extra that brings a module which the bare wheel does without.
+_EXTRAS = {
+    "faiss": "recall",
+    "grpc": "serve",
+    "keras": "train",
+    "onnxruntime": "serve",
+    "pandas": "spark",
+    "pyarrow": "spark",
+    "pyspark": "spark",
+    "redis": "redis",
+    "tensorflow": "train",
+    "uvicorn": "serve",
+    "yaml": "serve",
+}
+
 
 class Target(NamedTuple):
     """Where a command lives, as ``module:attribute``, and its line in the help."""
@@ -31,7 +48,13 @@ class LazyCommand(TyperCommand):
 
     def _load(self) -> Any:
         module, _, attribute = self._path.partition(":")
-        found = getattr(importlib.import_module(module), attribute)
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing not in _EXTRAS:
+                raise
+            raise MissingExtraError(f"'{self.name}', which imports {missing},", _EXTRAS[missing]) from error
         if not isinstance(found, typer.Typer):
             app = typer.Typer(add_completion=False, rich_markup_mode="rich")
             app.command()(found)

@@ -1,0 +1,93 @@
+"""The command as a stranger meets it: help everywhere, named failures, nothing heavy until it is needed."""
+
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = [
+    (),
+    ("demo",),
+    ("publish",),
+    ("load-redis",),
+    ("serve",),
+    ("serve", "all"),
+    ("serve", "recall"),
+    ("recsys2021",),
+    ("recsys2021", "generate"),
+    ("recsys2021", "preprocess"),
+    ("online_retail",),
+    ("online_retail", "prepare"),
+]
+
+
+def friesian(*arguments, **options):
+    command = [sys.executable, "-m", "friesian_fast.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help(command):
+    done = friesian(*command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+
+
+def test_help_of_the_whole_imports_nothing_heavy():
+    code = """
+import sys
+from friesian_fast.cli.main import app
+app(["--help"], standalone_mode=False)
+print([name for name in ("pyarrow", "tensorflow", "pyspark", "grpc", "onnxruntime") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_unknown_command_is_refused():
+    done = friesian("recomend")
+    assert done.returncode == 2
+    assert "recomend" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("recsys2021", "preprocess", "--data_dir", "nowhere"), "nowhere"),
+        (("publish", "-c", "nowhere.yaml", "--releases", "releases"), "nowhere.yaml"),
+        (("serve", "all", "--releases", "nowhere"), "nowhere"),
+    ],
+)
+def test_a_named_failure_is_one_line_and_status_1(tmp_path, arguments, message):
+    done = friesian(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_names_the_extra_that_brings_it():
+    code = """
+import sys
+sys.modules["pyarrow"] = None  # as if it were not installed
+from friesian_fast.cli.main import main
+sys.argv = ["friesian", "recsys2021", "generate", "10", "out"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'friesian-fast[spark]'" in done.stderr
+
+
+def test_an_unknown_simd_level_is_named():
+    code = "import numpy as np; from friesian_fast.hashing import md5_bucket; md5_bucket(np.array(['a']), 10)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"FRIESIAN_SIMD_LEVEL": "sse9"},
+    )
+    assert done.returncode != 0
+    assert "FRIESIAN_SIMD_LEVEL is 'sse9'; it must be one of scalar, avx2, avx512" in done.stderr
