@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from contextvars import ContextVar
@@ -10,15 +11,19 @@ from friesian_services.errors import DeadlineError
 
 REQUEST_ID = "x-request-id"
 
+# What headers, metadata and log lines can all carry.
+_USABLE_ID = re.compile(r"[!-~]{1,128}")
+
 # On the clock of time.monotonic(); None for a caller that waits forever.
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def begin(remaining_s: float | None, caller_id: str | None) -> None:
-    """Set both for this thread's call; one without an id gets one."""
+    """Set both for this context's call; one without an id that can be handed on gets a new one."""
     deadline.set(None if remaining_s is None else time.monotonic() + remaining_s)
-    request_id.set(caller_id or uuid.uuid4().hex[:16])
+    usable = _USABLE_ID.fullmatch(caller_id or "")
+    request_id.set(usable.group() if usable else uuid.uuid4().hex[:16])
 
 
 def remaining() -> float | None:

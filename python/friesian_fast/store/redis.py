@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -220,21 +220,18 @@ def load_redis(
     UnavailableError
         If Redis cannot be reached or refuses, such as when it is out of memory.
     """
-    client = server.connect()
     written = 0
-    with reachable(server):
+    with closing(server.connect()) as client, reachable(server):
         for name in KINDS:
             client.delete(_schema_key(name, prefix))
         for name in KINDS:
-            store = release.row_store(name)
-            for count in _load_rows(client, server, store, prefix):
-                written += count
-                if progress is not None:
-                    progress(written)
-            store.close()
+            with closing(release.row_store(name)) as store:
+                for count in _load_rows(client, server, store, prefix):
+                    written += count
+                    if progress is not None:
+                        progress(written)
         for name in KINDS:
             client.set(_schema_key(name, prefix), _schema_value(release.spec.row_set(name)))
-    client.close()
     return written + len(KINDS)
 
 

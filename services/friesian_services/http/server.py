@@ -25,6 +25,7 @@ class HttpServer:
             app,
             loop="uvloop",
             http="httptools",
+            ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
