@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from friesian_fast._files import replacing
 from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError
 
 ENTITIES = ("user", "item")
@@ -92,9 +93,9 @@ def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
         "ranker": relative(plan.ranker),
         "interactions": interactions,
     }
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(_yaml().safe_dump(data, sort_keys=False), encoding="utf-8")
-    partial.replace(path)
+    text = _yaml().safe_dump(data, sort_keys=False)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _yaml() -> Any:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +13,7 @@ from rich.console import Console
 
 from friesian_fast.cli.errors import reported
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.files import replacing, save_json
 from friesian_fast.usecases.online_retail.data import clean, find_data, read_transactions
 from friesian_fast.usecases.online_retail.examples import examples, purchases
 from friesian_fast.usecases.online_retail.features import Vocabularies, feature_spec, item_features, user_features
@@ -37,17 +36,11 @@ def main(
     path = find_data(data)
     lines = read_transactions(path)
     sales, dropped = clean(lines)
-    report = {"rows": len(lines), "dropped": dropped, "sales": len(sales)}
-    partial = out.absolute().with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "meta").mkdir(parents=True)
-    try:
+    report: dict[str, Any] = {"rows": len(lines), "dropped": dropped, "sales": len(sales)}
+    with replacing(out) as partial:
+        (partial / "meta").mkdir(parents=True)
         report |= write_tables(sales, partial, seed)
-        (partial / "meta" / "prepare.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        save_json(report, partial / "meta" / "prepare.json")
     console.print(f"{path}: {len(lines):,} rows, {len(sales):,} of them sales of products to known customers")
     for name, value in report.items():
         console.print(f"  {name}: {value}")
