@@ -59,7 +59,7 @@ def parquet_file(path: str) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, memory_map=True)
+        return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise InvalidInputError(f"{path} cannot be read as Parquet ({error}); write it again") from error
 
