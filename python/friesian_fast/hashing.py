@@ -68,7 +68,8 @@ def cross_bucket(
     ----------
     columns : sequence of two or more columns of shape (n,)
         Each as for `md5_bucket`. The text of a value is what Spark's cast to string gives: ``true`` for a
-        boolean, ``1.0E10`` for a float64. A row in which any column is null has the text ``None``.
+        boolean, ``1.0E10`` for a float64 (the digits of Java 19 and later). A row in which any column is null
+        has the text ``None``.
     bins : int
         Number of buckets, ``1 <= bins < 2**31``.
     separator : str, default ""

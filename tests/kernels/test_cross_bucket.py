@@ -96,7 +96,7 @@ def test_chunks_that_end_at_different_rows(level: str) -> None:
     assert got.tolist() == reference.cross_bucket([left, right, left], 997)
 
 
-# From the documentation of java.lang.Double, and Spark 4.1 on Java 25.
+# From the documentation of java.lang.Double, and Spark 4.3 on Java 25.
 JAVA_DOUBLES = {
     "4.9E-324": 5e-324,
     "1.7976931348623157E308": 1.7976931348623157e308,

@@ -1,12 +1,18 @@
 #include <cstdio>
 
+void test_hash();
 void test_ivf();
 void test_rows();
+void test_vocab();
 
 int main() {
+  test_hash();
+  std::puts("hash: ok");
   test_rows();
   std::puts("rows: ok");
   test_ivf();
   std::puts("ivf: ok");
+  test_vocab();
+  std::puts("vocab: ok");
   return 0;
 }

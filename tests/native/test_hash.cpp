@@ -1,0 +1,90 @@
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "cross/cross_bucket.hpp"
+#include "hash/md5_bucket.hpp"
+
+using namespace friesian;
+
+namespace {
+
+// Strings in buffers of exactly their size, on the heap: a read past either end is seen.
+struct Strings {
+  std::vector<std::uint8_t> bytes;
+  std::vector<std::int32_t> offsets{0};
+
+  void add(std::uint64_t length) {
+    for (std::uint64_t i = 0; i < length; ++i)
+      bytes.push_back(static_cast<std::uint8_t>(random_below(256)));
+    offsets.push_back(static_cast<std::int32_t>(bytes.size()));
+  }
+
+  void add(const std::string& text) {
+    bytes.insert(bytes.end(), text.begin(), text.end());
+    offsets.push_back(static_cast<std::int32_t>(bytes.size()));
+  }
+
+  [[nodiscard]] Column column() {
+    bytes.shrink_to_fit();
+    offsets.shrink_to_fit();
+    Column column;
+    column.values = bytes.data();
+    column.offsets = offsets.data();
+    column.length = offsets.size() - 1;
+    return column;
+  }
+};
+
+using Hash = void (*)(const Column&, std::span<std::int32_t>, SimdLevel);
+
+constexpr std::uint32_t kBins = 0x7fffffff;
+
+void hash_values(const Column& column, std::span<std::int32_t> out, SimdLevel level) {
+  md5_bucket(column, kBins, out, level);
+}
+
+void hash_crosses(const Column& column, std::span<std::int32_t> out, SimdLevel level) {
+  const Column columns[] = {column, column, column};
+  cross_bucket(columns, "-", kBins, out, level);
+}
+
+// Every level gives what the scalar one gives, with the output in a buffer of exactly its size.
+void check_levels(const Column& column, Hash hash) {
+  std::vector<std::int32_t> want(column.length);
+  hash(column, want, SimdLevel::scalar);
+  const auto best = static_cast<int>(detect_simd_level());
+  for (int level = 1; level <= best; ++level) {
+    std::vector<std::int32_t> got(column.length);
+    hash(column, got, static_cast<SimdLevel>(level));
+    CHECK(got == want);
+  }
+}
+
+void known_answers() {
+  Strings strings;
+  for (const char* text : {"", "a", "abc"}) strings.add(std::string(text));
+  std::vector<std::int32_t> out(3);
+  md5_bucket(strings.column(), 1000, out, SimdLevel::scalar);
+  // RFC 1321's digests d41d8cd9..., 0cc175b9..., 90015098... modulo 1000.
+  CHECK((out == std::vector<std::int32_t>{366, 497, 570}));
+}
+
+void random_lengths(std::uint64_t longest) {
+  for (std::size_t rows : {0u, 1u, 15u, 16u, 17u, 63u, 64u, 65u, 600u}) {
+    Strings strings;
+    for (std::size_t i = 0; i < rows; ++i) strings.add(random_below(longest + 1));
+    const Column whole = strings.column();
+    for (const Column& column : {whole, whole.slice(rows / 3, rows / 2)}) {
+      check_levels(column, hash_values);
+      check_levels(column, hash_crosses);
+    }
+  }
+}
+
+}  // namespace
+
+void test_hash() {
+  known_answers();
+  for (const std::uint64_t longest : {0, 1, 20, 55, 64, 130, 1500}) random_lengths(longest);
+}
