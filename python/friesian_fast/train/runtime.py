@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 def use_cores(cores: int | None) -> None:
-    """Give TensorFlow so many threads; call it before anything else touches TensorFlow.
+    """Give TensorFlow so many threads; it has no effect once TensorFlow has run an operation.
 
     Parameters
     ----------
@@ -22,8 +22,10 @@ def use_cores(cores: int | None) -> None:
         import tensorflow as tf
 
     threads = min(cores or available_cores(), available_cores())
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    # In a notebook or a test TensorFlow may be running already; then its threads are what they are.
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 @contextmanager
