@@ -5,6 +5,7 @@ from friesian_fast.usecases.pipeline import Step
 _HERE = "friesian_fast.usecases.online_retail"
 
 USERS = ("17850", "99999")
+USER_ID_TYPE = "int64"
 
 STEPS = (
     Step(name="prepare", module=f"{_HERE}.prepare", arguments=("--out", "prepared"), outputs=("prepared",)),
