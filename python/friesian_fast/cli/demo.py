@@ -110,7 +110,7 @@ def _ask_grpc(user: str, id_type: str, grpc_port: int) -> None:
         )
     ids = reply.recommendations[0].ids
     console.print(f"\n[bold]gRPC friesian.v1.Recommender/Recommend for user {user}[/], release {reply.release_id}")
-    console.print(list(ids.string.values or ids.int64.values), markup=False)
+    console.print(str(list(ids.string.values or ids.int64.values)), markup=False)
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], http_port: int) -> None:
