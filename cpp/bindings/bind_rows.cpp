@@ -76,6 +76,19 @@ py::tuple encode(const RowSchema& schema, const py::sequence& columns) {
   return py::make_tuple(as_array(std::move(packed.buffer)), as_array(std::move(packed.offsets)));
 }
 
+py::dtype dtype_of(ElementType type) {
+  switch (type) {
+    case ElementType::int32:
+      return py::dtype::of<std::int32_t>();
+    case ElementType::int64:
+      return py::dtype::of<std::int64_t>();
+    case ElementType::float32:
+      return py::dtype::of<float>();
+    default:
+      return py::dtype::of<double>();
+  }
+}
+
 // Fresh arrays for n decoded rows.
 struct Decoded {
   py::list columns;
@@ -83,12 +96,10 @@ struct Decoded {
   std::vector<void*> pointers;
 
   Decoded(const RowSchema& schema, std::size_t n) : found(static_cast<py::ssize_t>(n)) {
-    static constexpr std::array<const char*, 4> kTypes{"int32", "int64", "float32", "float64"};
     for (const auto& column : schema.columns()) {
       std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(n)};
       if (column.kind != ColumnKind::scalar) shape.push_back(column.length);
-      const py::dtype dtype(kTypes[static_cast<std::size_t>(column.type)]);
-      py::array array(dtype, shape);
+      py::array array(dtype_of(column.type), shape);
       pointers.push_back(array.mutable_data());
       columns.append(std::move(array));
     }

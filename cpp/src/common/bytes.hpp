@@ -23,8 +23,9 @@ inline void store(void* to, T value) noexcept {
   std::memcpy(to, &value, sizeof value);
 }
 
+// `step` is a power of two.
 [[nodiscard]] constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t step) noexcept {
-  return (value + step - 1) / step * step;
+  return (value + step - 1) & ~(step - 1);
 }
 
 inline constexpr std::size_t kCacheLine = 64;
