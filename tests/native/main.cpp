@@ -3,9 +3,12 @@
 void test_hash();
 void test_ivf();
 void test_rows();
+void test_simd();
 void test_vocab();
 
 int main() {
+  test_simd();
+  std::puts("simd: ok");
   test_hash();
   std::puts("hash: ok");
   test_rows();

@@ -52,14 +52,13 @@ SimdLevel active_simd_level() {
   return level;
 }
 
-SimdLevel require_simd_level(SimdLevel level) {
-  const SimdLevel best = detect_simd_level();
+SimdLevel require_simd_level(SimdLevel level, SimdLevel best) {
   if (level > best)
-    throw std::invalid_argument(
-        "SIMD level '" + std::string(kSimdLevelNames[static_cast<std::size_t>(level)]) +
-        "' is not available on this CPU (best: '" +
-        std::string(kSimdLevelNames[static_cast<std::size_t>(best)]) +
-        "'); choose a lower one or unset FRIESIAN_SIMD_LEVEL");
+    throw std::invalid_argument("SIMD level '" +
+                                std::string(kSimdLevelNames[static_cast<std::size_t>(level)]) +
+                                "' is not available on this CPU (best: '" +
+                                std::string(kSimdLevelNames[static_cast<std::size_t>(best)]) +
+                                "'); choose a lower one or unset FRIESIAN_SIMD_LEVEL");
   return level;
 }
 

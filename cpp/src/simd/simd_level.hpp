@@ -12,7 +12,7 @@ enum class SimdLevel { scalar = 0, avx2 = 1, avx512 = 2 };
 
 inline constexpr std::size_t kSimdLevelCount = 3;
 inline constexpr std::array<std::string_view, kSimdLevelCount> kSimdLevelNames{"scalar", "avx2",
-                                                                              "avx512"};
+                                                                               "avx512"};
 
 // The best level this CPU and operating system can run.
 [[nodiscard]] SimdLevel detect_simd_level() noexcept;
@@ -24,8 +24,9 @@ inline constexpr std::array<std::string_view, kSimdLevelCount> kSimdLevelNames{"
 // Throws std::invalid_argument when the variable names no level or one this CPU cannot run.
 [[nodiscard]] SimdLevel active_simd_level();
 
-// `level`, once it is known that this CPU can run it; throws std::invalid_argument otherwise.
-SimdLevel require_simd_level(SimdLevel level);
+// `level`, once it is known that a CPU whose best level is `best` can run it; throws
+// std::invalid_argument otherwise.
+SimdLevel require_simd_level(SimdLevel level, SimdLevel best = detect_simd_level());
 
 // One function per level; a null slot means "use the level below". Slot 0 is never null.
 template <typename Function>
