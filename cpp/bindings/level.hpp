@@ -9,6 +9,7 @@
 inline friesian::SimdLevel resolve_simd_level(const std::optional<std::string>& name) {
   if (!name) return friesian::active_simd_level();
   const auto level = friesian::parse_simd_level(*name);
-  if (!level) throw std::invalid_argument("level must be scalar, avx2 or avx512, got '" + *name + "'");
+  if (!level)
+    throw std::invalid_argument("level must be scalar, avx2 or avx512, got '" + *name + "'");
   return friesian::require_simd_level(*level);
 }
