@@ -8,6 +8,7 @@
 #include "bindings.hpp"
 #include "common/bytes.hpp"
 #include "common/error.hpp"
+#include "decoded_rows.hpp"
 #include "errors.hpp"
 #include "id_list.hpp"
 #include "number_column.hpp"
@@ -76,53 +77,9 @@ py::tuple encode(const RowSchema& schema, const py::sequence& columns) {
   return py::make_tuple(as_array(std::move(packed.buffer)), as_array(std::move(packed.offsets)));
 }
 
-py::dtype dtype_of(ElementType type) {
-  switch (type) {
-    case ElementType::int32:
-      return py::dtype::of<std::int32_t>();
-    case ElementType::int64:
-      return py::dtype::of<std::int64_t>();
-    case ElementType::float32:
-      return py::dtype::of<float>();
-    default:
-      return py::dtype::of<double>();
-  }
-}
-
-// Fresh arrays for n decoded rows.
-struct Decoded {
-  py::list columns;
-  py::array_t<bool> found;
-  std::vector<void*> pointers;
-
-  Decoded(const RowSchema& schema, std::size_t n) : found(static_cast<py::ssize_t>(n)) {
-    for (const auto& column : schema.columns()) {
-      std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(n)};
-      if (column.kind != ColumnKind::scalar) shape.push_back(column.length);
-      py::array array(dtype_of(column.type), shape);
-      pointers.push_back(array.mutable_data());
-      columns.append(std::move(array));
-    }
-  }
-
-  [[nodiscard]] DecodeOutputs outputs() {
-    return {pointers, reinterpret_cast<unsigned char*>(found.mutable_data())};
-  }
-  [[nodiscard]] py::tuple result() const { return py::make_tuple(columns, found); }
-};
-
-// What decoding found wrong, with the id of the row if it is known.
-[[noreturn]] void raise_fault(const RowFault& fault, const py::object& ids) {
-  std::string text = "row " + std::to_string(fault.position);
-  if (!ids.is_none() && fault.position < py::len(ids))
-    text += " (id " + std::string(py::str(ids[py::int_(fault.position)])) + ")";
-  raise_error(fault.other_schema ? "SchemaMismatchError" : "InvalidInputError",
-              text + ": " + fault.what());
-}
-
 py::tuple decode_views(const RowSchema& schema, std::span<const RowView> rows,
                        const py::object& ids) {
-  Decoded decoded(schema, rows.size());
+  DecodedRows decoded(schema, rows.size());
   const DecodeOutputs out = decoded.outputs();
   try {
     const py::gil_scoped_release nogil;
@@ -183,7 +140,7 @@ std::size_t count_of(const IdList& ids, bool strings) {
 py::tuple store_decode(const RowStore& store, const py::object& ids) {
   const bool strings = store.id_kind() == IdKind::string;
   const IdList list = IdList::from_python(ids, strings);
-  Decoded decoded(store.schema(), count_of(list, strings));
+  DecodedRows decoded(store.schema(), count_of(list, strings));
   const DecodeOutputs out = decoded.outputs();
   try {
     const py::gil_scoped_release nogil;
