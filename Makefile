@@ -51,7 +51,7 @@ wheel: setup ## dist/*.whl, installed into an empty venv and tried
 	$(BIN)/pytest tests/packaging -k wheel
 
 asan: setup ## the core alone, under AddressSanitizer and UBSan
-	$(BIN)/cmake -S . -B build/asan -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	$(BIN)/cmake -S . -B build/asan -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=None \
 	  -DFRIESIAN_ASAN=ON -DFRIESIAN_TESTS=ON -DFRIESIAN_PYTHON=OFF > /dev/null
 	$(BIN)/cmake --build build/asan
 	build/asan/friesian_core_tests
