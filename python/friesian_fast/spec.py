@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from friesian_fast._files import replacing
 from friesian_fast.errors import InvalidInputError, NotFoundError
 
 FORMAT = "friesian-spec"
@@ -242,10 +243,8 @@ class FeatureSpec:
 
     def save(self, path: str | Path) -> None:
         """Write the spec file, whole or not at all."""
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(self.to_json(), encoding="utf-8")
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_text(self.to_json(), encoding="utf-8")
 
 
 def _row_set_from(data: Mapping[str, Any]) -> RowSet:

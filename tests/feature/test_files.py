@@ -1,5 +1,6 @@
 """Finding, checking and splitting Parquet files; directories that appear whole or not at all."""
 
+import os
 import subprocess
 import sys
 
@@ -7,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from friesian_fast._files import replacing, replacing_directory
 from friesian_fast.errors import InvalidInputError, NotFoundError
-from friesian_fast.feature.output import whole_directory
 from friesian_fast.feature.scan import null_counts, open_files, read_split, splits
 from friesian_fast.feature.write import write_batches
 
@@ -136,7 +137,7 @@ def test_a_failing_writer_leaves_nothing(tmp_path):
 def test_a_directory_is_replaced_whole(tmp_path):
     target = tmp_path / "out"
     for number in (1, 2):
-        with whole_directory(target) as building:
+        with replacing_directory(target) as building:
             (building / f"file{number}").touch()
             assert building.parent == tmp_path
             assert building.name.startswith(".")
@@ -146,9 +147,9 @@ def test_a_directory_is_replaced_whole(tmp_path):
 
 def test_a_failure_keeps_the_old_directory(tmp_path):
     target = tmp_path / "out"
-    with whole_directory(target) as building:
+    with replacing_directory(target) as building:
         (building / "old").touch()
-    with pytest.raises(FileNotFoundError), whole_directory(target) as building:
+    with pytest.raises(FileNotFoundError), replacing_directory(target) as building:
         (building / "new" / "er").touch()
     assert names(tmp_path) == ["out"]
     assert names(target) == ["old"]
@@ -157,14 +158,47 @@ def test_a_failure_keeps_the_old_directory(tmp_path):
 def test_what_a_killed_run_left_is_removed(tmp_path):
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     dead = done.stdout.strip()
-    for name in (f".out.building-{dead}", f".out.old-{dead}", ".out.building-1", ".out.building-x", ".out2.old-9"):
+    mine = (f".partial-{dead}-out", f".old-{dead}-out", f".partial-{os.getpid()}-out")
+    others = (".partial-1-out", ".partial-x-out", f".old-{dead}-out2", f".partial-{dead}-out.json")
+    for name in mine + others:
         (tmp_path / name).mkdir()
-    with whole_directory(tmp_path / "out"):
+    with replacing_directory(tmp_path / "out"):
         pass
-    assert names(tmp_path) == [".out.building-1", ".out.building-x", ".out2.old-9", "out"]
+    assert names(tmp_path) == sorted([*others, "out"])
+
+
+def test_a_file_is_replaced_and_a_killed_writers_part_removed(tmp_path):
+    target = tmp_path / "more" / "out.keras"
+    for text in ("old", "new"):
+        with replacing(target) as partial:
+            partial.write_text(text)
+            assert partial.suffix == ".keras"
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    (target.parent / f".partial-{done.stdout.strip()}-out.keras").touch()
+    with pytest.raises(TypeError), replacing(target) as partial:
+        partial.write_text("half") and partial.write_text(None)
+    assert names(target.parent) == ["out.keras"]
+    assert target.read_text() == "new"
+
+
+def test_a_directory_that_cannot_be_moved_in_keeps_the_old_one(tmp_path, monkeypatch):
+    target = tmp_path / "out"
+    (target / "old").mkdir(parents=True)
+    rename = type(target).rename
+
+    def failing(self, to):
+        if self.name.startswith(".partial-"):
+            raise OSError(28, "No space left on device")
+        return rename(self, to)
+
+    monkeypatch.setattr(type(target), "rename", failing)
+    with pytest.raises(OSError, match="No space"), replacing_directory(target):
+        pass
+    assert names(tmp_path) == ["out"]
+    assert names(target) == ["old"]
 
 
 def test_a_file_is_not_replaced_by_a_directory(tmp_path):
     (tmp_path / "out").touch()
-    with pytest.raises(InvalidInputError, match="out is a file"), whole_directory(tmp_path / "out"):
+    with pytest.raises(InvalidInputError, match="out is a file"), replacing_directory(tmp_path / "out"):
         pass

@@ -259,6 +259,14 @@ def test_wrong_arguments_are_named(table, call, message):
         call(table)
 
 
+def test_a_dropped_columns_name_can_be_taken_by_another(table, tmp_path):
+    """Column `count` is still read, for the bins, when `score` takes its name."""
+    moved = table.cut_bins("count", [5], out_cols="bin", drop=False).drop("count").rename({"score": "count"})
+    moved.write_parquet(tmp_path / "out")
+    assert read(tmp_path / "out")["count"] == ROWS["score"]
+    assert FeatureTable.read_parquet(tmp_path / "out").columns == moved.columns
+
+
 def test_bins_of_equal_width(table, tmp_path):
     table.cut_bins("score", 4, out_cols="bin", drop=False).write_parquet(tmp_path / "out")
     edges = [max(ROWS["score"]) * i / 4 for i in range(5)]

@@ -14,8 +14,8 @@ HEAVY = ("pyspark", "tensorflow", "keras", "torch", "pandas", "pyarrow", "faiss"
 _ONLINE = {"spec", "errors", "_core", "_files", "arrays"}
 ALLOWED = {
     "errors": set(),
-    "_files": set(),
-    "spec": {"errors"},
+    "_files": {"errors"},
+    "spec": {"errors", "_files"},
     "hashing": {"errors", "_core"},
     "vocab": {"errors", "_core"},
     "store": _ONLINE,
@@ -23,12 +23,13 @@ ALLOWED = {
     "rank": _ONLINE,
     "release": _ONLINE | {"store", "recall", "rank"},
     "recommend": _ONLINE | {"store", "recall", "rank", "release"},
-    "feature": {"spec", "errors", "_core", "hashing", "vocab"},
+    "feature": {"spec", "errors", "_core", "_files", "hashing", "vocab"},
     "models": {"spec", "errors"},
-    "train": {"spec", "errors", "models"},
+    "train": {"spec", "errors", "models", "_files"},
     "usecases": {
         "spec",
         "errors",
+        "_files",
         "hashing",
         "vocab",
         "train",

@@ -1,5 +1,7 @@
 """Outputs appear whole or not at all."""
 
+import os
+
 import pytest
 
 from friesian_fast.train.files import replacing, save_json
@@ -28,8 +30,9 @@ def test_a_directory_replaces_a_directory_with_all_it_held(tmp_path):
 
 
 def test_what_a_killed_run_left_is_swept_away(tmp_path):
-    (tmp_path / ".partial-out").mkdir()
-    (tmp_path / ".partial-out" / "debris").touch()
+    left = tmp_path / f".partial-{os.getpid()}-out"  # by an earlier process of our number
+    left.mkdir()
+    (left / "debris").touch()
     with replacing(tmp_path / "out") as partial:
         assert not partial.exists()
         partial.mkdir()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.output import whole_directory
 from friesian_fast.feature.scan import open_files, read_split, splits
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.tasks import scratch
@@ -138,7 +138,7 @@ class StringIndex:
             raise InvalidInputError(f"{target} exists; remove it, or write with mode='overwrite'")
         if target.is_file():
             target.unlink()
-        with whole_directory(target) as building:
+        with replacing_directory(target) as building:
             batch = self._batch()
             write_batches([batch], batch.schema, building / "part-00000.snappy.parquet")
             (building / "_SUCCESS").touch()

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.distinct import write_distinct
 from friesian_fast.feature.ops import Op, Shape
-from friesian_fast.feature.output import whole_directory
 from friesian_fast.feature.plan import FrameSource, Part, Stage, projected, stage_for
 from friesian_fast.feature.scan import FileSource, open_files
 from friesian_fast.feature.session import get_session
@@ -176,7 +176,7 @@ class Table:
             return
         if target.exists() and mode == "error":
             raise InvalidInputError(f"{target} exists; remove it, or write with mode='overwrite'")
-        with whole_directory(target) as building:
+        with replacing_directory(target) as building:
             if not self._in_files():
                 self.df.write.mode("overwrite").parquet(str(building))
             elif self._distinct:

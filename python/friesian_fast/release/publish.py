@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import friesian_fast
+from friesian_fast._files import replacing, sync
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import IvfIndex
 from friesian_fast.release.inputs import Inputs, read_inputs
@@ -188,19 +189,17 @@ def verify(building: Path, release_id: str) -> None:
     """Open what was written as a server would, then let it reach the disk."""
     load(building, release_id, verify=True)
     for path in (building, *building.rglob("*")):
-        _sync(path)
+        sync(path)
 
 
 def activate(building: Path, releases: Path, release_id: str) -> Path:
     """Rename the release into place, then swing ``CURRENT``."""
     release = releases / release_id
     building.rename(release)
-    _sync(releases)
-    partial = releases / f".{CURRENT}.partial"
-    partial.write_text(release_id + "\n", encoding="utf-8")
-    _sync(partial)
-    partial.replace(releases / CURRENT)
-    _sync(releases)
+    sync(releases)
+    with replacing(releases / CURRENT) as partial:
+        partial.write_text(release_id + "\n", encoding="utf-8")
+        sync(partial)
     return release
 
 
@@ -254,11 +253,3 @@ def _free_id(releases: Path, spec: FeatureSpec) -> str:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from friesian_fast import __version__
+from friesian_fast._files import replacing
 from friesian_fast.errors import FriesianError
 
 
@@ -131,10 +132,9 @@ def _run(step: Step, directory: Path) -> tuple[float, float]:
 
 def _write_stamp(stamp: Path, step: Step, wall_s: float, cpu_s: float) -> None:
     stamp.parent.mkdir(parents=True, exist_ok=True)
-    partial = stamp.with_suffix(".partial")
     content = {"identity": _identity(step), "wall_s": round(wall_s, 2), "cpu_s": round(cpu_s, 2)}
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(stamp)
+    with replacing(stamp) as partial:
+        partial.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _remove(path: Path) -> None:

@@ -67,7 +67,7 @@ class Drop(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Rename(Op):
-    """Give one column another name, where it stands."""
+    """Give one column another name, where it stands; a dropped column of that name may still be in the batch."""
 
     old: str
     new: str
@@ -89,7 +89,8 @@ class Rename(Op):
 
     def apply(self, batch: Any) -> Any:
         column(batch, self.old)
-        return batch.rename_columns([self.new if name == self.old else name for name in batch.schema.names])
+        kept = batch.select([name for name in batch.schema.names if name != self.new])
+        return kept.rename_columns([self.new if name == self.old else name for name in kept.schema.names])
 
 
 @dataclass(frozen=True, slots=True)

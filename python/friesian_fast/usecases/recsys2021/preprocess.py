@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
+from friesian_fast._files import replacing_directory
 from friesian_fast.cli.errors import reported
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.feature import FeatureTable, StringIndex
 from friesian_fast.feature.fit import ColumnStats, StatsRequest, VocabularyRequest, gather
 from friesian_fast.feature.numeric import scale_bounds
-from friesian_fast.feature.output import whole_directory
 from friesian_fast.feature.plan import Part
 from friesian_fast.feature.scan import FileSource, null_counts
 from friesian_fast.feature.session import cluster_master, cluster_options, get_session, stop_session
@@ -146,7 +146,7 @@ def preprocess(session: Any, train: FeatureTable, test: FeatureTable, cross_size
         Buckets of present_media × language.
     output : Path
     """
-    with whole_directory(output) as building, scratch_in(building / ".work"):
+    with replacing_directory(output) as building, scratch_in(building / ".work"):
         train, test = clean(train), clean(test)
         fitted = fit(session, train, test)
         train, test = (encode(table, fitted, cross_sizes) for table in (train, test))
