@@ -187,14 +187,9 @@ def load_config(kind: type[Config], path: Path | None, flags: Mapping[str, Any])
     def take(name: str, value: Any, source: str) -> None:
         values[name], sources[name] = value, source
 
-    for key, value in ({} if path is None else _read(path)).items():
-        if (name := fields.get(str(key).lower())) is not None:
-            if value is not None:
-                take(name, value, f"key '{key}' of {path}")
-        elif str(key).lower() in _UNUSED:
-            _log.warning("%s: key '%s' is accepted, but nothing here uses it", path, key)
-        else:
-            raise ConfigError(f"{path} has the unknown key '{key}'; known here are {', '.join(_shown(kind))}")
+    for key, value in ({} if path is None else _known(kind, _read(path), path)).items():
+        if value is not None:
+            take(fields[key.lower()], value, f"key '{key}' of {path}")
     for variable, text in os.environ.items():
         name = fields.get(variable[len(_ENVIRONMENT) :].lower().replace("_", ""))
         if variable.startswith(_ENVIRONMENT) and name is not None:
@@ -206,6 +201,20 @@ def load_config(kind: type[Config], path: Path | None, flags: Mapping[str, Any])
         where = f"{path}" if path is not None else "a YAML file (-c)"
         raise ConfigError(f"releasePath is missing: set it in {where}, in FRIESIAN_RELEASEPATH or by --release-path")
     return _validated(kind, values, sources)
+
+
+def _known(kind: type[BaseModel], data: Mapping[Any, Any], path: Path) -> Mapping[str, Any]:
+    """The keys that this service uses; the others warned about or refused."""
+    fields = {name.replace("_", "") for name in kind.model_fields}
+    known = {}
+    for key, value in data.items():
+        if str(key).lower() in fields:
+            known[str(key)] = value
+        elif str(key).lower() in _UNUSED:
+            _log.warning("%s: key '%s' is accepted, but nothing here uses it", path, key)
+        else:
+            raise ConfigError(f"{path} has the unknown key '{key}'; known here are {', '.join(_shown(kind))}")
+    return known
 
 
 def _validated(kind: type[Config], values: Mapping[str, Any], sources: Mapping[str, str]) -> Config:

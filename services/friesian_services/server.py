@@ -19,7 +19,9 @@ from grpc_reflection.v1alpha import reflection
 
 from friesian_fast.errors import UnavailableError
 from friesian_services.client import MESSAGE_BYTES
+from friesian_services.config import ServiceConfig
 from friesian_services.interceptor import CallInterceptor
+from friesian_services.metrics import Exporter
 
 # Calls of the threads of one server at once; native work runs outside the GIL.
 WORKERS = 16
@@ -135,6 +137,26 @@ def run(
     _log.info("%s: %s, draining", name, reason)
     for part in parts:
         part.stop(drain_s)
+
+
+def run_grpc(
+    name: str,
+    config: ServiceConfig,
+    servicers: Sequence[Servicer],
+    exporter: Exporter | None,
+    *,
+    workers: int = WORKERS,
+    ready_fd: int | None = None,
+) -> None:
+    """A process that is one gRPC server."""
+    server = GrpcServer(config.host, config.port, servicers, CallInterceptor(exporter), workers)
+    run(
+        name,
+        [server],
+        {"gRPC": f"{config.host}:{server.port}"},
+        drain_s=config.drain_seconds,
+        supervisor=None if ready_fd is None else Supervisor(ready_fd),
+    )
 
 
 class Supervisor:

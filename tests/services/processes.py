@@ -88,6 +88,8 @@ class RedisProcess:
         import redis
 
         self.port = free_port()
+        while self.port > 55_000:  # the bus of a cluster listens 10,000 above
+            self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         directory.mkdir(parents=True, exist_ok=True)
         settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
@@ -100,6 +102,7 @@ class RedisProcess:
             except redis.exceptions.AuthenticationError:
                 break
             except redis.exceptions.ConnectionError:
+                assert self.process.poll() is None, "redis-server did not start"
                 time.sleep(0.02)
         client.close()
 

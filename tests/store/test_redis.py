@@ -198,7 +198,10 @@ def test_cluster(release, tmp_path, slot_type, key):
         client = redis.Redis(port=process.port)
         client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
         server = RedisServer(url=process.address, kind="cluster", item_slot_type=slot_type)
-        wait_for(server)
+        until = time.monotonic() + 30
+        while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+            assert time.monotonic() < until, "the cluster does not come up"
+            time.sleep(0.05)
         assert load_redis(release, server, "p:") == KEYS
         assert client.exists(key)
         same_rows(release, opened(release, server), np.array([item_id(n) for n in range(50)]))

@@ -78,7 +78,7 @@ class RedisServer:
         return client
 
     def _client(self, redis: Any) -> Any:
-        timeouts = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
+        timeouts: dict[str, Any] = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
         if self.kind == "cluster":
             first = _split(self.urls[0])
             nodes = [redis.cluster.ClusterNode(part.hostname, part.port or 6379) for part in map(_split, self.urls)]
@@ -89,6 +89,8 @@ class RedisServer:
                 ssl=first.scheme == "rediss",
                 **timeouts,
             )
+        # One more try, for a connection that was closed while idle; more would keep the caller from its fallback.
+        timeouts["retry"] = redis.retry.Retry(redis.backoff.NoBackoff(), 1)
         if self.kind == "sentinel":
             login = _split(self.url if "://" in self.url else f"redis://{self.url}")
             sentinels = [(part.hostname, part.port or 26379) for part in map(_split, self.urls)]
@@ -195,7 +197,7 @@ def load_redis(
     release: ReleaseRows,
     server: RedisServer,
     prefix: str,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] = lambda rows: None,
 ) -> int:
     """Write a release's rows under a prefix.
 
@@ -225,11 +227,9 @@ def load_redis(
         for name in KINDS:
             client.delete(_schema_key(name, prefix))
         for name in KINDS:
-            with closing(release.row_store(name)) as store:
-                for count in _load_rows(client, server, store, prefix):
-                    written += count
-                    if progress is not None:
-                        progress(written)
+            for count in _load_rows(client, server, release.row_store(name), prefix):
+                written += count
+                progress(written)
         for name in KINDS:
             client.set(_schema_key(name, prefix), _schema_value(release.spec.row_set(name)))
     return written + len(KINDS)
@@ -251,6 +251,7 @@ def _load_rows(client: Any, server: RedisServer, store: ListedStore, prefix: str
                 pipeline.mset(dict(pairs[part]))
             pipeline.execute()
         yield len(rows)
+    store.close()
 
 
 @contextmanager

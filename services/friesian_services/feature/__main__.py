@@ -7,7 +7,6 @@ from friesian_services._pb import feature_pb2_grpc
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services.config import FeatureConfig, FeatureRecallConfig
 from friesian_services.feature.servicer import FeatureServicer, RowsServicer
-from friesian_services.interceptor import CallInterceptor
 from friesian_services.launch import (
     ConfigOption,
     PortOption,
@@ -16,9 +15,8 @@ from friesian_services.launch import (
     launch,
     observe,
     prepare,
-    supervisor_of,
 )
-from friesian_services.server import GrpcServer, Servicer, run
+from friesian_services.server import Servicer, run_grpc
 from friesian_services.wiring import open_stores, served_row_sets
 
 
@@ -54,24 +52,13 @@ def serve(name: str, settings: FeatureConfig, vectors: bool, ready_fd: int | Non
     release = open_release(settings.release_path)
     stores = open_stores(release, served_row_sets(settings, vectors), settings)
     timers, exporter = observe(settings)
-    server = GrpcServer(
-        settings.host,
-        settings.port,
-        [
-            Servicer(feature_pb2_grpc.add_FeatureServicer_to_server, FeatureServicer(timers), "feature.Feature"),
-            Servicer(
-                v1_grpc.add_FeatureServicer_to_server, RowsServicer(stores, release.id, timers), "friesian.v1.Feature"
-            ),
-        ],
-        CallInterceptor(exporter),
-    )
-    run(
-        name,
-        [server],
-        {"gRPC": f"{settings.host}:{server.port}"},
-        drain_s=settings.drain_seconds,
-        supervisor=supervisor_of(ready_fd),
-    )
+    servicers = [
+        Servicer(feature_pb2_grpc.add_FeatureServicer_to_server, FeatureServicer(timers), "feature.Feature"),
+        Servicer(
+            v1_grpc.add_FeatureServicer_to_server, RowsServicer(stores, release.id, timers), "friesian.v1.Feature"
+        ),
+    ]
+    run_grpc(name, settings, servicers, exporter, ready_fd=ready_fd)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from friesian_fast.release.open import open_release
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services._pb import ranking_pb2_grpc
 from friesian_services.config import RankingConfig
-from friesian_services.interceptor import CallInterceptor
 from friesian_services.launch import (
     ConfigOption,
     PortOption,
@@ -15,10 +14,9 @@ from friesian_services.launch import (
     launch,
     observe,
     prepare,
-    supervisor_of,
 )
 from friesian_services.ranking.servicer import RankingServicer, ScoresServicer
-from friesian_services.server import GrpcServer, Servicer, run
+from friesian_services.server import Servicer, run_grpc
 from friesian_services.wiring import check_model_path, open_ranker
 
 
@@ -37,23 +35,11 @@ def main(
     check_model_path(release, settings.model_path)
     timers, exporter = observe(settings)
     scores = ScoresServicer(open_ranker(release), release.id, timers)
-    server = GrpcServer(
-        settings.host,
-        settings.port,
-        [
-            Servicer(ranking_pb2_grpc.add_RankingServicer_to_server, RankingServicer(timers), "ranking.Ranking"),
-            Servicer(v1_grpc.add_RankingServicer_to_server, scores, "friesian.v1.Ranking"),
-        ],
-        CallInterceptor(exporter),
-        workers=settings.workers,
-    )
-    run(
-        "ranking",
-        [server],
-        {"gRPC": f"{settings.host}:{server.port}"},
-        drain_s=settings.drain_seconds,
-        supervisor=supervisor_of(ready_fd),
-    )
+    servicers = [
+        Servicer(ranking_pb2_grpc.add_RankingServicer_to_server, RankingServicer(timers), "ranking.Ranking"),
+        Servicer(v1_grpc.add_RankingServicer_to_server, scores, "friesian.v1.Ranking"),
+    ]
+    run_grpc("ranking", settings, servicers, exporter, workers=settings.workers, ready_fd=ready_fd)
 
 
 if __name__ == "__main__":

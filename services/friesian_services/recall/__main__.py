@@ -11,7 +11,6 @@ from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services._pb import recall_pb2_grpc
 from friesian_services.client import RemoteRowStore, connect
 from friesian_services.config import RecallConfig
-from friesian_services.interceptor import CallInterceptor
 from friesian_services.launch import (
     ConfigOption,
     PortOption,
@@ -20,10 +19,9 @@ from friesian_services.launch import (
     launch,
     observe,
     prepare,
-    supervisor_of,
 )
 from friesian_services.recall.servicer import CandidatesServicer, RecallServicer
-from friesian_services.server import GrpcServer, Servicer, run
+from friesian_services.server import Servicer, run_grpc
 from friesian_services.wiring import check_index, open_recall
 
 
@@ -54,24 +52,13 @@ def main(
     )
     source, id_type = open_recall(release, vectors, timers.time), vectors.row_set.id_type
     candidates = CandidatesServicer(source, id_type, release.id)
-    server = GrpcServer(
-        settings.host,
-        settings.port,
-        [
-            Servicer(
-                recall_pb2_grpc.add_RecallServicer_to_server, RecallServicer(source, id_type, timers), "recall.Recall"
-            ),
-            Servicer(v1_grpc.add_RecallServicer_to_server, candidates, "friesian.v1.Recall"),
-        ],
-        CallInterceptor(exporter),
-    )
-    run(
-        "recall",
-        [server],
-        {"gRPC": f"{settings.host}:{server.port}"},
-        drain_s=settings.drain_seconds,
-        supervisor=supervisor_of(ready_fd),
-    )
+    servicers = [
+        Servicer(
+            recall_pb2_grpc.add_RecallServicer_to_server, RecallServicer(source, id_type, timers), "recall.Recall"
+        ),
+        Servicer(v1_grpc.add_RecallServicer_to_server, candidates, "friesian.v1.Recall"),
+    ]
+    run_grpc("recall", settings, servicers, exporter, ready_fd=ready_fd)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from friesian_fast.recommend import Recommender
-from friesian_fast.release.open import open_release
+from friesian_fast.release.open import Release, open_release
 from friesian_services.backends import RemoteBackends
 from friesian_services.client import RemoteRanker, RemoteRecall, RemoteRowStore, connect
 from friesian_services.config import RecommenderConfig
@@ -22,6 +22,7 @@ from friesian_services.launch import (
     prepare,
     supervisor_of,
 )
+from friesian_services.metrics import Timers
 from friesian_services.recommender.fronts import serve_fronts
 from friesian_services.server import WORKERS
 from friesian_services.wiring import check_columns
@@ -56,6 +57,21 @@ def main(
     release = open_release(settings.release_path)
     check_columns(release, settings.inference_columns)
     timers, exporter = observe(settings)
+    recommender, backends = build(release, settings, timers)
+    serve_fronts(
+        "recommender",
+        settings,
+        recommender,
+        backends,
+        timers,
+        exporter,
+        workers=WORKERS,
+        supervisor=supervisor_of(ready_fd),
+    )
+
+
+def build(release: Release, settings: RecommenderConfig, timers: Timers) -> tuple[Recommender, RemoteBackends]:
+    """The chain over the other services."""
     recall = connect("recall", settings.recall_service_url)
     feature = connect("feature", settings.feature_service_url)
     ranking = connect("ranking", settings.ranking_service_url)
@@ -69,17 +85,7 @@ def main(
         executor=ThreadPoolExecutor(WORKERS, thread_name_prefix="user-row"),
         clock=timers.time,
     )
-    backends = RemoteBackends(recall, feature, ranking)
-    serve_fronts(
-        "recommender",
-        settings,
-        recommender,
-        backends,
-        timers,
-        exporter,
-        workers=WORKERS,
-        supervisor=supervisor_of(ready_fd),
-    )
+    return recommender, RemoteBackends(recall, feature, ranking)
 
 
 if __name__ == "__main__":
