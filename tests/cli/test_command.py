@@ -5,19 +5,20 @@ import sys
 
 import pytest
 
-COMMANDS = [
-    (),
+GROUPS = [(), ("serve",), ("recsys2021",), ("online_retail",)]
+STEPS = [
     ("demo",),
     ("publish",),
     ("load-redis",),
-    ("serve",),
-    ("serve", "all"),
-    ("serve", "recall"),
-    ("recsys2021",),
     ("recsys2021", "generate"),
     ("recsys2021", "preprocess"),
-    ("online_retail",),
+    ("recsys2021", "train_wnd"),
+    ("recsys2021", "train_two_tower"),
+    ("recsys2021", "predict_two_tower"),
+    ("recsys2021", "publish"),
     ("online_retail", "prepare"),
+    ("online_retail", "train"),
+    ("online_retail", "publish"),
 ]
 
 
@@ -26,11 +27,19 @@ def friesian(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", [*GROUPS, ("serve", "all"), ("serve", "recall")], ids=" ".join)
 def test_help(command):
     done = friesian(*command, "--help")
     assert done.returncode == 0, done.stderr
     assert "Usage:" in done.stdout
+    assert "completion" not in done.stdout
+
+
+@pytest.mark.parametrize("command", STEPS, ids=" ".join)
+def test_the_help_of_a_step_gives_an_example(command):
+    done = friesian(*command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Example: " in done.stdout
 
 
 def test_help_of_the_whole_imports_nothing_heavy():
@@ -78,6 +87,29 @@ main()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "pip install 'friesian-fast[spark]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        ("OSError(28, 'No space left on device', 'out/x')", "error: cannot use out/x: No space left on device; check"),
+        ("ModuleNotFoundError('no', name='faiss.swigfaiss')", "pip install 'friesian-fast[recall]'"),
+        ("ModuleNotFoundError('no', name='ours')", "Traceback"),
+        ("KeyError('ours')", "Traceback"),
+    ],
+)
+def test_only_what_the_user_can_mend_is_told_in_one_line(failure, message):
+    code = f"""
+from friesian_fast.cli.errors import reported
+@reported
+def command():
+    raise {failure}
+command()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert (len(done.stderr.splitlines()) == 1) == ("Traceback" not in message)
 
 
 def test_an_unknown_simd_level_is_named():

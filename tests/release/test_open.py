@@ -1,5 +1,6 @@
 """Every way a release can be damaged is noticed when it is opened."""
 
+import hashlib
 import json
 import shutil
 
@@ -102,6 +103,10 @@ def test_the_hashes_can_be_left_out_but_not_the_sizes(release):
         (lambda m: m["row_sets"]["item"].update(file="rows/user.rows"), "user.rows cannot be opened"),
         (lambda m: m["ranker"].update(file="../ranker.onnx"), "not among its files"),
         (lambda m: m["index"].update(layout="spec.json"), "spec.json cannot be opened"),
+        (lambda m: m["index"].update(vectors=7), "item_8.ivf has vectors 30 instead of 7"),
+        (lambda m: m["index"].update(metric="l2"), "item_8.ivf has metric ip instead of l2"),
+        (lambda m: m["index"].update(recall=float("nan")), "recall = nan"),
+        (lambda m: m["popular"].update(file="/etc/passwd"), "'/etc/passwd' as a part, but not among its files"),
         (lambda m: m["popular"].update(items=7), "popular.json has 3 items instead of 7"),
         (lambda m: m["popular"].update(file="spec.json"), "not a list of ids and scores"),
     ],
@@ -119,6 +124,18 @@ def test_a_manifest_that_is_no_json_is_refused(release):
     (release / "manifest.json").write_bytes(b"\xff\xfe")
     with pytest.raises(ReleaseError, match="not UTF-8"):
         open_release(release)
+    (release / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(ReleaseError, match="manifest.json: it is not valid JSON"):
+        open_release(release)
+
+
+def test_a_fallback_id_of_the_wrong_type_is_refused(release):
+    text = (release / "popular.json").read_text().replace('"item-05"', "5")
+    (release / "popular.json").write_text(text)
+    entry = {"bytes": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    edit_manifest(release, lambda m: m["files"].update({"popular.json": entry}))
+    with pytest.raises(ReleaseError, match="popular.json has the id 5, which is no str"):
+        open_release(release)
 
 
 def test_the_manifest_reads_back_as_it_was_written(release):
@@ -127,7 +144,13 @@ def test_the_manifest_reads_back_as_it_was_written(release):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [("", "says ''"), ("../x", "no release id"), ("2020", "'2020', which is not there")]
+    ("content", "says"),
+    [
+        ("", "says ''"),
+        ("../x", "no release id"),
+        ("2020", "'2020', which is not there"),
+        ("x" * 5000, "no release id"),
+    ],
 )
 def test_a_wrong_current_is_refused(release, content, says):
     (release.parent / "CURRENT").write_text(content)

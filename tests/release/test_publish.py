@@ -139,7 +139,8 @@ def break_null_id(outputs):
 
 
 def break_empty(outputs):
-    write(outputs / "user.parquet", {"user_id": pa.array([], pa.int64()), "age": pa.array([], pa.int32())})
+    none = {"user_id": pa.int64(), "age": pa.int32(), "spend": pa.float32()}
+    write(outputs / "user.parquet", {name: pa.array([], kind) for name, kind in none.items()})
 
 
 def break_parquet(outputs):
@@ -217,7 +218,7 @@ def break_label(outputs):
         (break_number, InvalidInputError, "column 'spend' has NaN or infinity"),
         (break_id, InvalidInputError, "id column 'user_id' has type string; the spec says int64"),
         (break_null_id, InvalidInputError, "id column 'user_id' has 1 nulls"),
-        (break_empty, InvalidInputError, "user.parquet has no column 'spend'"),
+        (break_empty, InvalidInputError, "user.parquet has no rows"),
         (break_parquet, InvalidInputError, "item.parquet cannot be read as Parquet"),
         (break_missing, NotFoundError, "no file or directory .*item.parquet"),
         (break_no_parts, NotFoundError, "log holds no .parquet file"),
@@ -288,6 +289,12 @@ def test_a_killed_publish_leaves_nothing_visible_and_the_next_cleans_up(outputs,
     assert {entry.name for entry in releases.iterdir()} == {path.name, "CURRENT", ".lock"}
 
 
+def test_a_place_that_is_a_file_is_named(outputs, tmp_path):
+    (tmp_path / "releases").touch()
+    with pytest.raises(InvalidInputError, match="cannot make the directory of releases .*releases: File exists"):
+        publish(outputs / "publish.yaml", tmp_path / "releases")
+
+
 def test_two_publishes_at_once_both_succeed(outputs, tmp_path):
     context = multiprocessing.get_context("spawn")
     runs = [
@@ -310,6 +317,13 @@ def test_the_command_prints_a_summary_or_the_manifest(outputs, tmp_path):
     arguments = ["publish", "-c", str(outputs / "publish.yaml"), "--releases", str(tmp_path / "releases")]
     shown = CliRunner().invoke(app, arguments)
     assert shown.exit_code == 0, shown.output
-    assert f"item_{DIM}.idx" in shown.output
+    assert f"item_{DIM}.idx" in shown.stdout
+    assert [line.split(" ")[1] for line in shown.stderr.splitlines()] == [
+        "reading",
+        "writing",
+        "building",
+        "writing",
+        "verifying",
+    ]
     printed = CliRunner().invoke(app, [*arguments, "--json"])
-    assert json.loads(printed.output)["format"] == "friesian-release"
+    assert json.loads(printed.stdout)["format"] == "friesian-release"

@@ -66,6 +66,11 @@ def test_nothing_left_is_an_error_that_counts():
         clean(lines({"CustomerID": None}))
 
 
+def test_a_file_without_rows_is_named():
+    with pytest.raises(InvalidInputError, match="the transactions have no rows"):
+        clean(lines({}).iloc[:0])
+
+
 def test_the_file_is_looked_for_in_order(tmp_path, monkeypatch):
     named, home = tmp_path / "named", tmp_path / "project" / "demo"
     (tmp_path / "shared" / "data").mkdir(parents=True)

@@ -95,6 +95,29 @@ def test_sales_on_one_side_of_the_split_are_refused_and_leave_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["few.parquet"]
 
 
+def test_only_prepared_tables_are_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    few = tmp_path / "mine" / "few.parquet"
+    lines({}).to_parquet(few)
+    done = run(tmp_path, "prepare", "--data", few, "--out", "mine")
+    assert "error: mine holds other things than prepared tables" in done.stderr
+    (tmp_path / "mine" / "meta").mkdir()
+    (tmp_path / "mine" / "meta" / "prepare.json").touch()
+    done = run(tmp_path, "prepare", "--data", few, "--out", "mine")
+    assert "few.parquet lies in mine, which would be replaced" in done.stderr
+    done = run(tmp_path, "prepare", "--data", few, "--out", few)
+    assert "few.parquet is a file" in done.stderr
+    assert few.is_file()
+
+
+def test_a_failed_publish_leaves_nothing(tmp_path):
+    (tmp_path / "models").mkdir()
+    done = run(tmp_path, "publish")
+    assert done.returncode == 1
+    assert "there is no feature spec at prepared/meta/spec.json" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["models"]
+
+
 def test_steps_out_of_order_say_what_to_run_first(tmp_path):
     done = run(tmp_path, "train")
     assert done.returncode == 1

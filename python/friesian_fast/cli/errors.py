@@ -7,16 +7,35 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from friesian_fast.errors import FriesianError
+from friesian_fast.errors import FriesianError, MissingExtraError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# The extra that brings a module which the bare wheel does without.
+_EXTRAS = {
+    "faiss": "recall",
+    "grpc": "serve",
+    "keras": "train",
+    "onnx": "train",
+    "onnxruntime": "serve",
+    "openpyxl": "all",
+    "pandas": "spark",
+    "pyarrow": "spark",
+    "pyspark": "spark",
+    "redis": "redis",
+    "tensorflow": "train",
+    "tf2onnx": "train",
+    "uvicorn": "serve",
+    "yaml": "serve",
+}
+
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a command: a `FriesianError` becomes ``error: <message>`` and exit status 1.
+    """Wrap a command: what the user can mend becomes ``error: <message>`` and exit status 1.
 
-    Anything else is a defect of ours and keeps its traceback.
+    That is a `FriesianError`, a package that an extra brings, and what the system refuses (a place that cannot be
+    written, a full disk). Anything else is a defect of ours and keeps its traceback.
     """
 
     @functools.wraps(command)
@@ -24,7 +43,21 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except FriesianError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
+            message = str(error)
+        except ModuleNotFoundError as error:
+            message = str(missing_extra(error, "this command"))
+        except OSError as error:
+            place = f"cannot use {error.filename}: " if error.filename else ""
+            message = f"{place}{error.strerror or error}; check the path, its permissions and the space on its disk"
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(1)
 
     return run
+
+
+def missing_extra(error: ModuleNotFoundError, what: str) -> MissingExtraError:
+    """The named error for a module that an extra brings; any other `error` is raised again."""
+    missing = (error.name or "").partition(".")[0]
+    if missing not in _EXTRAS:
+        raise error
+    return MissingExtraError(f"{what}, which imports {missing},", _EXTRAS[missing])

@@ -10,22 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from friesian_fast.errors import MissingExtraError
-
-# The extra that brings a module which the bare wheel does without.
-_EXTRAS = {
-    "faiss": "recall",
-    "grpc": "serve",
-    "keras": "train",
-    "onnxruntime": "serve",
-    "pandas": "spark",
-    "pyarrow": "spark",
-    "pyspark": "spark",
-    "redis": "redis",
-    "tensorflow": "train",
-    "uvicorn": "serve",
-    "yaml": "serve",
-}
+from friesian_fast.cli.errors import missing_extra
 
 
 class Target(NamedTuple):
@@ -51,10 +36,7 @@ class LazyCommand(TyperCommand):
         try:
             found = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing not in _EXTRAS:
-                raise
-            raise MissingExtraError(f"'{self.name}', which imports {missing},", _EXTRAS[missing]) from error
+            raise missing_extra(error, f"'{self.name}'") from error
         if not isinstance(found, typer.Typer):
             app = typer.Typer(add_completion=False, rich_markup_mode="rich")
             app.command()(found)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from friesian_fast.release.open import Release
+    from friesian_fast.store.redis import RedisServer
 
 
 def load_redis(
@@ -29,9 +33,6 @@ def load_redis(
 
     Example: friesian load-redis --releases releases --prefix ""
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from friesian_fast.errors import InvalidInputError
     from friesian_fast.release.open import open_release
     from friesian_fast.store import redis
@@ -46,11 +47,21 @@ def load_redis(
         item_slot_type=item_slot_type,  # type: ignore[arg-type]
     )
     release = open_release(releases)
-    prefix = f"{release.id}:" if prefix is None else prefix
+    _load(release, server, f"{release.id}:" if prefix is None else prefix)
+
+
+def _load(release: Release, server: RedisServer, prefix: str) -> None:
+    """Write the rows: a bar on stderr while it goes, what was written on stdout."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from friesian_fast.store import redis
+
     total = sum(release.manifest.row_sets[name].rows for name in redis.KINDS)
     started = time.perf_counter()
     columns = (TextColumn("loading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rows", total=total)
         keys = redis.load_redis(release, server, prefix, lambda rows: progress.update(task, completed=rows))
     elapsed = time.perf_counter() - started

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from friesian_fast.release.manifest import FILE_NAME, Manifest
+from friesian_fast.release.plan import PublishPlan
 
 
 def publish(
@@ -22,10 +23,16 @@ def publish(
 
     Example: friesian publish -c publish.yaml --releases releases
     """
-    from friesian_fast.release.publish import publish as build
+    build_and_tell(PublishPlan.load(config), releases, as_json=as_json)
+
+
+def build_and_tell(plan: PublishPlan, releases: Path, *, as_json: bool = False) -> None:
+    """Publish a plan: the steps on stderr as they begin, what was made on stdout."""
+    from friesian_fast.release.publish import publish_plan
 
     started = time.perf_counter()
-    release = build(config, releases)
+    steps = Console(stderr=True, highlight=False, soft_wrap=True)
+    release = publish_plan(plan, releases, lambda step: steps.print(f"publish: {step}", markup=False))
     elapsed = time.perf_counter() - started
     text = (release / FILE_NAME).read_text(encoding="utf-8")
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -115,7 +116,7 @@ class Manifest:
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ReleaseError(f"it is not valid JSON ({error})") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ReleaseError(f"its 'format' is not '{FORMAT}', so this is no release manifest")
@@ -146,7 +147,7 @@ class Manifest:
 _CHECKS = {
     "str": lambda value: isinstance(value, str),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
-    "float": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "float": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value),
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from friesian_fast.errors import FriesianError, InvalidInputError, ReleaseError
+from friesian_fast.errors import FriesianError, ReleaseError
 from friesian_fast.recall import IvfIndex
 from friesian_fast.release.manifest import FILE_NAME, Manifest
 from friesian_fast.spec import FeatureSpec
@@ -21,6 +21,7 @@ CURRENT = "CURRENT"
 BUILDING = ".building-"
 SPEC_FILE = "spec.json"
 POPULAR_FILE = "popular.json"
+_LONGEST_ID = 100  # ours have 25 characters
 _MEND = "publish again, or point CURRENT at another release"
 
 
@@ -99,12 +100,14 @@ def load(directory: Path, release_id: str, *, verify: bool) -> Release:
             "a release directory keeps its name"
         )
     _check_files(directory, manifest, verify)
+    _check_names(directory, manifest)
+    spec = _read_spec(directory, manifest)
     release = Release(
         id=manifest.id,
         path=directory,
         manifest=manifest,
-        spec=_read_spec(directory, manifest),
-        popular=_read_popular(directory, manifest),
+        spec=spec,
+        popular=_read_popular(directory, manifest, int if spec.row_set("item").id_type == "int64" else str),
     )
     _check_parts(release)
     return release
@@ -125,8 +128,8 @@ def _resolve(path: Path) -> Path:
             "`friesian publish` writes both"
         )
     name = pointer.read_text(encoding="utf-8", errors="replace").strip()
-    if not name or Path(name).name != name or name.startswith("."):
-        raise ReleaseError(f"{pointer} says {name!r}, which is no release id; {_MEND}")
+    if not name or Path(name).name != name or name.startswith(".") or len(name) > _LONGEST_ID:
+        raise ReleaseError(f"{pointer} says {name[:_LONGEST_ID]!r}, which is no release id; {_MEND}")
     if not (path / name).is_dir():
         raise ReleaseError(f"{pointer} names the release '{name}', which is not there; {_MEND}")
     return path / name
@@ -140,6 +143,8 @@ def _read_manifest(directory: Path) -> Manifest:
         raise ReleaseError(f"{directory} has no {FILE_NAME}: it is half-written or not a release; {_MEND}") from error
     except UnicodeDecodeError as error:
         raise ReleaseError(f"{path} is damaged: it is not UTF-8; {_MEND}") from error
+    except OSError as error:
+        raise ReleaseError(f"{path} cannot be read: {error.strerror}; {_MEND}") from error
     except ReleaseError as error:
         raise ReleaseError(f"{path}: {error}; {_MEND}") from error
 
@@ -191,7 +196,7 @@ def _read_spec(directory: Path, manifest: Manifest) -> FeatureSpec:
     return spec
 
 
-def _read_popular(directory: Path, manifest: Manifest) -> tuple[PopularItem, ...]:
+def _read_popular(directory: Path, manifest: Manifest, id_type: type[int] | type[str]) -> tuple[PopularItem, ...]:
     path = directory / manifest.popular.file
     try:
         items = tuple(PopularItem(entry["id"], float(entry["score"])) for entry in json.loads(path.read_bytes()))
@@ -199,16 +204,22 @@ def _read_popular(directory: Path, manifest: Manifest) -> tuple[PopularItem, ...
         raise ReleaseError(f"{path} is not a list of ids and scores ({error}); {_MEND}") from error
     if len(items) != manifest.popular.items:
         raise ReleaseError(f"{path} has {len(items)} items instead of {manifest.popular.items}; {_MEND}")
+    if wrong := [item.id for item in items if type(item.id) is not id_type]:
+        raise ReleaseError(f"{path} has the id {wrong[0]!r}, which is no {id_type.__name__}; {_MEND}")
     return items
+
+
+def _check_names(directory: Path, manifest: Manifest) -> None:
+    """Every part is one of the files."""
+    parts = [entry.file for entry in manifest.row_sets.values()]
+    parts += [manifest.index.file, manifest.index.layout, manifest.ranker.file, manifest.popular.file]
+    for name in parts:
+        if name not in manifest.files:
+            raise ReleaseError(f"{directory / FILE_NAME} names '{name}' as a part, but not among its files; {_MEND}")
 
 
 def _check_parts(release: Release) -> None:
     manifest = release.manifest
-    parts = [entry.file for entry in manifest.row_sets.values()]
-    parts += [manifest.index.file, manifest.index.layout, manifest.ranker.file]
-    for name in parts:
-        if name not in manifest.files:
-            raise ReleaseError(f"{release.path / FILE_NAME} names '{name}' as a part, but not among its files; {_MEND}")
     wanted = {row_set.name for row_set in release.spec.row_sets}
     if wanted != set(manifest.row_sets):
         raise ReleaseError(
@@ -221,13 +232,23 @@ def _check_parts(release: Release) -> None:
             raise ReleaseError(f"{path} was made under another spec: its tag is {entry.tag}; {_MEND}")
         try:
             store = release.row_store(name)
-        except (FriesianError, InvalidInputError) as error:
+        except FriesianError as error:
             raise ReleaseError(f"{path} cannot be opened: {error}; {_MEND}") from error
         rows = len(store)
         store.close()
         if rows != entry.rows:
             raise ReleaseError(f"{path} has {rows} rows instead of {entry.rows}; {_MEND}")
+    _check_index(release)
+
+
+def _check_index(release: Release) -> None:
+    entry = release.manifest.index
+    path = release.path / entry.layout
     try:
-        release.index()
+        index = release.index()
     except FriesianError as error:
-        raise ReleaseError(f"{release.path / manifest.index.layout} cannot be opened: {error}; {_MEND}") from error
+        raise ReleaseError(f"{path} cannot be opened: {error}; {_MEND}") from error
+    found = {"vectors": len(index), "dim": index.dim, "nlist": index.nlist, "metric": index.metric}
+    for name, value in found.items():
+        if value != getattr(entry, name):
+            raise ReleaseError(f"{path} has {name} {value} instead of {getattr(entry, name)}; {_MEND}")

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -67,25 +67,44 @@ def publish(plan_path: str | os.PathLike[str], releases: str | os.PathLike[str])
         If an input is missing or does not fit the spec; it names the file and the column. The releases are then as
         they were.
     """
-    inputs = read_inputs(PublishPlan.load(plan_path))
+    return publish_plan(PublishPlan.load(plan_path), releases)
+
+
+def publish_plan(
+    plan: PublishPlan, releases: str | os.PathLike[str], on_step: Callable[[str], None] = lambda step: None
+) -> Path:
+    """`publish` of a plan at hand; `on_step` is told what begins."""
+    on_step("reading and checking the inputs")
+    inputs = read_inputs(plan)
     releases = Path(releases).absolute()
-    releases.mkdir(parents=True, exist_ok=True)
-    with _exclusive(releases):
+    try:
+        releases.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"cannot make the directory of releases {releases}: {error.strerror}") from error
+    with _exclusive(releases, on_step):
         _remove_leftovers(releases)
         release_id = _free_id(releases, inputs.spec)
         building = releases / f"{BUILDING}{release_id}"
         building.mkdir()
         try:
-            write_spec(inputs, building)
-            row_sets = write_rows(inputs, building)
-            index = write_index(inputs, building)
-            ranker = write_ranker(inputs, building)
-            popular = write_popular(inputs, building)
-            write_manifest(inputs, building, release_id, row_sets, index, ranker, popular)
-            verify(building, release_id)
+            _build(inputs, building, release_id, on_step)
             return activate(building, releases, release_id)
         finally:
             shutil.rmtree(building, ignore_errors=True)
+
+
+def _build(inputs: Inputs, building: Path, release_id: str, on_step: Callable[[str], None]) -> None:
+    on_step("writing the rows")
+    write_spec(inputs, building)
+    row_sets = write_rows(inputs, building)
+    on_step(f"building the index of {len(inputs.vectors['item'].ids):,} items and measuring its recall")
+    index = write_index(inputs, building)
+    on_step("writing the ranker, the fallback list and the manifest")
+    ranker = write_ranker(inputs, building)
+    popular = write_popular(inputs, building)
+    write_manifest(inputs, building, release_id, row_sets, index, ranker, popular)
+    on_step("verifying")
+    verify(building, release_id)
 
 
 def write_spec(inputs: Inputs, building: Path) -> None:
@@ -229,10 +248,14 @@ _PACKAGES = {"numpy": "numpy", "faiss": "faiss-cpu", "onnx": "onnx"}
 
 
 @contextmanager
-def _exclusive(releases: Path) -> Iterator[None]:
+def _exclusive(releases: Path, on_step: Callable[[str], None]) -> Iterator[None]:
     """One publish at a time; the lock goes with the process, however it ends."""
     with (releases / LOCK).open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_step(f"waiting for another publish into {releases}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.errors import InvalidInputError, MissingExtraError, NotFoundError
 
 FILE_NAMES = (
     "online_retail.parquet",
@@ -38,6 +38,8 @@ def find_data(data: Path | None = None) -> Path:
     """
     if data is not None and data.is_file():
         return data
+    if data is not None and not data.exists():
+        raise NotFoundError(f"there is no {data}; correct --data. To get the transactions: {SOURCE}")
     looked = [data] if data is not None else list(_directories())
     for directory in looked:
         for name in FILE_NAMES:
@@ -45,7 +47,7 @@ def find_data(data: Path | None = None) -> Path:
                 return directory / name
     places = ", ".join(str(directory) for directory in looked)
     raise NotFoundError(
-        f"the Online Retail transactions are not there: looked for {FILE_NAMES[0]} or {FILE_NAMES[1]} in {places}. "
+        f"the Online Retail transactions are not there: looked for {FILE_NAMES[0]} or '{FILE_NAMES[1]}' in {places}. "
         f"Get them, {SOURCE}, and name the file with --data or its directory with FRIESIAN_DATA_DIR"
     )
 
@@ -67,9 +69,13 @@ def read_transactions(path: Path) -> pd.DataFrame:
         ``COLUMNS``: text as str, numbers as float64, ``InvoiceDate`` as datetime64.
     """
     try:
-        frame = _READERS[path.suffix.lower()](path)
+        read = _READERS[path.suffix.lower()]
     except KeyError:
         raise InvalidInputError(f"{path} is neither .parquet, .xlsx nor .csv; {SOURCE}") from None
+    try:
+        frame = read(path)
+    except ImportError as error:
+        raise MissingExtraError(f"reading {path}", "all") from error
     except Exception as error:  # pandas, pyarrow and openpyxl have no common base for "cannot read"
         raise InvalidInputError(f"{path} cannot be read ({error}); get the file again, {SOURCE}") from error
     if missing := [name for name in COLUMNS if name not in frame.columns]:
@@ -128,6 +134,8 @@ def clean(lines: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         "price not above 0": lines["UnitPrice"] > 0,
         "not a product": codes.str.fullmatch(PRODUCT_CODE),
     }
+    if lines.empty:
+        raise InvalidInputError(f"the transactions have no rows; get the file again, {SOURCE}")
     keep = pd.Series(True, index=lines.index)
     dropped = {}
     for rule, passes in rules.items():

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import typer
 from rich.console import Console
 
+from friesian_fast._files import replacing_directory
 from friesian_fast.cli.errors import reported
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.train.files import replacing, save_json
+from friesian_fast.train.files import save_json
 from friesian_fast.usecases.online_retail.data import clean, find_data, read_transactions
 from friesian_fast.usecases.online_retail.examples import examples, purchases
 from friesian_fast.usecases.online_retail.features import Vocabularies, feature_spec, item_features, user_features
@@ -21,6 +22,7 @@ from friesian_fast.usecases.online_retail.features import Vocabularies, feature_
 SPLIT = pd.Timestamp("2011-11-01")
 # The ranker learns what was bought from here to the split, on features and towers from before.
 LEARN_FROM = pd.Timestamp("2011-10-01")
+REPORT = "meta/prepare.json"
 POPULAR_DAYS = 28  # the fallback list counts sales of this long before the split
 
 console = Console(highlight=False, soft_wrap=True)
@@ -30,20 +32,33 @@ console = Console(highlight=False, soft_wrap=True)
 def main(
     out: Annotated[Path, typer.Option("--out", help="Directory to write; replaced if it is there.")] = Path("prepared"),
     data: Annotated[Path | None, typer.Option("--data", help="The transactions: .parquet, .xlsx or .csv.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the sampled non-purchases.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sampled non-purchases.")] = 0,
 ) -> None:
-    """Clean the transactions, split them at 2011-11-01, and write features and examples."""
+    """Clean the transactions, split them at 2011-11-01, and write features and examples.
+
+    Example: friesian online_retail prepare --data "Online Retail.xlsx" --out prepared
+    """
     path = find_data(data)
+    _require_replaceable(out, path)
+    console.print(f"reading {path}")
     lines = read_transactions(path)
     sales, dropped = clean(lines)
     report: dict[str, Any] = {"rows": len(lines), "dropped": dropped, "sales": len(sales)}
-    with replacing(out) as partial:
-        (partial / "meta").mkdir(parents=True)
+    with replacing_directory(out) as partial:
+        (partial / "meta").mkdir()
         report |= write_tables(sales, partial, seed)
-        save_json(report, partial / "meta" / "prepare.json")
-    console.print(f"{path}: {len(lines):,} rows, {len(sales):,} of them sales of products to known customers")
+        save_json(report, partial / REPORT)
+    console.print(f"{len(lines):,} rows, {len(sales):,} of them sales of products to known customers")
     for name, value in report.items():
         console.print(f"  {name}: {value}")
+
+
+def _require_replaceable(out: Path, data: Path) -> None:
+    """Only what an earlier run made is replaced, and not if the transactions lie in it."""
+    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
+        raise InvalidInputError(f"{out} holds other things than prepared tables; name an empty or new --out")
+    if out.resolve() in data.resolve().parents:
+        raise InvalidInputError(f"{data} lies in {out}, which would be replaced; name another --out")
 
 
 def write_tables(sales: pd.DataFrame, out: Path, seed: int) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Publish what was prepared and trained: writes ``publish.yaml`` beside the models and builds the release."""
+"""Publish what was prepared and trained: builds the release and leaves ``publish.yaml`` beside the models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from friesian_fast.cli.errors import reported
-from friesian_fast.cli.publish import publish
+from friesian_fast.cli.publish import build_and_tell
 from friesian_fast.errors import NotFoundError
 from friesian_fast.release.plan import Interactions, PublishPlan, write_plan
 
@@ -19,7 +19,10 @@ def main(
     model_dir: Annotated[Path, typer.Option("--model_dir", help="What train wrote.")] = Path("models"),
     releases: Annotated[Path, typer.Option("--releases", help="Directory of releases.")] = Path("releases"),
 ) -> None:
-    """Build a release; its fallback list counts the buyers of the last four weeks before the split."""
+    """Build a release; its fallback list counts the buyers of the last four weeks before the split.
+
+    Example: friesian online_retail publish --data_dir prepared --model_dir models --releases releases
+    """
     if not model_dir.is_dir():
         raise NotFoundError(f"there is no directory {model_dir}; run the train step first")
     plan = PublishPlan(
@@ -29,9 +32,8 @@ def main(
         ranker=model_dir,
         interactions=Interactions(path=data_dir / "recent.parquet", item="item_id"),
     )
-    path = model_dir / "publish.yaml"
-    write_plan(path, plan)
-    publish(path, releases)
+    build_and_tell(plan, releases)
+    write_plan(model_dir / "publish.yaml", plan)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ app = typer.Typer(
     ),
     help="Steps of the Online Retail use case, in their order.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from friesian_fast._files import replacing
 from friesian_fast.cli.errors import reported
-from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.release.tables import read_columns
 from friesian_fast.spec import FeatureSpec
-from friesian_fast.train.files import replacing, save_json
+from friesian_fast.train.files import save_json
 from friesian_fast.train.runtime import use_cores
 from friesian_fast.usecases.online_retail.evaluate import RECALL_K, best, both_ways, pair_matrix, truth_of
 from friesian_fast.usecases.online_retail.prepare import LEARN_FROM
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 
 ONNX_CHECK_ROWS = 2000
 CANDIDATES = 200  # what the ranker learns to order
-TABLES = (
-    *("user", "item", "purchases", "recent"),
-    *("learn_user", "learn_item", "learn_purchases"),
-    *("test", "test_purchases"),
-)
+_PAIR = ["user_id", "item_id"]
+PAIRS = {
+    "purchases": [*_PAIR, "time"],
+    "recent": _PAIR,
+    "learn_purchases": _PAIR,
+    "test": [*_PAIR, "label"],
+    "test_purchases": _PAIR,
+}
 Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 console = Console(highlight=False, soft_wrap=True)
@@ -45,17 +49,18 @@ def main(
     model_dir: Annotated[Path, typer.Option("--model_dir", help="Gets vectors, models and metrics.")] = Path("models"),
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Of the two towers.")] = 6,
     ranker_epochs: Annotated[int, typer.Option("--ranker_epochs", min=1, help="Of the ranker.")] = 2,
-    seed: Annotated[int, typer.Option("--seed", help="Of the initial weights and the order of the examples.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first weights and the order of the examples.")] = 0,
     cores: Annotated[
         int | None, typer.Option("--executor_cores", min=1, help="Threads; all cores if left out.")
     ] = None,
 ) -> None:
-    """Train retrieval and ranking; print how the lists compare with simple baselines."""
+    """Train retrieval and ranking; print how the lists compare with simple baselines.
+
+    Example: friesian online_retail train --data_dir prepared --model_dir models
+    """
     spec = FeatureSpec.load(data_dir / "meta" / "spec.json")
-    tables = _read_tables(data_dir)
+    tables = _read_tables(data_dir, spec)
     use_cores(cores)
-    from friesian_fast.train.export import export_onnx, framework_versions
-    from friesian_fast.usecases.online_retail.ranking import input_rows
     from friesian_fast.usecases.online_retail.retrieval import RetrievalSettings, train_towers
 
     settings = RetrievalSettings(epochs=epochs, seed=seed)
@@ -63,20 +68,36 @@ def main(
     ranker = _train_ranker(spec, tables, vectors, settings, ranker_epochs)
     aucs = measure_auc(spec, tables, vectors, ranker)
     metrics = measure(spec, tables, vectors, ranker)
-    report = model_dir / "ranker.json"
-    report.unlink(missing_ok=True)  # comes last: without it the directory is not complete
-    for name, values in zip(("user", "item"), vectors, strict=True):
-        _write_vectors(model_dir / f"{name}_ebd.parquet", f"{name}_id", tables[name], values)
-    users, items = tables["user"], tables["item"]
-    rows = input_rows(spec, users, items, *_rows_of(tables["test"][:ONNX_CHECK_ROWS], users, items))
-    error = export_onnx(ranker, model_dir / "ranker.onnx", rows)
-    flat = aucs | {f"{way}_{name}": value for way, row in metrics.items() for name, value in row.items()}
-    save_json({"framework": framework_versions(), "max_error": error, "metrics": flat}, report)
+    _save(spec, tables, vectors, ranker, model_dir, aucs, metrics)
     console.print(_table(metrics))
     console.print(
         f"Ranker AUC on the month after the split: {aucs['auc']:.4f} on the top {CANDIDATES} retrieved, "
         f"{aucs['auc_sampled']:.4f} against sampled non-purchases"
     )
+
+
+def _save(
+    spec: FeatureSpec,
+    tables: Mapping[str, pd.DataFrame],
+    vectors: Vectors,
+    ranker: Any,
+    model_dir: Path,
+    aucs: Mapping[str, float],
+    metrics: Mapping[str, Mapping[str, float]],
+) -> None:
+    """Write vectors and model; ``ranker.json`` comes last, so that without it the directory is not complete."""
+    from friesian_fast.train.export import export_onnx, framework_versions
+    from friesian_fast.usecases.online_retail.ranking import input_rows
+
+    report = model_dir / "ranker.json"
+    report.unlink(missing_ok=True)
+    for name, values in zip(("user", "item"), vectors, strict=True):
+        _write_vectors(model_dir / f"{name}_ebd.parquet", f"{name}_id", tables[name], values)
+    users, items = tables["user"], tables["item"]
+    rows = input_rows(spec, users, items, *_rows_of(tables["test"][:ONNX_CHECK_ROWS], users, items))
+    error = export_onnx(ranker, model_dir / "ranker.onnx", rows)
+    flat = {**aucs, **{f"{way}_{name}": value for way, row in metrics.items() for name, value in row.items()}}
+    save_json({"framework": framework_versions(), "max_error": error, "metrics": flat}, report)
 
 
 def _train_ranker(
@@ -170,17 +191,14 @@ def measure(
     return table | {"reranked": both_ways(reranked, truth, own > 0)}
 
 
-def _read_tables(data_dir: Path) -> dict[str, pd.DataFrame]:
-    tables = {}
-    for name in TABLES:
-        path = data_dir / f"{name}.parquet"
-        try:
-            tables[name] = pq.read_table(path).to_pandas()
-        except FileNotFoundError as error:
-            raise NotFoundError(f"there is no {path}; run the prepare step first") from error
-        except (pa.ArrowException, OSError) as error:
-            raise InvalidInputError(f"{path} cannot be read as Parquet ({error}); run prepare again") from error
-    return tables
+def _read_tables(data_dir: Path, spec: FeatureSpec) -> dict[str, pd.DataFrame]:
+    """What prepare wrote, with the columns that are used, and none of it empty."""
+    rows = {}
+    for name in ("user", "item"):
+        row_set = spec.row_set(name)
+        rows[name] = [row_set.id_column, *(column.name for column in row_set.columns)]
+    wanted = {**rows, **{f"learn_{name}": columns for name, columns in rows.items()}, **PAIRS}
+    return {name: read_columns(data_dir / f"{name}.parquet", columns).to_pandas() for name, columns in wanted.items()}
 
 
 def _write_vectors(path: Path, id_column: str, rows: pd.DataFrame, vectors: NDArray[np.float32]) -> None:

@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,7 +136,14 @@ def write_rows(encoded: FeatureTable, directory: Path) -> None:
     encoded.select(list(ITEM_COLUMNS)).drop_duplicates().write_parquet(directory / "wnd_item.parquet")
 
 
-def preprocess(session: Any, train: FeatureTable, test: FeatureTable, cross_sizes: int, output: Path) -> None:
+def preprocess(
+    session: Any,
+    train: FeatureTable,
+    test: FeatureTable,
+    cross_sizes: int,
+    output: Path,
+    tell: Callable[[str], None] = lambda step: None,
+) -> None:
     """Write all outputs to the directory `output`, which is replaced whole.
 
     Parameters
@@ -145,14 +154,19 @@ def preprocess(session: Any, train: FeatureTable, test: FeatureTable, cross_size
     cross_sizes : int
         Buckets of present_media × language.
     output : Path
+    tell : callable
+        Gets a line as each step begins.
     """
     with replacing_directory(output) as building, scratch_in(building / ".work"):
         train, test = clean(train), clean(test)
+        tell(f"counting the values of {train.size() + test.size():,} records")
         fitted = fit(session, train, test)
         train, test = (encode(table, fitted, cross_sizes) for table in (train, test))
         tables = {"train_parquet": train, "test_parquet": test}
         for name, table in tables.items():
+            tell(f"writing {name}")
             table.write_parquet(building / name)
+        tell("writing the distinct rows of users and items")
         write_rows(FeatureTable.read_parquet([building / name for name in tables]), building)
         _write_meta(train, fitted, cross_sizes, building / "meta")
         shutil.rmtree(building / ".work")
@@ -227,22 +241,32 @@ def main(
     train_files: Annotated[str, typer.Option("--train_files", help="all, or parts a-b of train.")] = "all",
     executor_cores: Annotated[int, typer.Option("--executor_cores", help="Cores of an executor.")] = 44,
     executor_memory: Annotated[str, typer.Option("--executor_memory", help="Memory of an executor.")] = "6g",
-    num_executor: Annotated[int, typer.Option("--num_executor", help="Executors; of no effect locally.")] = 8,
+    num_executor: Annotated[
+        int, typer.Option("--num_executor", "--num_executors", help="Executors; of no effect locally.")
+    ] = 8,
     cluster_mode: Annotated[
         str, typer.Option("--cluster_mode", help="local, standalone, yarn, spark-submit.")
     ] = "local",
     master: Annotated[str | None, typer.Option("--master", help="A Spark master.")] = None,
+    driver_cores: Annotated[int | None, typer.Option("--driver_cores", help="Accepted, has no effect here.")] = None,
+    driver_memory: Annotated[
+        str | None, typer.Option("--driver_memory", help="The JVM's heap; --executor_memory if not given.")
+    ] = None,
 ) -> None:
-    """Make preprocessed/ out of train/ and test/."""
+    """Make preprocessed/ out of train/ and test/; an earlier one is replaced.
+
+    Example: friesian recsys2021 preprocess --data_dir data --cross_sizes 600
+    """
     started = time.monotonic()
     if not 1 <= cross_sizes < 2**31:
         raise InvalidInputError(f"--cross_sizes is {cross_sizes}; it must be from 1 to 2147483647")
     chosen = cluster_master(cluster_mode, master, executor_cores)
     options = cluster_options(chosen, executor_cores, executor_memory, num_executor)
     train, test = read_raw(data_dir, train_files)
-    session = get_session(chosen, app="recsys2021 preprocess", memory=executor_memory, options=options)
+    print("starting Spark", flush=True)
+    session = get_session(chosen, app="recsys2021 preprocess", memory=driver_memory or executor_memory, options=options)
     try:
-        preprocess(session, train, test, cross_sizes, data_dir / "preprocessed")
+        preprocess(session, train, test, cross_sizes, data_dir / "preprocessed", partial(print, flush=True))
     finally:
         stop_session()
     print(f"Preprocessing and save time: {time.monotonic() - started:.2f}")

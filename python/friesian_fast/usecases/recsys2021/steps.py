@@ -19,6 +19,7 @@ app = typer.Typer(
     ),
     help="Steps of the Twitter RecSys 2021 use case, in their order.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 
