@@ -216,7 +216,7 @@ def test_tables_without_rows(table, spark, tmp_path):
 
 def test_a_failing_task_leaves_the_old_output(table, tmp_path):
     table.write_parquet(tmp_path / "out")
-    with pytest.raises(InvalidInputError, match="column 'name' has the value None; it may be 'n1'"):
+    with pytest.raises(InvalidInputError, match=r"\.parquet: column 'name' has the value None; it may be 'n1'"):
         table.encode_fixed("name", {"n1": 1}).write_parquet(tmp_path / "out")
     assert read(tmp_path / "out") == ROWS
     assert names(tmp_path) == ["out", "raw"]

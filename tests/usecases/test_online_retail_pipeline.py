@@ -26,16 +26,17 @@ def run(home, step, *arguments):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """All steps, with few epochs."""
+    """All steps, each model trained for one epoch."""
     home = tmp_path_factory.mktemp("online_retail")
     steps = (
         ("prepare", "--data", real_file()),
-        ("train", "--epochs", 2, "--ranker_epochs", 1, "--executor_cores", 2),
+        ("train", "--epochs", 1, "--ranker_epochs", 1, "--executor_cores", 2),
         ("publish",),
     )
     for step in steps:
         done = run(home, *step)
         assert done.returncode == 0, done.stderr
+        assert all(line.startswith("publish: ") for line in done.stderr.splitlines()), done.stderr
     return home
 
 

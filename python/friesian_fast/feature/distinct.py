@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from friesian_fast.feature.ops.hashing import CrossHash
-from friesian_fast.feature.plan import Part, Stage, stage_for
-from friesian_fast.feature.scan import FileSource, read_split, splits
+from friesian_fast.feature.plan import Part, Stage, stage_for, staged
+from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.tasks import run_tasks, scratch
 from friesian_fast.feature.write import finish, write_batches
 
@@ -50,8 +50,8 @@ def collect_split(task: dict[str, Any]) -> dict[str, Any]:
 
     stage = Stage.from_json(task["stage"])
     kept, pending = None, []
-    for batch in read_split(task["pieces"], stage.columns):
-        pending.append(stage(batch))
+    for batch in staged(stage, task["pieces"]):
+        pending.append(batch)
         if sum(b.num_rows for b in pending) >= _PENDING_ROWS:
             kept, pending = _distinct(kept, pending), []
     if pending:

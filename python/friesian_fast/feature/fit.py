@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.feature.plan import Part, Stage, stage_for
-from friesian_fast.feature.scan import FileSource, read_split, splits
+from friesian_fast.feature.plan import Part, Stage, stage_for, staged
+from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.tasks import guarded, opened, run_tasks, scratch
 from friesian_fast.feature.vocabulary_file import VocabularyFile, merge_counts, write_counts
 from friesian_fast.vocab import VocabularyBuilder
@@ -121,7 +121,7 @@ def gather(session: Any, requests: Sequence[Request]) -> list[Any]:
 def count_files(task: dict[str, Any]) -> dict[str, Any]:
     """The task that counts a split of files."""
     stage = Stage.from_json(task["stage"])
-    return _count((stage(batch) for batch in read_split(task["pieces"], stage.columns)), task)
+    return _count(staged(stage, task["pieces"]), task)
 
 
 def count_batches(text: str, batches: Iterable[Any]) -> Iterator[Any]:

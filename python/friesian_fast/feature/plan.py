@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.ops import Op, Select, Shape, from_json, to_json
-from friesian_fast.feature.scan import FileSource, plain_batch
+from friesian_fast.feature.scan import FileSource, Piece, plain_batch, read_split
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,17 @@ class Stage:
 
     def __call__(self, batch: Any) -> Any:
         return run(self.ops, plain_batch(batch)).select(list(self.outputs))
+
+
+def staged(stage: Stage, pieces: Sequence[Piece]) -> Iterator[Any]:
+    """The batches of a split after the stage; what the stage refuses is named with its file."""
+    for piece in pieces:
+        for batch in read_split([piece], stage.columns):
+            try:
+                made = stage(batch)
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{piece[0]}: {error}") from error
+            yield made
 
 
 def stage_for(part: Part, outputs: Sequence[str]) -> Stage:

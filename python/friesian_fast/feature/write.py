@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from friesian_fast.feature.plan import Part, Stage, stage_for
-from friesian_fast.feature.scan import FileSource, read_split, splits
+from friesian_fast.feature.plan import Part, Stage, stage_for, staged
+from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.tasks import run_tasks
 
 _GROUP_ROWS = 1 << 17
@@ -39,8 +39,7 @@ def finish(directory: Path, schema: Any) -> None:
 def write_split(task: dict[str, Any]) -> dict[str, Any]:
     """The task that writes one part."""
     stage = Stage.from_json(task["stage"])
-    batches = (stage(batch) for batch in read_split(task["pieces"], stage.columns))
-    return {"rows": write_batches(batches, None, Path(task["path"]))}
+    return {"rows": write_batches(staged(stage, task["pieces"]), None, Path(task["path"]))}
 
 
 def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:

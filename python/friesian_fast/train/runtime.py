@@ -20,6 +20,8 @@ def use_cores(cores: int | None) -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _stderr_closed():
         import tensorflow as tf
+    # Else it warns when a process runs its fifth model, though each is compiled only once.
+    tf.get_logger().setLevel("ERROR")
 
     threads = min(cores or available_cores(), available_cores())
     # In a notebook or a test TensorFlow may be running already; then its threads are what they are.
