@@ -283,6 +283,14 @@ def test_the_command(raw, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Preprocessing and save time: ")
+    *steps, time = done.stdout.splitlines()
+    assert steps == [
+        "starting Spark",
+        "counting the values of 300 records",
+        "writing train_parquet",
+        "writing test_parquet",
+        "writing the distinct rows of users and items",
+    ]
+    assert time.startswith("Preprocessing and save time: ")
     assert done.stderr == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["preprocessed", "test", "train"]
