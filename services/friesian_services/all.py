@@ -43,4 +43,11 @@ def main(
         grpc=settings.port,
         http=settings.http_port,
     )
-    split.serve(settings.release_path, ports, config=config, host=settings.host, drain_s=settings.drain_seconds)
+    split.serve(
+        settings.release_path,
+        ports,
+        config=config,
+        host=settings.host,
+        drain_s=settings.drain_seconds,
+        monitor_port=settings.monitor_port,
+    )

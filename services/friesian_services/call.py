@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from contextvars import ContextVar
+from typing import Any
 
 from friesian_services.errors import DeadlineError
 
@@ -41,3 +42,16 @@ def remaining() -> float | None:
     if left <= 0:
         raise DeadlineError("the caller's deadline has passed")
     return left
+
+
+def require_waiting(context: Any) -> None:
+    """Go on only while the gRPC caller waits: it may have gone, or its time may be up.
+
+    Raises
+    ------
+    DeadlineError
+        If nobody waits.
+    """
+    remaining()
+    if not context.is_active():
+        raise DeadlineError("the caller has gone")

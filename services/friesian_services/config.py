@@ -28,8 +28,9 @@ ORIGINAL_KEYS = (
     "part",
 )
 # fmt: on
-_UNUSED = {key.lower() for key in ORIGINAL_KEYS}
 _ENVIRONMENT = "FRIESIAN_"
+# May hold a password, so that messages do not repeat the value.
+_SECRET = ("redis_url", "redis_sentinel_master_url")
 
 
 class ServiceConfig(BaseModel):
@@ -160,6 +161,11 @@ class AllConfig(ServiceConfig, StoreConfig, FrontConfig):
 
 Config = TypeVar("Config", bound=BaseModel)
 
+# Services may share a file: what only another one uses is no mistake.
+_ELSEWHERE = {key.lower() for key in ORIGINAL_KEYS} | {
+    name.replace("_", "") for kind in (AllConfig, RecommenderConfig) for name in kind.model_fields
+}
+
 
 def load_config(kind: type[Config], path: Path | None, flags: Mapping[str, Any]) -> Config:
     """Read the settings of one service.
@@ -210,7 +216,7 @@ def _known(kind: type[BaseModel], data: Mapping[Any, Any], path: Path) -> Mappin
     for key, value in data.items():
         if str(key).lower() in fields:
             known[str(key)] = value
-        elif str(key).lower() in _UNUSED:
+        elif str(key).lower() in _ELSEWHERE:
             _log.warning("%s: key '%s' is accepted, but nothing here uses it", path, key)
         else:
             raise ConfigError(f"{path} has the unknown key '{key}'; known here are {', '.join(_shown(kind))}")
@@ -224,7 +230,8 @@ def _validated(kind: type[Config], values: Mapping[str, Any], sources: Mapping[s
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         what = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{sources.get(name, name)} is {values.get(name)!r}: {what}") from error
+        shown = "" if name in _SECRET else f" is {values.get(name)!r}"
+        raise ConfigError(f"{sources.get(name, name)}{shown}: {what}") from error
 
 
 def _read(path: Path) -> Mapping[Any, Any]:
@@ -236,6 +243,9 @@ def _read(path: Path) -> Mapping[Any, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no configuration at {path}; give one with -c") from error
+    except yaml.MarkedYAMLError as error:  # its own text repeats the line, which may hold a password
+        place = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise ConfigError(f"{path} cannot be read as YAML: {error.problem}{place}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
     if data is None:

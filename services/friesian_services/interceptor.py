@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -16,17 +17,24 @@ from friesian_services.metrics import Exporter
 
 _log = logging.getLogger(__name__)
 
+# Longer texts (one may quote a request) would be more than a client takes as headers, which hides the status too.
+_DETAILS = 1000
+_STREAMS = 4
+
 
 class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
     """Wraps every unary call; what the servicers raise becomes a status here and nowhere else."""
 
     def __init__(self, exporter: Exporter | None = None) -> None:
         self._exporter = exporter
+        self._streams = ThreadPoolExecutor(_STREAMS, thread_name_prefix="grpc-stream")
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """Hand back the handler, wrapped."""
         handler = continuation(details)
-        if handler is None or handler.unary_unary is None:  # unknown, or the streams of health and reflection
+        if handler is not None and handler.stream_stream is not None:
+            return self._aside(handler)
+        if handler is None or handler.unary_unary is None:  # unknown, or the watchers of health, who hold no thread
             return handler
         _, service, method = details.method.split("/")
         caller_id = next((value for key, value in details.invocation_metadata if key == call.REQUEST_ID), None)
@@ -48,16 +56,25 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio h
 
         return grpc.unary_unary_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
 
+    def _aside(self, handler: Any) -> Any:
+        """Reflection holds a thread as long as its caller likes: it gets threads that nobody else waits for."""
+
+        def answer(requests: Any, context: Any) -> Iterator[Any]:
+            yield from handler.stream_stream(requests, context)
+
+        answer.experimental_thread_pool = self._streams  # type: ignore[attr-defined]  # read by grpcio's server
+        return grpc.stream_stream_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
+
 
 def _answer(behaviour: Callable[[Any, Any], Any], request: Any, context: Any) -> Any:
     try:
-        call.remaining()
+        call.require_waiting(context)
         return behaviour(request, context)
     except FriesianError as error:
         status = status_of(error)
         if status.http >= 500:
-            _log.warning("call %s: %s", call.request_id.get(), error)
-        context.abort(status.code, str(error))
+            _log.warning("call %s: %.*s", call.request_id.get(), _DETAILS, error)
+        context.abort(status.code, str(error)[:_DETAILS])
     except Exception:
         _log.exception("call %s failed", call.request_id.get())
         context.abort(

@@ -123,7 +123,7 @@ def run(
     drain_s: float,
     supervisor: Supervisor | None = None,
 ) -> None:
-    """Start the parts, then wait for SIGTERM, Ctrl-C or the end of the supervisor, and drain them in their order."""
+    """Start the parts, then wait for SIGTERM, Ctrl-C or the end of the supervisor, and drain them side by side."""
     reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: reasons.put(signal.Signals(got).name))
@@ -135,8 +135,8 @@ def run(
         supervisor.when_gone(lambda: reasons.put("the supervising process ended"))
     reason = reasons.get()
     _log.info("%s: %s, draining", name, reason)
-    for part in parts:
-        part.stop(drain_s)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(lambda part: part.stop(drain_s), parts))
 
 
 def run_grpc(

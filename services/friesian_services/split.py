@@ -40,7 +40,7 @@ class Ports:
 class Child:
     """One service's process. It ends when this one does: it sees the end of its standard input."""
 
-    def __init__(self, service: str, arguments: Sequence[str]) -> None:
+    def __init__(self, service: str, arguments: Sequence[str], monitor_port: int = 0) -> None:
         self.name = service
         ready, write = os.pipe()
         self._ready = ready
@@ -50,6 +50,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=(write,),
+            env={**os.environ, "FRIESIAN_MONITORPORT": str(monitor_port)},
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
         )
         os.close(write)
@@ -91,8 +92,10 @@ class Child:
             self.process.wait()
 
 
-def serve(release_path: Path, ports: Ports, *, config: Path | None, host: str, drain_s: float) -> None:
-    """Run the five until told to stop.
+def serve(
+    release_path: Path, ports: Ports, *, config: Path | None, host: str, drain_s: float, monitor_port: int = 0
+) -> None:
+    """Run the five until told to stop; those started first have the higher of five monitor ports.
 
     Raises
     ------
@@ -105,7 +108,7 @@ def serve(release_path: Path, ports: Ports, *, config: Path | None, host: str, d
     children: list[Child] = []
     common = ["--release-path", str(release_path), *([] if config is None else ["--config", str(config)])]
     try:
-        _start(children, common, ports, host)
+        _start(children, common, ports, host, monitor_port)
         for child in children:
             threading.Thread(target=_watch, args=(child, events), name=child.name, daemon=True).start()
         event = events.get()
@@ -121,12 +124,14 @@ def serve(release_path: Path, ports: Ports, *, config: Path | None, host: str, d
             child.stop(drain_s)
 
 
-def _start(children: list[Child], common: list[str], ports: Ports, host: str) -> None:
+def _start(children: list[Child], common: list[str], ports: Ports, host: str, monitor_port: int) -> None:
     until = time.monotonic() + _START_S
+    # One each; the recommender has the one that was asked for.
+    monitor_ports = [monitor_port + n if monitor_port else 0 for n in range(5)]
 
     def start(service: str, port: int, **urls: Any) -> Child:
         flags = [text for name, value in urls.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-        child = Child(service, [*common, "-p", str(port), *flags])
+        child = Child(service, [*common, "-p", str(port), *flags], monitor_ports.pop())
         children.append(child)
         return child
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError, ReleaseMismatchError
-from friesian_fast.recommend import Ids, Recommendation, as_ids
+from friesian_fast.recommend import MAX_CANDIDATES, Ids, Recommendation, as_ids
 from friesian_fast.spec import IdType
 from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services.errors import PreconditionError
@@ -136,6 +136,12 @@ def check_release(named: str, ours: str) -> None:
         raise ReleaseMismatchError(
             f"the call is for release {named}, but this server has {ours} open; restart whichever is behind"
         )
+
+
+def check_number(count: int, what: str) -> None:
+    """Bounds a call: its time and memory grow with what it holds."""
+    if count > MAX_CANDIDATES:
+        raise InvalidInputError(f"{count} {what} are too many for one call; send at most {MAX_CANDIDATES}")
 
 
 def recommendation(answer: Recommendation) -> v1.Recommendation:

@@ -84,6 +84,22 @@ def test_keys_that_nothing_uses_are_warned_about(load, caplog):
     assert "threadPerModel" in caplog.text
 
 
+def test_services_may_share_a_file(load):
+    text = "httpPort: 0\ncompatStatus: true\nmodelParallelism: 3\nmonitorPort: 0\n"
+    assert load(RankingConfig, text).workers == 3
+    assert load(RecommenderConfig, text).compat_status
+    assert load(FeatureConfig, text).redis is None
+
+
+@pytest.mark.parametrize(
+    "text", ["redisUrl: ['redis://:s3cret@h']", "redisUrl: 'redis://:s3cret@h", "redisUrl: {s3cret: 1}"]
+)
+def test_messages_do_not_repeat_passwords(load, text):
+    with pytest.raises(ConfigError) as caught:
+        load(FeatureConfig, text)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [

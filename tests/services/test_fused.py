@@ -17,6 +17,7 @@ from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services._pb import recommender_pb2, recommender_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tests.services.processes import RedisProcess, Served, failing, free_port
 from tests.services.tiny_release import UNKNOWN_USER, item_id, user_id
@@ -130,6 +131,8 @@ def test_v1_marks_the_fallback(v1_stub, releases):
             "Cand",
         ),
         (v1.RecommendRequest(users=v1.Ids(int64=v1.Int64s(values=[1])), candidates=501), "INVALID_ARGUMENT", "501"),
+        (v1.RecommendRequest(users=v1.Ids(int64=v1.Int64s(values=[1] * 10_001))), "INVALID_ARGUMENT", "at most 10000"),
+        (v1.RecommendRequest(release_id="x" * 100_000), "FAILED_PRECONDITION", "the call is for release xx"),
     ],
 )
 def test_v1_errors(v1_stub, request_, code, text):
@@ -140,8 +143,8 @@ def test_v1_errors(v1_stub, request_, code, text):
 
 
 def test_a_deadline_is_kept(stub):
-    """A hundred thousand users cannot be answered in a fifth of a second; the server stops when nobody waits."""
-    request = recommender_pb2.RecommendRequest(recommendNum=5, candidateNum=50, ID=[1] * 100_000)
+    """Ten thousand users cannot be answered in a fifth of a second; the server stops when nobody waits."""
+    request = recommender_pb2.RecommendRequest(recommendNum=5, candidateNum=50, ID=[1] * 10_000)
     with pytest.raises(grpc.RpcError) as caught:
         stub.getRecommendIDs(request, timeout=0.2)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -163,6 +166,24 @@ def test_health_and_reflection(fused):
             assert health.Check(health_pb2.HealthCheckRequest(service=name)).status == 1
         found = set(ProtoReflectionDescriptorDatabase(channel).get_services())
     assert {"recommender.Recommender", "friesian.v1.Recommender", "grpc.health.v1.Health"} <= found
+
+
+def test_open_reflection_streams_hold_nobody_up(fused, stub):
+    closing = threading.Event()
+
+    def questions():
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        closing.wait()
+
+    with grpc.insecure_channel(fused.grpc()) as channel:
+        info = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
+        streams = [info(questions()) for _ in range(os.cpu_count() + 2)]
+        assert next(streams[0]).HasField("list_services_response")
+        request = recommender_pb2.RecommendRequest(recommendNum=5, candidateNum=50, ID=[1])
+        assert len(stub.getRecommendIDs(request, timeout=20).IDProbList) == 1
+        closing.set()
+        for stream in streams:
+            stream.cancel()
 
 
 def test_http_of_the_process(fused):

@@ -20,8 +20,11 @@ class AbortedError(Exception):
 class Context:
     """A servicer's context, as far as the interceptor uses it."""
 
-    def __init__(self, remaining=None):
-        self._remaining, self._code = remaining, None
+    def __init__(self, remaining=None, active=True):
+        self._remaining, self._code, self._active = remaining, None, active
+
+    def is_active(self):
+        return self._active
 
     def time_remaining(self):
         return self._remaining
@@ -104,6 +107,17 @@ def test_a_call_whose_time_is_up_is_not_begun():
     with pytest.raises(AbortedError) as caught:
         run(fail(AssertionError("begun")), Context(remaining=0))
     assert caught.value.args[0] is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_call_whose_caller_has_gone_is_not_begun():
+    with pytest.raises(AbortedError, match="the caller has gone"):
+        run(fail(AssertionError("begun")), Context(active=False))
+
+
+def test_details_fit_into_a_clients_headers():
+    with pytest.raises(AbortedError) as caught:
+        run(fail(errors.InvalidInputError("x" * 100_000)))
+    assert len(caught.value.args[1]) == 1000
 
 
 def test_deadline_and_id_are_at_hand():

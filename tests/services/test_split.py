@@ -29,16 +29,19 @@ from friesian_fast.store.redis import RedisServer, load_redis
 from friesian_services import wire
 
 SERVICES = ("feature_recall", "feature", "ranking", "recall", "recommender")
+MONITOR_PORT = 18_431  # and the four after it
 PORTS = [text for name in ("grpc", "http", *SERVICES[:4]) for text in (f"--{name.replace('_', '-')}-port", 0)]
 
 
-def split(releases, log):
-    return Served("all", "--releases", releases, "--split", *PORTS, last="recommender", log=log)
+def split(releases, log, *flags):
+    return Served("all", "--releases", releases, "--split", *PORTS, *flags, last="recommender", log=log)
 
 
 @pytest.fixture(scope="module")
 def served(releases, tmp_path_factory):
-    started = split(releases, tmp_path_factory.mktemp("split") / "log")
+    directory = tmp_path_factory.mktemp("split")
+    (directory / "config.yaml").write_text(f"compatStatus: true\nhttpPort: 1\nmonitorPort: {MONITOR_PORT}\n")
+    started = split(releases, directory / "log", "-c", directory / "config.yaml")
     yield started
     assert started.stop() == 0
 
@@ -67,6 +70,13 @@ def test_split_and_fused_answer_the_same(served, releases):
                 assert got.json()["ids"] == wanted.ids.tolist()
                 assert np.array_equal(np.array(got.json()["probs"], np.float32), wanted.scores)
                 assert got.json().get("fallback") == wanted.fallback
+
+
+def test_one_file_of_settings_is_for_all_five(served):
+    refused = httpx.get(f"{served.http('recommender')}/recommender/recommend/1?k=0")
+    assert (refused.status_code, refused.json()["errorCode"]) == (200, "INVALID_ARGUMENT")
+    for port in range(MONITOR_PORT, MONITOR_PORT + 5):
+        assert "grpc_server_started" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
 
 
 def test_client_metrics_are_the_services(served):
@@ -190,6 +200,22 @@ def test_ranking_scores_tensors(channel):
             "FAILED_PRECONDITION",
             "the call is for release old",
         ),
+        (
+            "ranking",
+            lambda c: v1_grpc.RankingStub(c).Predict(
+                v1.PredictRequest(inputs=wire.tensors_to_messages({"spend": np.zeros(10_001, np.float32)}))
+            ),
+            "INVALID_ARGUMENT",
+            "10001 rows are too many",
+        ),
+        (
+            "feature",
+            lambda c: v1_grpc.FeatureStub(c).GetRows(
+                v1.RowsRequest(row_set="item", ids=v1.Ids(int64=v1.Int64s(values=[1] * 10_001)))
+            ),
+            "INVALID_ARGUMENT",
+            "10001 ids are too many",
+        ),
     ],
 )
 def test_errors_of_the_services(channel, service, call, code, text):
@@ -263,48 +289,57 @@ def test_a_service_that_cannot_start_names_itself(releases, served, tmp_path):
     assert "error: the ranking service ended with status 1 while starting" in said
 
 
-def test_each_by_itself_with_yaml_and_a_ranking_that_goes_and_comes_back(releases, redis_server, tmp_path):
-    def start(service, text, port=0):
+@pytest.fixture
+def start(releases, tmp_path):
+    """Starts services by themselves, each with YAML of its own."""
+    running = []
+
+    def one(service, text, port=0):
         config = tmp_path / f"config_{service}.yaml"
         config.write_text(f"releasePath: {releases}\n{text}")
         extra = ("--http-port", 0) if service == "recommender" else ()
-        started = Served(service, "-c", config, "-p", port, *extra, last=service, log=tmp_path / f"{service}.log")
-        running.append(started)
-        return started
+        running.append(Served(service, "-c", config, "-p", port, *extra, last=service, log=tmp_path / f"{service}.log"))
+        return running[-1]
 
-    running = []
-    redis = f"serviceType: kv\nredisUrl: {redis_server.address}\nlogInterval: 2\n"
-    load_redis(open_release(releases), RedisServer(url=redis_server.address), "")
-    try:
-        vectors = start("feature_recall", f"{redis}redisKeyPrefix: 2tower_\n")
-        feature = start("feature", f"{redis}redisKeyPrefix: ''\n")
-        ranking = start("ranking", "modelParallelism: 4\n")
-        recall = start("recall", f"indexDim: 16\nfeatureServiceURL: {vectors.grpc('feature_recall')}\n")
-        recommender = start(
-            "recommender",
-            f"inferenceColumns: age, price, tags, spend, genre\ninferenceBatch: 7\n"
-            f"recallServiceURL: {recall.grpc('recall')}\nfeatureServiceURL: {feature.grpc('feature')}\n"
-            f"rankingServiceURL: {ranking.grpc('ranking')}\n",
-        )
-        wanted = open_recommender(open_release(releases)).recommend(user_id(5), k=9).ids.tolist()
-
-        def ask():
-            body = httpx.get(f"{recommender.http('recommender')}/recommender/recommend/{user_id(5)}?k=9", timeout=30)
-            return body.json()
-
-        assert ask()["ids"] == wanted
-        ranking.process.kill()
-        ranking.process.wait(20)
-        fallen = ask()
-        assert fallen["success"] is True
-        assert f"ranking service at {ranking.grpc('ranking')}" in fallen["fallback"]
-        assert fallen["ids"] == [item_id(n) for n in range(9)]
-        start("ranking", "", ranking.ports["ranking", "gRPC"])
-        for _ in range(100):
-            if "fallback" not in ask():
-                break
-            time.sleep(0.1)
-        assert ask()["ids"] == wanted
-    finally:
-        statuses = [one.stop() for one in reversed(running)]
+    yield one
+    statuses = [one.stop() for one in reversed(running)]
     assert sorted(statuses) == [-9, 0, 0, 0, 0, 0]
+
+
+def start_recommender(start, releases, address, ranking):
+    """The other services, wired to a ranking service, on rows from Redis."""
+    redis = f"serviceType: kv\nredisUrl: {address}\nlogInterval: 2\n"
+    load_redis(open_release(releases), RedisServer(url=address), "")
+    vectors = start("feature_recall", f"{redis}redisKeyPrefix: 2tower_\n")
+    feature = start("feature", f"{redis}redisKeyPrefix: ''\n")
+    recall = start("recall", f"indexDim: 16\nfeatureServiceURL: {vectors.grpc('feature_recall')}\n")
+    return start(
+        "recommender",
+        f"inferenceColumns: age, price, tags, spend, genre\ninferenceBatch: 7\n"
+        f"recallServiceURL: {recall.grpc('recall')}\nfeatureServiceURL: {feature.grpc('feature')}\n"
+        f"rankingServiceURL: {ranking.grpc('ranking')}\n",
+    )
+
+
+def test_each_by_itself_with_yaml_and_a_ranking_that_goes_and_comes_back(start, releases, redis_server):
+    ranking = start("ranking", "modelParallelism: 4\n")
+    recommender = start_recommender(start, releases, redis_server.address, ranking)
+    wanted = open_recommender(open_release(releases)).recommend(user_id(5), k=9).ids.tolist()
+
+    def ask():
+        body = httpx.get(f"{recommender.http('recommender')}/recommender/recommend/{user_id(5)}?k=9", timeout=30)
+        return body.json()
+
+    assert ask()["ids"] == wanted
+    ranking.process.kill()
+    ranking.process.wait(20)
+    fallen = ask()
+    assert fallen["success"] is True
+    assert f"ranking service at {ranking.grpc('ranking')}" in fallen["fallback"]
+    assert fallen["ids"] == [item_id(n) for n in range(9)]
+    start("ranking", "", ranking.ports["ranking", "gRPC"])
+    for _ in range(100):
+        if "fallback" not in ask():
+            break
+        time.sleep(0.1)
+    assert ask()["ids"] == wanted

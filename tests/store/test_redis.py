@@ -238,6 +238,30 @@ def test_settings_that_cannot_be(settings, message):
         RedisServer(**settings)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:1?password=s3cret", "redis://localhost:1"),
+        ("redis://me:s3cret@localhost:1/2?health_check_interval=3", "redis://me:***@localhost:1/2"),
+        ("redis://localhost:1?password=s3@cret", "redis://***"),
+        ("redis://:s3?cret@localhost:1", "redis://***"),
+    ],
+)
+def test_addresses_are_shown_without_passwords(url, shown):
+    try:
+        said = RedisServer(url=url).shown
+    except ConfigError as error:
+        said = str(error)
+    assert "cret" not in said
+    assert shown in said
+
+
+def test_options_that_redis_does_not_know():
+    for option in ("socket_timeout=soon", "no_such_option=1"):
+        with pytest.raises(ConfigError, match="options in the URL of Redis at redis://127.0.0.1:1 are not accepted"):
+            RedisServer(url=f"redis://127.0.0.1:1?{option}").connect()
+
+
 def test_the_command(releases, redis_server, client):
     done = subprocess.run(
         [*command(), "--releases", str(releases), "--url", redis_server.address, "--prefix", ""],

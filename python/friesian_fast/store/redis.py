@@ -70,11 +70,18 @@ class RedisServer:
         ------
         UnavailableError
             If it cannot be reached.
+        ConfigError
+            If a URL has options that redis-py does not take.
         """
         redis = _redis()
         with reachable(self):
-            client = self._client(redis)
-            client.ping()
+            try:
+                client = self._client(redis)
+                client.ping()
+            except (ValueError, TypeError) as error:  # redis-py's, of an option after the `?` of a URL
+                raise ConfigError(
+                    f"the options in the URL of Redis at {self.shown} are not accepted: {error}"
+                ) from error
         return client
 
     def _client(self, redis: Any) -> Any:
@@ -286,9 +293,13 @@ def _split(url: str) -> SplitResult:
 
 
 def _without_password(url: str) -> str:
-    login, at, rest = url.rpartition("@")
+    # Options may hold a password too; and where an `@` follows the `?`, either sign may be part of one.
+    bare, _, options = url.partition("?")
+    if "@" in options:
+        return f"{url.partition('://')[0]}://***"
+    login, at, rest = bare.rpartition("@")
     if not at:
-        return url
+        return bare
     scheme, _, login = login.rpartition("://")
     return f"{scheme}://{login.partition(':')[0]}:***@{rest}"
 

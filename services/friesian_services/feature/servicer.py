@@ -52,6 +52,7 @@ class RowsServicer(v1_grpc.FeatureServicer):  # type: ignore[misc]
             raise NotFoundError(f"row set '{request.row_set}' is not here; this server holds {', '.join(self._stores)}")
         with self._timers.time("feature.overall"):
             ids = wire.ids_from_message(request.ids, store.row_set.id_type)
+            wire.check_number(len(ids), "ids")
             with self._timers.time(f"feature.{request.row_set.partition('_')[0]}.redis"):
                 rows = store.get(ids)
         return v1.RowsReply(release_id=self._release_id, rows=[row or b"" for row in rows])

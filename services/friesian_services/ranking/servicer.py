@@ -43,6 +43,7 @@ class ScoresServicer(v1_grpc.RankingServicer):  # type: ignore[misc]
         with self._timers.time("ranking.overall"):
             with self._timers.time("ranking.decode"):
                 inputs = wire.tensors_from_messages(request.inputs)
+            wire.check_number(max((len(values) for values in inputs.values()), default=0), "rows")
             with self._timers.time("ranking.inference"):
                 scores = self._ranker.score(inputs)
             with self._timers.time("ranking.encode"):

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 from friesian_fast.recommend import Recommendation, Recommender
-from friesian_services import call
+from friesian_services import call, wire
 
 
 def recommend_all(
-    recommender: Recommender, users: Iterable[int | str], k: int | None, candidates: int | None
+    recommender: Recommender, users: Sequence[int | str], k: int | None, candidates: int | None, context: Any
 ) -> list[Recommendation]:
     """One answer for each user, as long as somebody waits for them.
 
     Raises
     ------
+    InvalidInputError
+        If there are more than 10,000 users.
     DeadlineError
-        If the caller's time is up before all are answered.
+        If the caller's time is up, or the caller gone, before all are answered.
     """
+    wire.check_number(len(users), "users")
     answers = []
     for user in users:
-        call.remaining()
+        call.require_waiting(context)
         answers.append(recommender.recommend(user, k=k, candidates=candidates))
     return answers

@@ -26,7 +26,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServicer):  # type: ig
     def getRecommendIDs(self, request: pb.RecommendRequest, context: Any) -> pb.RecommendIDProbs:
         wire.require_int64(self._recommender.user_id_type, "user")
         with self._timers.time("recommend.grpc.overall"):
-            answers = recommend_all(self._recommender, request.ID, request.recommendNum, request.candidateNum)
+            answers = recommend_all(self._recommender, request.ID, request.recommendNum, request.candidateNum, context)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
         listed = [pb.IDProbs(ID=wire.int32s(answer.ids), prob=answer.scores) for answer in answers]
         return pb.RecommendIDProbs(IDProbList=listed)
@@ -54,6 +54,6 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
         wire.check_release(request.release_id, ours.release_id)
         users = wire.plain(wire.ids_from_message(request.users, ours.user_id_type))
         with self._timers.time("recommend.grpc.overall"):
-            answers = recommend_all(ours, users, request.k or None, request.candidates or None)
+            answers = recommend_all(ours, users, request.k or None, request.candidates or None, context)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
         return v1.RecommendReply(release_id=ours.release_id, recommendations=map(wire.recommendation, answers))

@@ -1,0 +1,1 @@
+"""Load on a running recommender, and what it answers: the client behind `friesian loadtest`."""
