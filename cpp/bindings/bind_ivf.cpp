@@ -1,7 +1,11 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <memory>
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "bindings.hpp"
 #include "common/error.hpp"
@@ -56,15 +60,14 @@ void write_layout(const std::string& path, const std::string& metric, std::uint3
   write_ivf_layout(path, parts);
 }
 
-py::object ids_of(const IvfLayout& layout, const std::vector<std::uint32_t>& positions,
-                  const std::vector<py::ssize_t>& shape) {
-  if (!layout.string_ids()) {
-    py::array_t<std::int64_t> ids(shape);
-    for (std::size_t i = 0; i < positions.size(); ++i)
-      ids.mutable_data()[i] = positions[i] == kNoPosition ? -1 : layout.id(positions[i]);
-    return ids;
-  }
-  // Filled as a flat list, since NumPy's object arrays own references that C++ should not juggle.
+void number_ids(const IvfLayout& layout, const std::vector<std::uint32_t>& positions,
+                std::int64_t* out) {
+  for (const std::uint32_t position : positions)
+    *out++ = position == kNoPosition ? -1 : layout.id(position);
+}
+
+// A flat list, since NumPy's object arrays own references that C++ should not juggle.
+py::list string_ids(const IvfLayout& layout, const std::vector<std::uint32_t>& positions) {
   py::list ids(positions.size());
   for (std::size_t i = 0; i < positions.size(); ++i)
     ids[i] = positions[i] == kNoPosition ? py::object(py::none())
@@ -72,8 +75,7 @@ py::object ids_of(const IvfLayout& layout, const std::vector<std::uint32_t>& pos
   return ids;
 }
 
-py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t k,
-                 std::optional<std::int64_t> nprobe, const std::optional<std::string>& level) {
+void check_queries(const IvfLayout& layout, const py::array& queries) {
   if (!queries.dtype().equal(py::dtype::of<float>()))
     throw InvalidInput("queries must have dtype float32, got " +
                        std::string(py::str(queries.dtype())));
@@ -82,6 +84,11 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
     throw InvalidInput("queries must be C-contiguous with shape (n, " +
                        std::to_string(layout.dim()) + "), got shape " +
                        std::string(py::str(queries.attr("shape"))));
+}
+
+py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t k,
+                 std::optional<std::int64_t> nprobe, const std::optional<std::string>& level) {
+  check_queries(layout, queries);
   if (k < 1) throw InvalidInput("k must be at least 1, got " + std::to_string(k));
   const std::int64_t probes = nprobe.value_or(static_cast<std::int64_t>(layout.nprobe()));
   if (probes < 1 || probes > static_cast<std::int64_t>(layout.nlist()))
@@ -92,21 +99,26 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
   const std::vector<py::ssize_t> shape{queries.shape(0), static_cast<py::ssize_t>(k)};
   py::array_t<float> scores(shape);
   float* const scores_out = scores.mutable_data();
+  py::array_t<std::int64_t> numbers(layout.string_ids() ? std::vector<py::ssize_t>{0} : shape);
+  std::int64_t* const numbers_out = numbers.mutable_data();
   const auto* const query_data = static_cast<const float*>(queries.data());
   std::vector<std::uint32_t> positions(n * static_cast<std::size_t>(k));
   {
     const py::gil_scoped_release nogil;
     ivf_search(layout, query_data, n, static_cast<std::size_t>(k), static_cast<std::size_t>(probes),
                run_level, positions.data(), scores_out);
+    if (!layout.string_ids()) number_ids(layout, positions, numbers_out);
   }
-  return py::make_tuple(ids_of(layout, positions, shape), scores);
+  if (layout.string_ids()) return py::make_tuple(string_ids(layout, positions), scores);
+  return py::make_tuple(numbers, scores);
 }
 
 }  // namespace
 
 void register_ivf(py::module_& module) {
   py::class_<IvfLayout>(module, "IvfLayout")
-      .def(py::init<const std::string&, bool>(), py::arg("path"), py::arg("verify") = false)
+      .def(py::init<const std::string&, bool>(), py::arg("path"), py::arg("verify") = false,
+           py::call_guard<py::gil_scoped_release>())  // verifying reads the whole file
       .def("__len__", &IvfLayout::size)
       .def_property_readonly("dim", &IvfLayout::dim)
       .def_property_readonly("nlist", &IvfLayout::nlist)
@@ -122,5 +134,6 @@ void register_ivf(py::module_& module) {
   module.def("write_ivf_layout", &write_layout, py::arg("path"), py::arg("metric"),
              py::arg("nprobe"), py::arg("centroids"), py::arg("list_offsets"), py::arg("ids"),
              py::arg("string_ids"), py::arg("vectors"));
-  module.def("store_nprobe", &store_nprobe, py::arg("path"), py::arg("nprobe"));
+  module.def("store_nprobe", &store_nprobe, py::arg("path"), py::arg("nprobe"),
+             py::call_guard<py::gil_scoped_release>());
 }

@@ -91,14 +91,15 @@ py::tuple decode_views(const RowSchema& schema, std::span<const RowView> rows,
 }
 
 py::tuple decode(const RowSchema& schema, const py::sequence& rows, const py::object& ids) {
-  constexpr std::size_t kAhead = 16;
+  constexpr std::size_t kAhead = 16, kMaxPrefetchBytes = 512;
+  const std::size_t ahead_bytes =
+      std::min<std::size_t>(schema.fixed_end() + kCacheLine / 2, kMaxPrefetchBytes);
   const py::tuple all(rows);  // a tuple of our own: nobody can take a row away while it is read
   std::vector<RowView> views(all.size());
   for (std::size_t i = 0; i < views.size(); ++i) {
     // The object's own header stands in front of the bytes; both are about to be read.
     if (i + kAhead < views.size())
-      prefetch(PyTuple_GET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i + kAhead)),
-               schema.fixed_end() + kCacheLine / 2);
+      prefetch(PyTuple_GET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i + kAhead)), ahead_bytes);
     PyObject* row = PyTuple_GET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i));
     if (row == Py_None) continue;
     if (!PyBytes_Check(row))
@@ -213,7 +214,8 @@ void register_rows(py::module_& module) {
             return std::make_unique<RowStore>(path, schema,
                                               strings ? IdKind::string : IdKind::int64, verify);
           }),
-          py::arg("path"), py::arg("schema"), py::arg("string_ids"), py::arg("verify") = false)
+          py::arg("path"), py::arg("schema"), py::arg("string_ids"), py::arg("verify") = false,
+          py::call_guard<py::gil_scoped_release>())  // verifying reads the whole file
       .def("__len__", &RowStore::size)
       .def("ids", &store_ids)
       .def("decode", &store_decode, py::arg("ids"))

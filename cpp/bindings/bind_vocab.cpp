@@ -16,7 +16,7 @@ namespace py = pybind11;
 namespace {
 
 using Ids = py::array_t<std::int32_t>;
-using Counts = py::array_t<std::int64_t>;
+using Counts = py::array_t<std::int64_t, py::array::c_style>;
 
 // Takes turns when several Python threads use one builder: they run without the GIL.
 class PyVocabularyBuilder {

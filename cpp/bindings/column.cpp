@@ -126,6 +126,8 @@ void PyColumn::read_numpy(const py::array& array, const std::string& name) {
   const auto dtype_text = [&] { return std::string(py::str(dtype)); };
   if (array.ndim() != 1 || (array.flags() & py::array::c_style) == 0)
     throw py::value_error(name + " must be 1-D and C-contiguous");
+  if (!array.attr("flags").attr("aligned").cast<bool>())
+    throw py::value_error(name + " is not aligned to its type; copy it first");
   if (!dtype.attr("isnative").cast<bool>())
     throw py::type_error(name + " has dtype " + dtype_text() + "; convert it to native byte order");
   owners_.push_back(array);

@@ -40,7 +40,11 @@ IdList IdList::from_python(const py::object& ids, bool strings) {
     if (!PyUnicode_Check(id.ptr())) reject("a sequence of str", id);
     Py_ssize_t size = 0;
     const char* text = PyUnicode_AsUTF8AndSize(id.ptr(), &size);
-    if (text == nullptr) throw py::error_already_set();
+    if (text == nullptr) {
+      PyErr_Clear();
+      throw friesian::InvalidInput("id " + std::string(py::repr(id)) +
+                                   " holds half of a surrogate pair, which UTF-8 cannot encode");
+    }
     out.strings.emplace_back(text, static_cast<std::size_t>(size));
   }
   return out;

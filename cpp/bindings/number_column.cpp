@@ -55,6 +55,7 @@ const T* pointer_in(const py::handle& capsule, const char* name) {
   return pointer;
 }
 
+// Only once the format is known: some types have no bitmap, and not even a list of buffers.
 void take_validity(const ArrowArray& array, friesian::ColumnInput& input) {
   if (array.null_count == 0) return;  // -1 means "not counted"
   input.validity = static_cast<const std::uint8_t*>(array.buffers[0]);
@@ -74,10 +75,15 @@ bool nulls_inside(const ArrowArray& child, std::int64_t first, std::int64_t rows
   return false;
 }
 
-void take_values(const ArrowSchema& schema, const ArrowArray& array, std::int64_t first,
-                 const ColumnSpec& column, friesian::ColumnInput& input) {
+void require_number(const ArrowSchema& schema, const ColumnSpec& column) {
+  // The format of a dictionary-encoded array is that of its indices.
+  if (schema.dictionary != nullptr) reject(column, "is dictionary-encoded; decode it first");
   if (std::string_view(schema.format) != names_of(column).arrow)
     reject_type(column, "Arrow '" + std::string(schema.format) + "'");
+}
+
+void take_values(const ArrowArray& array, std::int64_t first, const ColumnSpec& column,
+                 friesian::ColumnInput& input) {
   input.values = static_cast<const unsigned char*>(array.buffers[1]);
   if (input.values != nullptr)
     input.values += (array.offset + first) * friesian::element_bytes(column.type);
@@ -86,6 +92,7 @@ void take_values(const ArrowSchema& schema, const ArrowArray& array, std::int64_
 // Arrow's lists: "+l" and "+L" have offsets into their child, "+w:<n>" has n elements a row.
 void take_lists(const ArrowSchema& schema, const ArrowArray& array, const ColumnSpec& column,
                 friesian::ColumnInput& input) {
+  if (schema.dictionary != nullptr) reject(column, "is dictionary-encoded; decode it first");
   const std::string_view format(schema.format);
   std::int64_t first = 0;
   if (format == "+l") {
@@ -100,9 +107,11 @@ void take_lists(const ArrowSchema& schema, const ArrowArray& array, const Column
                        " needs an Arrow list, large_list or fixed_size_list, got Arrow '" +
                        schema.format + "'");
   }
+  require_number(*schema.children[0], column);
+  take_validity(array, input);
   if (nulls_inside(*array.children[0], first, array.length, input))
     reject(column, "has nulls inside its lists; fill or drop them first");
-  take_values(*schema.children[0], *array.children[0], first, column, input);
+  take_values(*array.children[0], first, column, input);
 }
 
 NumberColumn from_arrow(const py::object& value, const ColumnSpec& column) {
@@ -112,11 +121,13 @@ NumberColumn from_arrow(const py::object& value, const ColumnSpec& column) {
   NumberColumn out;
   out.owner = capsules;
   out.rows = array->length;
-  take_validity(*array, out.input);
-  if (column.kind == ColumnKind::scalar)
-    take_values(*schema, *array, 0, column, out.input);
-  else
+  if (column.kind == ColumnKind::scalar) {
+    require_number(*schema, column);
+    take_validity(*array, out.input);
+    take_values(*array, 0, column, out.input);
+  } else {
     take_lists(*schema, *array, column, out.input);
+  }
   return out;
 }
 

@@ -82,7 +82,7 @@ class VocabularyBuilder:
                 f"counts must be an ndarray of int64, got {getattr(counts, 'dtype', type(counts).__name__)}"
             )
         try:
-            self._builder.merge(values, counts)
+            self._builder.merge(values, np.ascontiguousarray(counts))
         except ValueError as error:
             raise InvalidInputError(str(error)) from error
 

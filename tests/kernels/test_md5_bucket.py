@@ -161,6 +161,7 @@ def test_releases_arrow_memory() -> None:
         (np.zeros(3, ">i8"), 10, TypeError, "values has dtype >i8.*native"),
         (np.zeros((2, 2), np.int64), 10, InvalidInputError, "values must be 1-D and C-contiguous"),
         (np.zeros(8, np.int64)[::2], 10, InvalidInputError, "values must be 1-D and C-contiguous"),
+        (np.frombuffer(bytes(17), np.int64, 2, 1), 10, InvalidInputError, "values is not aligned"),
         (np.array(["\ud800"]), 10, InvalidInputError, "values holds a character that UTF-8 cannot"),
         (np.zeros(3, np.int64), 0, InvalidInputError, r"bins must be in \[1, 2\*\*31 - 1\], got 0"),
         (np.zeros(3, np.int64), -5, InvalidInputError, "bins must be in"),

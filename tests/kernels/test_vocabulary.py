@@ -145,6 +145,14 @@ def test_merge_adds_up() -> None:
     assert len(both) == 4
 
 
+def test_merge_reads_strided_counts() -> None:
+    """A view that runs backwards, whose first element has memory of another array behind it."""
+    builder = VocabularyBuilder()
+    builder.merge(pa.array(["a", "b", "c"]), np.arange(1, 100)[::-1][:3])
+    values, counts = builder.finish()
+    assert (values.to_list(), counts.tolist()) == (["a", "b", "c"], [99, 98, 97])
+
+
 def test_finish_leaves_the_builder_usable() -> None:
     builder = VocabularyBuilder()
     assert len(builder) == 0

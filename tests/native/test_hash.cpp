@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "common/bytes_hash.hpp"
 #include "cross/cross_bucket.hpp"
 #include "hash/md5_bucket.hpp"
 
@@ -70,6 +71,28 @@ void known_answers() {
   CHECK((out == std::vector<std::int32_t>{366, 497, 570}));
 }
 
+// The definition of hash_bytes, word by word; files rest on it.
+std::uint64_t slow_hash(const Bytes& bytes) {
+  std::uint64_t state = 0x9E3779B97F4A7C15;
+  for (std::size_t i = 0; i < bytes.size(); i += 8) {
+    std::uint64_t word = 0;
+    for (std::size_t j = i; j < bytes.size() && j < i + 8; ++j)
+      word |= std::uint64_t{bytes[j]} << (8 * (j - i));
+    state = (state ^ word) * 0xD6E8FEB86659FD93;
+    state ^= state >> 32;
+  }
+  return mix64(state ^ bytes.size());
+}
+
+void bytes_of_every_length() {
+  CHECK(mix64(0x9E3779B97F4A7C15) == 0xE220A8397B1DCDAF);  // SplitMix64's first output
+  for (std::size_t size = 0; size < 70; ++size) {
+    Bytes bytes(size);
+    for (auto& byte : bytes) byte = static_cast<unsigned char>(random_below(256));
+    CHECK(hash_bytes(bytes.data(), bytes.size()) == slow_hash(bytes));
+  }
+}
+
 void random_lengths(std::uint64_t longest) {
   for (std::size_t rows : {0u, 1u, 15u, 16u, 17u, 63u, 64u, 65u, 600u}) {
     Strings strings;
@@ -86,5 +109,6 @@ void random_lengths(std::uint64_t longest) {
 
 void test_hash() {
   known_answers();
+  bytes_of_every_length();
   for (const std::uint64_t longest : {0, 1, 20, 55, 64, 130, 1500}) random_lengths(longest);
 }

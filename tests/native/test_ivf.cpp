@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "check.hpp"
+#include "common/bytes_hash.hpp"
 #include "common/error.hpp"
 #include "ivf/ivf_layout.hpp"
 #include "ivf/ivf_search.hpp"
@@ -120,9 +121,37 @@ void search_damaged_layouts(std::size_t dim, bool string_ids) {
   }
 }
 
+// 2^31 lists of 2^33 bytes each are 2^64, which is no byte of centroids: a file of holes, so large
+// that nothing but the sizes is ever read.
+void refuse_sizes_beyond_64_bits() {
+  const TemporaryFile file;
+  write_layout(file.path(), 1, false);
+  const Bytes bytes = file.read();
+  IvfHeader header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  header.dim = header.nlist = 1u << 31;
+  header.vectors = 0;
+  header.list_offsets.bytes = (std::uint64_t{header.nlist} + 1) * 8;
+  header.file_bytes = header.list_offsets.offset + header.list_offsets.bytes;
+  header.centroids.bytes = header.ids.bytes = header.rows.bytes = 0;
+  header.header_checksum = hash_bytes(&header, offsetof(IvfHeader, header_checksum));
+  Bytes sealed(sizeof header);
+  std::memcpy(sealed.data(), &header, sizeof header);
+  file.write(sealed);
+  std::filesystem::resize_file(file.path(), header.file_bytes);
+  std::string refusal;
+  try {
+    const IvfLayout layout(file.path(), false);
+  } catch (const InvalidInput& error) {
+    refusal = error.what();
+  }
+  CHECK(refusal.ends_with("the sections in its header do not fit the file"));
+}
+
 }  // namespace
 
 void test_ivf() {
+  refuse_sizes_beyond_64_bits();
   scan_every_tail();
   select_every_tail();
   for (const std::size_t dim : {1u, 5u, 16u, 33u}) {

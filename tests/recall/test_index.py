@@ -140,6 +140,7 @@ def test_search_rejects(index, queries, k, nprobe, message):
         ({"ids": np.arange(2)}, "there are 2 ids, but 3 vectors"),
         ({"ids": np.array([4, 5, 4])}, "id 4 is there twice"),
         ({"ids": ["a", "b", "b"]}, "id 'b' is there twice"),
+        ({"ids": np.arange(3).reshape(3, 1)}, r"ids must have shape \(n,\), got \(3, 1\)"),
         ({"ids": ["a", "b", 3]}, "id 2 is 3"),
         ({"ids": np.zeros(3)}, "id 0 is 0.0"),
         ({"metric": "dot"}, "metric must be one of"),

@@ -120,6 +120,12 @@ def test_ids_that_are_asked_for_are_checked(tmp_path):
         store.get(np.array([[1]]))
 
 
+def test_half_a_surrogate_pair_is_no_id(tmp_path):
+    store = write(tmp_path / "s.rows", ["a"], STRINGS)
+    with pytest.raises(InvalidInputError, match=r"id '\\ud800' holds half of a surrogate pair"):
+        store.decode(["\ud800"])
+
+
 def test_closed_store_says_so(tmp_path):
     store = write(tmp_path / "a.rows", np.array([1]), NUMBERS)
     store.close()

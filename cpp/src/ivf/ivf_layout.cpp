@@ -49,9 +49,10 @@ void IvfLayout::check_sections() const {
   for (const IvfSection* part : {&h.centroids, &h.list_offsets, &h.ids, &h.rows})
     fits = fits && part->offset % 8 == 0 && part->offset >= sizeof h && part->offset <= size &&
            part->bytes <= size - part->offset;
+  // Divided, not multiplied: nlist * row may pass 2^64, and then agree with a small section.
   const std::uint64_t row = std::uint64_t{h.dim} * sizeof(float);
   const std::uint64_t id_bytes = h.string_ids != 0 ? (h.vectors + 1) * 8 : h.vectors * 8;
-  fits = fits && h.centroids.bytes == h.nlist * row &&
+  fits = fits && h.centroids.bytes / row == h.nlist && h.centroids.bytes % row == 0 &&
          h.list_offsets.bytes == (std::uint64_t{h.nlist} + 1) * 8 &&
          (h.string_ids != 0 ? h.ids.bytes >= id_bytes : h.ids.bytes == id_bytes) &&
          h.rows.bytes / row == h.vectors && h.rows.bytes % row == 0;

@@ -21,7 +21,6 @@ RowSchema::RowSchema(std::vector<ColumnSpec> columns, RowTag tag)
   if (columns_.empty() || fixed + longest > std::numeric_limits<std::uint32_t>::max() - 8)
     throw InvalidInput("a row of " + std::to_string(columns_.size()) +
                        " columns does not fit the packed format (1 column to 4 GiB)");
-  validity_bytes_ = static_cast<std::uint32_t>((columns_.size() + 7) / 8);
   counts_offset_ = static_cast<std::uint32_t>(counts);
   fixed_end_ = static_cast<std::uint32_t>(place(4, place(8, fixed)));
 }

@@ -43,7 +43,6 @@ class RowSchema {
 
   [[nodiscard]] const std::vector<ColumnSpec>& columns() const noexcept { return columns_; }
   [[nodiscard]] const RowTag& tag() const noexcept { return tag_; }
-  [[nodiscard]] std::uint32_t validity_bytes() const noexcept { return validity_bytes_; }
   [[nodiscard]] std::uint32_t counts_offset() const noexcept { return counts_offset_; }
   // Where the list payloads begin.
   [[nodiscard]] std::uint32_t fixed_end() const noexcept { return fixed_end_; }
@@ -63,7 +62,6 @@ class RowSchema {
 
   std::vector<ColumnSpec> columns_;
   RowTag tag_;
-  std::uint32_t validity_bytes_ = 0;
   std::uint32_t counts_offset_ = 0;
   std::uint32_t fixed_end_ = 0;
   std::vector<Field> scalars8_, scalars4_, blocks_;

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/bytes_hash.hpp"
 #include "common/column.hpp"
-#include "vocab/string_hash.hpp"
 #include "vocab/string_table.hpp"
 
 namespace friesian {
@@ -41,7 +41,7 @@ class HashedBatch {
   HashedBatch& operator=(const HashedBatch&) = delete;
 
   void put(std::size_t tag, std::string_view text) {
-    const auto hash = hash_string(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+    const std::uint64_t hash = hash_bytes(text.data(), text.size());
     table_.prefetch_slot(hash);
     pending_[count_++] = {tag, text, hash};
     if (count_ == pending_.size()) flush();

@@ -15,7 +15,7 @@ class StringTable {
 
   explicit StringTable(std::size_t expected = 0);
 
-  // The number of `text`, new or known; `hash` is hash_string of it.
+  // The number of `text`, new or known; `hash` is hash_bytes of it.
   std::uint32_t intern(std::string_view text, std::uint64_t hash);
 
   // The number of `text`, or kMissing.

@@ -99,6 +99,8 @@ def _checked_ids(ids: Any, n: int) -> tuple[NDArray[np.int64], list[str] | None]
         for i, key in enumerate(strings):
             if not isinstance(key, str):
                 raise InvalidInputError(f"ids must be an int64 array or strings, but id {i} is {key!r}")
+    if isinstance(ids, np.ndarray) and ids.ndim != 1:
+        raise InvalidInputError(f"ids must have shape (n,), got {ids.shape}")
     if len(keys) != n:
         raise InvalidInputError(f"there are {len(keys)} ids, but {n} vectors")
     if len(set(keys)) != n:
