@@ -24,8 +24,9 @@ ALLOWED = {
     "release": _ONLINE | {"store", "recall", "rank"},
     "recommend": _ONLINE | {"store", "recall", "rank", "release"},
     "feature": {"spec", "errors", "_core", "_files", "hashing", "vocab"},
+    "evaluate": {"errors"},
     "models": {"spec", "errors"},
-    "train": {"spec", "errors", "models", "_files"},
+    "train": {"spec", "errors", "models", "_files", "evaluate"},
     "usecases": {
         "spec",
         "errors",
@@ -33,6 +34,7 @@ ALLOWED = {
         "hashing",
         "vocab",
         "train",
+        "evaluate",
         "models",
         "feature",
         "release",
@@ -40,7 +42,7 @@ ALLOWED = {
         "recall",
         "store",
     },
-    "cli": {"spec", "errors", "usecases", "release", "store", "recommend"},
+    "cli": {"spec", "errors", "usecases", "release", "store", "recommend", "evaluate"},
     "friesian_services": _ONLINE | {"store", "recall", "rank", "release", "recommend"},
 }
 
@@ -101,6 +103,7 @@ def test_the_core_knows_no_python():
     [
         "friesian_fast",
         "friesian_fast.hashing",
+        "friesian_fast.evaluate",
         "friesian_fast.store",
         "friesian_fast.recall",
         "friesian_fast.recommend",
