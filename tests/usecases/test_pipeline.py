@@ -79,6 +79,23 @@ def test_a_failing_step_stops_the_rest_and_leaves_no_stamp(home):
     assert [path.name for path in (home / ".steps").iterdir()] == ["1-a.json"]
 
 
+def test_a_step_that_runs_again_keeps_its_old_output_until_it_has_the_new(home):
+    """The release that serves must not vanish because publishing the next one fails."""
+    list(run_pipeline([step("a")], home))
+    failing = Step(name="a", module="step_module", arguments=("a", "fail"), outputs=("a.out",))
+    with pytest.raises(FriesianError, match="step 'a'"):
+        list(run_pipeline([failing], home))
+    assert (home / "a.out").exists()
+
+
+def test_what_a_step_cannot_replace_is_cleared_first(home):
+    (home / "a.out").write_text("old")
+    failing = Step(name="a", module="step_module", arguments=("a", "fail"), outputs=("a.out",), clears=("a.out",))
+    with pytest.raises(FriesianError, match="step 'a'"):
+        list(run_pipeline([failing], home))
+    assert not (home / "a.out").exists()
+
+
 def test_a_second_pipeline_is_kept_out(home):
     with exclusive(home), pytest.raises(FriesianError, match="another run is working"), exclusive(home):
         pass

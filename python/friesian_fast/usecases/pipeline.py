@@ -33,12 +33,15 @@ class Step:
     arguments : tuple of str
     outputs : tuple of str
         Paths under the directory; all must exist for the step to count as done.
+    clears : tuple of str
+        Paths under the directory to remove first, for a step that does not replace its outputs itself.
     """
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
     outputs: tuple[str, ...]
+    clears: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ def run_pipeline(
         stale = True
         on_start(step)
         stamp.unlink(missing_ok=True)
-        for output in step.outputs:
-            _remove(directory / output)
+        for path in step.clears:
+            _remove(directory / path)
         wall_s, cpu_s = _run(step, directory)
         _write_stamp(stamp, step, wall_s, cpu_s)
         yield StepTime(step.name, wall_s, cpu_s, reused=False)

@@ -8,7 +8,9 @@ USERS = ("20", "99999")
 USER_ID_TYPE = "int64"
 
 STEPS = (
-    Step(name="generate", module=f"{_HERE}.generate", arguments=("100000", "data"), outputs=("data",)),
+    Step(
+        name="generate", module=f"{_HERE}.generate", arguments=("100000", "data"), outputs=("data",), clears=("data",)
+    ),
     Step(
         name="preprocess",
         module=f"{_HERE}.preprocess",
