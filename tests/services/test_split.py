@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -29,7 +31,6 @@ from friesian_fast.store.redis import RedisServer, load_redis
 from friesian_services import wire
 
 SERVICES = ("feature_recall", "feature", "ranking", "recall", "recommender")
-MONITOR_PORT = 18_431  # and the four after it
 PORTS = [text for name in ("grpc", "http", *SERVICES[:4]) for text in (f"--{name.replace('_', '-')}-port", 0)]
 
 
@@ -38,9 +39,23 @@ def split(releases, log, *flags):
 
 
 @pytest.fixture(scope="module")
-def served(releases, tmp_path_factory):
+def monitor_port():
+    """A free port before four others: below those that the system gives out, so that nobody takes them meanwhile."""
+    for first in range(12_000 + os.getpid() % 1000 * 10, 32_000, 5):
+        with ExitStack() as probes:
+            try:
+                for port in range(first, first + 5):
+                    probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no five free ports in a row")
+
+
+@pytest.fixture(scope="module")
+def served(releases, tmp_path_factory, monitor_port):
     directory = tmp_path_factory.mktemp("split")
-    (directory / "config.yaml").write_text(f"compatStatus: true\nhttpPort: 1\nmonitorPort: {MONITOR_PORT}\n")
+    (directory / "config.yaml").write_text(f"compatStatus: true\nhttpPort: 1\nmonitorPort: {monitor_port}\n")
     started = split(releases, directory / "log", "-c", directory / "config.yaml")
     yield started
     assert started.stop() == 0
@@ -72,10 +87,10 @@ def test_split_and_fused_answer_the_same(served, releases):
                 assert got.json().get("fallback") == wanted.fallback
 
 
-def test_one_file_of_settings_is_for_all_five(served):
+def test_one_file_of_settings_is_for_all_five(served, monitor_port):
     refused = httpx.get(f"{served.http('recommender')}/recommender/recommend/1?k=0")
     assert (refused.status_code, refused.json()["errorCode"]) == (200, "INVALID_ARGUMENT")
-    for port in range(MONITOR_PORT, MONITOR_PORT + 5):
+    for port in range(monitor_port, monitor_port + 5):
         assert "grpc_server_started" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
 
 
