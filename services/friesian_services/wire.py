@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ FALLBACK = "x-fallback"
 
 _FALLBACKS = 5
 _FALLBACK_BYTES = 300
+_UNPRINTABLE = re.compile(r"[^ -~]")  # gRPC refuses metadata with them, and with it the whole answer
 _INT32 = np.iinfo(np.int32)
 _DTYPES: dict[str, np.dtype[Any]] = {
     "int32": np.dtype("<i4"),
@@ -154,7 +156,7 @@ def recommendation(answer: Recommendation) -> v1.Recommendation:
 def fallback_metadata(answers: Sequence[Recommendation]) -> tuple[tuple[str, str], ...]:
     """``x-fallback`` for each answer that is one, in ASCII; of many the first few: clients bound their headers."""
     why = [answer.fallback for answer in answers if answer.fallback is not None]
-    shown = [text.encode("ascii", "replace")[:_FALLBACK_BYTES].decode().replace("\n", " ") for text in why[:_FALLBACKS]]
+    shown = [_UNPRINTABLE.sub("?", " ".join(text.split())[:_FALLBACK_BYTES]).strip() for text in why[:_FALLBACKS]]
     if len(why) > _FALLBACKS:
         shown.append(f"and {len(why) - _FALLBACKS} more of {len(answers)} users")
     return tuple((FALLBACK, text) for text in shown)

@@ -97,9 +97,9 @@ def test_fallback_metadata_is_short_ascii():
         return Recommendation(ids=[], scores=np.empty(0, np.float32), fallback=why)
 
     assert wire.fallback_metadata([answer(None)]) == ()
-    got = wire.fallback_metadata([answer(None), answer("é\n" + "x" * 1000)] + [answer("y")] * 10)
+    got = wire.fallback_metadata([answer(None), answer("é\r\n\0" + "x" * 1000)] + [answer("y")] * 10)
     assert got[0][0] == "x-fallback"
-    assert got[0][1].startswith("? xx")
+    assert got[0][1].startswith("? ?xx")
     assert len(got[0][1]) == 300
     assert len(got) == 6
     assert got[-1][1] == "and 6 more of 12 users"
