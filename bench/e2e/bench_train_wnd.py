@@ -8,8 +8,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from friesian_fast.evaluate.pointwise import auc
 from friesian_fast.models.inputs import Categorical
-from friesian_fast.train.metrics import auc
 from friesian_fast.usecases.recsys2021 import planted
 
 TRAIN_ROWS, TEST_ROWS = 80_000, 20_000

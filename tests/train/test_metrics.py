@@ -2,27 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 from tests.reference import binary_metrics as reference
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.train.metrics import auc, binary_metrics
-
-
-def test_auc_of_known_orders():
-    labels = np.array([0.0, 0, 1, 1])
-    assert auc(labels, np.array([1.0, 2, 3, 4])) == 1.0
-    assert auc(labels, np.array([4.0, 3, 2, 1])) == 0.0
-    assert auc(labels, np.zeros(4)) == 0.5
-    assert auc(labels, np.array([1.0, 3, 3, 4])) == 0.875
-
-
-@pytest.mark.parametrize("levels", [2, 7, 10_000])
-def test_auc_with_ties_is_the_share_of_won_pairs(levels):
-    rng = np.random.default_rng(levels)
-    labels, scores = rng.integers(0, 2, 300).astype(float), rng.integers(0, levels, 300).astype(float)
-    assert auc(labels, scores) == pytest.approx(reference.auc(labels, scores), abs=1e-12)
-    assert auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+from friesian_fast.train.metrics import binary_metrics
 
 
 def test_all_metrics_of_four_rows():
@@ -46,9 +29,4 @@ def test_no_predicted_positive_has_precision_zero():
 @pytest.mark.parametrize("value", [0, 1])
 def test_one_class_is_an_error_that_says_which(value):
     with pytest.raises(InvalidInputError, match=f"all 5 labels are {value}"):
-        auc(np.full(5, float(value)), np.arange(5.0))
-
-
-def test_a_label_between_the_classes_is_an_error():
-    with pytest.raises(InvalidInputError, match="neither 0 nor 1"):
-        auc(np.array([0, 1, 0.5]), np.arange(3.0))
+        binary_metrics(np.full(5, float(value)), np.arange(5.0))

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
-from friesian_fast.train.metrics import auc
+from friesian_fast.evaluate.pointwise import auc
 from friesian_fast.usecases.recsys2021 import planted
 
 SIGNAL_INPUTS = ("tweet_type", "medium", "links", "domains")

@@ -14,8 +14,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.evaluate.pointwise import require_two_classes
 from friesian_fast.train.adam import LazyAdam
-from friesian_fast.train.metrics import binary_metrics, require_two_classes
+from friesian_fast.train.metrics import binary_metrics
 
 Columns = Mapping[str, NDArray[Any]]
 

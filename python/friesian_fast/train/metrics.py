@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from friesian_fast.errors import InvalidInputError
-
-
-def auc(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
-    """Area under the ROC curve: the chance that a positive outranks a negative, a tie counting half.
-
-    Parameters
-    ----------
-    labels : ndarray of float, shape (n,)
-        0 or 1; both must occur.
-    scores : ndarray of float, shape (n,)
-        Any monotone score.
-    """
-    require_two_classes(labels, "the labels")
-    order = np.argsort(scores, kind="stable")
-    ordered = scores[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    ends = np.append(starts[1:], len(ordered))
-    mean_rank = np.repeat((starts + 1 + ends) / 2, ends - starts)
-    positive = labels[order] > 0
-    n_positive = int(positive.sum())
-    n_negative = len(labels) - n_positive
-    return float((mean_rank[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+from friesian_fast.evaluate.pointwise import auc
 
 
 def binary_metrics(labels: NDArray[np.floating], logits: NDArray[np.floating]) -> dict[str, float]:
@@ -55,24 +35,8 @@ def binary_metrics(labels: NDArray[np.floating], logits: NDArray[np.floating]) -
         "loss": loss,
         "binary_accuracy": float((positive == predicted).mean()),
         "binary_crossentropy": loss,
-        "auc": auc(labels, z),
+        # Logits that are NaN have no order; the loss says so, and the caller stops.
+        "auc": auc(labels, z) if math.isfinite(loss) else math.nan,
         "precision": hits / max(int(predicted.sum()), 1),
         "recall": hits / int(positive.sum()),
     }
-
-
-def require_two_classes(labels: NDArray[np.floating], where: str) -> None:
-    """Refuse labels from which nothing can be learned or measured.
-
-    Raises
-    ------
-    InvalidInputError
-        If a label is neither 0 nor 1, or if all are equal.
-    """
-    positive = int((labels == 1).sum())
-    if positive + int((labels == 0).sum()) != len(labels):
-        raise InvalidInputError(f"{where}: a label is neither 0 nor 1; check how the label column was made")
-    if positive in (0, len(labels)):
-        raise InvalidInputError(
-            f"{where}: all {len(labels)} labels are {min(positive, 1)}; both classes must occur, take other rows"
-        )

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from friesian_fast.evaluate.ranking import mean, ndcg, recall
+
 RECALL_K = 50
 NDCG_K = 10
 
@@ -74,11 +76,10 @@ def list_metrics(lists: NDArray[Any], truth: Truth) -> dict[str, float]:
     truth : Truth
     """
     hits = np.take_along_axis(truth.bought, lists, axis=1)
-    recall = hits[:, :RECALL_K].sum(axis=1) / truth.totals
-    discounts = 1.0 / np.log2(np.arange(2, NDCG_K + 2))
-    ideal = np.cumsum(discounts)[np.minimum(truth.totals, NDCG_K) - 1]
-    ndcg = (hits[:, :NDCG_K] * discounts[: lists.shape[1]]).sum(axis=1) / ideal
-    return {f"recall@{RECALL_K}": float(recall.mean()), f"ndcg@{NDCG_K}": float(ndcg.mean())}
+    return {
+        f"recall@{RECALL_K}": mean(recall(hits, truth.totals, RECALL_K)),
+        f"ndcg@{NDCG_K}": mean(ndcg(hits, truth.totals, NDCG_K)),
+    }
 
 
 def both_ways(

@@ -148,8 +148,8 @@ def measure_auc(
     spec: FeatureSpec, tables: Mapping[str, pd.DataFrame], vectors: Vectors, ranker: Any
 ) -> dict[str, float]:
     """The ranker's AUC on what is retrieved, which it was made for, and against sampled non-purchases."""
+    from friesian_fast.evaluate.pointwise import auc
     from friesian_fast.train.loop import predict
-    from friesian_fast.train.metrics import auc
     from friesian_fast.usecases.online_retail.ranking import input_rows
 
     users, items, bought = tables["user"], tables["item"], tables["test_purchases"]

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from friesian_fast.cli.errors import reported
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.evaluate.pointwise import auc
 from friesian_fast.train.files import replacing, save_json
-from friesian_fast.train.metrics import auc
 from friesian_fast.train.runtime import available_cores
 from friesian_fast.usecases.recsys2021 import planted
 from friesian_fast.usecases.recsys2021.records import Tweets, draw_engagements, draw_ids, draw_tweets, draw_users

@@ -10,9 +10,9 @@ import typer
 from numpy.typing import NDArray
 
 from friesian_fast.cli.errors import reported
+from friesian_fast.evaluate.pointwise import require_two_classes
 from friesian_fast.models.inputs import Categorical, check_columns
 from friesian_fast.train.files import save_json
-from friesian_fast.train.metrics import require_two_classes
 from friesian_fast.train.runtime import use_cores
 from friesian_fast.train.table import read_columns
 from friesian_fast.usecases.recsys2021.options import (
