@@ -104,6 +104,7 @@ def test_bad_sizes(step, data, capsys, text, message):
         (train_wnd, {"hidden_units": "0"}, "--hidden_units is '0'"),
         (train_wnd, {"epoch": 0}, "must be at least 1"),
         (train_wnd, {"backend": "dask"}, "--backend is 'dask'"),
+        (train_wnd, {"cluster_mode": "mesos"}, "--cluster_mode is 'mesos'"),
         (train_two_tower, {"frequency_limit": 0}, "--frequency_limit is 0"),
         (train_two_tower, {"lr": -1.0}, "learning rate must be above 0"),
         (predict_two_tower, {"batch_size": 0}, "--batch_size is 0"),

@@ -13,7 +13,7 @@ from friesian_fast.cli.errors import reported
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.train.runtime import available_cores
 from friesian_fast.train.table import read_columns, write_columns
-from friesian_fast.usecases.recsys2021.options import Backend, BatchSize, Cores, DataDir, Memory, warn_about_backend
+from friesian_fast.usecases.recsys2021.options import BatchSize, Cores, DataDir, accepts_cluster_flags
 from friesian_fast.usecases.recsys2021.tables import require_preprocessed
 
 Columns = dict[str, NDArray[Any]]
@@ -74,19 +74,17 @@ def user_rows(path: Path, tower: Tower) -> Columns:
 
 
 @reported
+@accepts_cluster_flags
 def main(
     data_dir: DataDir,
     model_dir: Annotated[Path, typer.Option("--model_dir", help="The trained models.")] = Path("recsys_2tower"),
     batch_size: BatchSize = 8000,
     executor_cores: Cores = None,
-    executor_memory: Memory = None,
-    backend: Backend = None,
 ) -> None:
     """Write user_ebd.parquet (user_id, prediction) and item_ebd.parquet (tweet_id, prediction).
 
-    Example: predict_two_tower --data_dir data/preprocessed --model_dir recsys_2tower
+    Example: friesian recsys2021 predict_two_tower --data_dir data/preprocessed --model_dir recsys_2tower
     """
-    warn_about_backend(backend)
     if batch_size < 1:
         raise InvalidInputError(f"--batch_size is {batch_size}; it must be at least 1")
     require_preprocessed(data_dir)

@@ -17,13 +17,11 @@ from friesian_fast.train.files import save_json
 from friesian_fast.train.runtime import use_cores
 from friesian_fast.train.table import read_columns, write_columns
 from friesian_fast.usecases.recsys2021.options import (
-    Backend,
     BatchSize,
     Cores,
     DataDir,
-    Memory,
     Seed,
-    warn_about_backend,
+    accepts_cluster_flags,
 )
 from friesian_fast.usecases.recsys2021.tables import Sizes, require_preprocessed
 
@@ -78,6 +76,7 @@ def prepare(data_dir: Path, frequency_limit: int) -> tuple[Rows, Rows, tuple[Tow
 
 
 @reported
+@accepts_cluster_flags
 def main(
     data_dir: DataDir,
     model_dir: Annotated[Path, typer.Option("--model_dir", help="Gets the models.")] = Path("recsys_2tower"),
@@ -89,15 +88,11 @@ def main(
     ] = 25,
     seed: Seed = 0,
     executor_cores: Cores = None,
-    executor_memory: Memory = None,
-    num_executors: Annotated[int | None, typer.Option("--num_executors", help="Accepted, has no effect here.")] = None,
-    backend: Backend = None,
 ) -> None:
     """Train, and write twotower-model, user-model and item-model, the towers as ONNX too.
 
-    Example: train_two_tower --data_dir data/preprocessed --model_dir recsys_2tower
+    Example: friesian recsys2021 train_two_tower --data_dir data/preprocessed --model_dir recsys_2tower
     """
-    warn_about_backend(backend)
     if frequency_limit < 1:
         raise InvalidInputError(f"--frequency_limit is {frequency_limit}; it must be at least 1 (1 keeps every id)")
     require_preprocessed(data_dir)

@@ -16,14 +16,12 @@ from friesian_fast.train.files import save_json
 from friesian_fast.train.runtime import use_cores
 from friesian_fast.train.table import read_columns
 from friesian_fast.usecases.recsys2021.options import (
-    Backend,
     BatchSize,
     Cores,
     DataDir,
-    Memory,
     Seed,
+    accepts_cluster_flags,
     parse_units,
-    warn_about_backend,
 )
 from friesian_fast.usecases.recsys2021.tables import Sizes, optimum_auc, require_preprocessed
 
@@ -77,6 +75,7 @@ def load_rows(path: Path, inputs: WideAndDeepInputs) -> Rows:
 
 
 @reported
+@accepts_cluster_flags
 def main(
     data_dir: DataDir,
     model_dir: Annotated[Path, typer.Option("--model_dir", help="Gets the model in its formats.")] = Path("recsys_wnd"),
@@ -89,15 +88,11 @@ def main(
     hidden_units: Annotated[str, typer.Option("--hidden_units", help="Widths of the deep part.")] = "1024, 1024",
     seed: Seed = 0,
     executor_cores: Cores = None,
-    executor_memory: Memory = None,
-    num_executor: Annotated[int | None, typer.Option("--num_executor", help="Accepted, has no effect here.")] = None,
-    backend: Backend = None,
 ) -> None:
     """Train, and write ranker.keras, saved_model, ranker.onnx and ranker.json.
 
-    Example: train_wnd --data_dir data/preprocessed --model_dir recsys_wnd -b 3200 -e 5
+    Example: friesian recsys2021 train_wnd --data_dir data/preprocessed --model_dir recsys_wnd -b 3200 -e 5
     """
-    warn_about_backend(backend)
     units = parse_units(hidden_units)
     require_preprocessed(data_dir)
     sizes = Sizes(data_dir)
