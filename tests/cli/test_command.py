@@ -8,6 +8,7 @@ import pytest
 GROUPS = [(), ("serve",), ("recsys2021",), ("online_retail",)]
 STEPS = [
     ("demo",),
+    ("evaluate",),
     ("publish",),
     ("load-redis",),
     ("recsys2021", "generate"),

@@ -42,7 +42,7 @@ ALLOWED = {
         "recall",
         "store",
     },
-    "cli": {"spec", "errors", "usecases", "release", "store", "recommend", "evaluate"},
+    "cli": {"spec", "errors", "_files", "usecases", "release", "store", "recommend", "evaluate"},
     "friesian_services": _ONLINE | {"store", "recall", "rank", "release", "recommend"},
 }
 

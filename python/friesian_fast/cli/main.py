@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": Target("friesian_fast.cli.demo:demo", "A use case from raw logs to answers on HTTP and gRPC."),
     "recsys2021": Target("friesian_fast.usecases.recsys2021.steps:app", "Steps of the Twitter RecSys 2021 use case."),
     "online_retail": Target("friesian_fast.usecases.online_retail.steps:app", "Steps of the Online Retail use case."),
+    "evaluate": Target("friesian_fast.cli.evaluate:evaluate", "Measure predictions; write an HTML report."),
     "publish": Target("friesian_fast.cli.publish:publish", "Freeze features, index and models into a release."),
     "load-redis": Target("friesian_fast.cli.load_redis:load_redis", "Write a release's rows into Redis."),
     "serve": Target("friesian_fast.cli.serve:app", "Run one service, or all of them in one process."),

@@ -1,0 +1,115 @@
+"""The report as one HTML file: styles and plots inside, nothing fetched, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import numpy as np
+
+from friesian_fast.evaluate.bootstrap import Interval
+from friesian_fast.evaluate.pointwise import Calibration
+from friesian_fast.evaluate.report import Report
+from friesian_fast.evaluate.svg import bar_plot, line_plot
+
+_STYLE = """
+body { font: 16px/1.5 sans-serif; color: #333; background: #fff; max-width: 800px; margin: 2em auto; padding: 0 1em }
+h1, h2 { line-height: 1.2 } h2 { margin-top: 2em }
+table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .25em .8em; border-bottom: 1px solid #ddd }
+th { text-align: left } td { text-align: right; font-variant-numeric: tabular-nums } svg { width: 100%; height: auto }
+.note { color: #666 }
+"""
+
+
+def html_page(report: Report, *, title: str = "Evaluation") -> str:
+    """Lay out a report.
+
+    Parameters
+    ----------
+    report : Report
+    title : str, default "Evaluation"
+
+    Returns
+    -------
+    str
+        A whole HTML document.
+    """
+    parts = [f"<h1>{escape(title)}</h1>", _table(["", "count"], [(k, f"{v:,}") for k, v in report.counts.items()])]
+    parts += _ranking(report)
+    if report.lists:
+        parts += [
+            "<h2>What the lists show</h2>",
+            _table(["", "value"], [(k, f"{v:,.4f}") for k, v in report.lists.items()]),
+        ]
+    for kind, slices in report.slices.items():
+        parts += _slice(kind, slices)
+    if report.pointwise:
+        rows = [(name, *_cells(value)) for name, value in report.pointwise.items()]
+        parts += ["<h2>Single predictions</h2>", _table(["metric", "value", "interval"], rows)]
+    if report.bins is not None:
+        parts += _calibration(report.bins)
+    parts += [f'<p class="note">{escape(note)}</p>' for note in report.notes]
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    body = "\n".join(parts)
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
+    )
+
+
+def _ranking(report: Report) -> list[str]:
+    confidence = next(iter(report.ranking.values())).confidence
+    plot = line_plot(
+        {name: [(float(k), value) for k, value in curve] for name, curve in report.curves.items()},
+        title="Ranking metrics over the length of the list",
+        x_label="k, length of the list",
+        y_label="mean over users",
+    )
+    rows = [(name, *_cells(value)) for name, value in report.ranking.items()]
+    return [
+        "<h2>Ranked lists</h2>",
+        plot,
+        _table(["metric", "value", f"{confidence:.0%} interval"], rows),
+        '<p class="note">Means over the users with relevant items; intervals by drawing users with replacement.</p>',
+    ]
+
+
+def _slice(kind: str, slices: dict[str, dict[str, Interval]]) -> list[str]:
+    title = kind.capitalize()
+    plot = bar_plot(slices, title=title, x_label=kind, y_label="mean over users")
+    rows = [(name, metric, *_cells(value)) for name, metrics in slices.items() for metric, value in metrics.items()]
+    return [f"<h2>{escape(title)}</h2>", plot, _table(["slice", "metric", "value", "interval"], rows)]
+
+
+def _calibration(bins: Calibration) -> list[str]:
+    filled = np.flatnonzero(bins.counts)
+    plot = line_plot(
+        {"predictions": [(float(bins.predicted[at]), float(bins.observed[at])) for at in filled]},
+        title="Calibration",
+        x_label="mean predicted probability",
+        y_label="share of positives",
+        diagonal=True,
+    )
+    rows = [
+        (
+            f"{bins.edges[at]:.2f} to {bins.edges[at + 1]:.2f}",
+            f"{bins.counts[at]:,}",
+            f"{bins.predicted[at]:.4f}",
+            f"{bins.observed[at]:.4f}",
+        )
+        for at in filled
+    ]
+    return ["<h2>Calibration</h2>", plot, _table(["bin", "rows", "predicted", "observed"], rows)]
+
+
+def _cells(value: Interval | float) -> tuple[str, str]:
+    if isinstance(value, Interval):
+        return f"{value.value:.4f}", f"{value.low:.4f} to {value.high:.4f}"
+    return f"{value:.4f}", ""
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr><th>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
