@@ -1,14 +1,28 @@
 """Feature engineering on Spark: column-local operations are recorded and run as one native Arrow stage."""
 
+from friesian_fast.feature.arithmetic import ArithmeticTable
 from friesian_fast.feature.categorical import CategoricalTable
+from friesian_fast.feature.functions import FunctionTable
 from friesian_fast.feature.numeric import NumericTable
+from friesian_fast.feature.readers import ReadersTable
+from friesian_fast.feature.relational import RelationalTable
+from friesian_fast.feature.rows import RowsTable
 from friesian_fast.feature.shaping import ShapingTable
 from friesian_fast.feature.string_index import StringIndex
 
 __all__ = ["FeatureTable", "StringIndex"]
 
 
-class FeatureTable(ShapingTable, NumericTable, CategoricalTable):
+class FeatureTable(
+    ShapingTable,
+    NumericTable,
+    CategoricalTable,
+    ArithmeticTable,
+    RowsTable,
+    RelationalTable,
+    FunctionTable,
+    ReadersTable,
+):
     """A table of features: a Spark DataFrame at any time, and the operations recorded since it was one.
 
     Parameters

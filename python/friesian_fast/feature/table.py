@@ -149,7 +149,8 @@ class Table:
         sort_cols : str or list of str, optional
             Of the same rows keep the first by these columns; without, any.
         keep : {"min", "max"}
-            The smallest or the largest by `sort_cols`.
+            The smallest or the largest by `sort_cols`; of several such, by the other columns from left to right (the
+            original went by where the rows lay, and lost columns named ``id`` or ``rank``).
         """
         if keep not in ("min", "max"):
             raise InvalidInputError(f"keep should be either min or max, but got {keep}.")
@@ -230,6 +231,8 @@ def _frame(part: Part, outputs: Sequence[str]) -> Any:
     from pyspark.sql.pandas.types import from_arrow_schema
 
     source = part.source
+    if isinstance(source, FrameSource) and not part.ops and list(outputs) == source.frame.columns:
+        return source.frame  # itself, so that Spark sees what is cached
     frame = source.frame if isinstance(source, FrameSource) else get_session().read.parquet(*source.files)
     stage = stage_for(part, outputs)
     touched = frame.select(*[f"`{name}`" for name in stage.columns])
@@ -264,6 +267,8 @@ def _first_of_each(df: Any, keys: list[str], order: list[str], keep: str) -> Any
     from pyspark.sql import functions as sql
 
     rank = "__friesian_rank__"
-    sorting = [sql.col(f"`{name}`").asc() if keep == "min" else sql.col(f"`{name}`").desc() for name in order]
+    others = [name for name, kind in df.dtypes if name not in {*keys, *order} and "map<" not in kind]
+    columns = [sql.col(f"`{name}`") for name in [*order, *others]]
+    sorting = [column.asc() if keep == "min" else column.desc() for column in columns]
     window = Window.partitionBy(*[f"`{key}`" for key in keys]).orderBy(*sorting)
     return df.withColumn(rank, sql.row_number().over(window)).filter(f"{rank} = 1").drop(rank)

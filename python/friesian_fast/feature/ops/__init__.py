@@ -1,5 +1,6 @@
 """The operations that can be recorded, one family per file; importing this registers them all."""
 
+from friesian_fast.feature.ops.arithmetic import AddValue, Clip, Log
 from friesian_fast.feature.ops.base import Op, Shape, from_json, to_json
 from friesian_fast.feature.ops.bins import CutBins
 from friesian_fast.feature.ops.cast import TYPES, Cast
@@ -8,11 +9,14 @@ from friesian_fast.feature.ops.encode import EncodeFixed, EncodeVocabulary
 from friesian_fast.feature.ops.fill import FillNull
 from friesian_fast.feature.ops.function import Function, name_of
 from friesian_fast.feature.ops.hashing import CrossHash, HashBucket
+from friesian_fast.feature.ops.merge import MergeColumns
 from friesian_fast.feature.ops.scale import MinMaxScale
 
 __all__ = [
     "TYPES",
+    "AddValue",
     "Cast",
+    "Clip",
     "Constant",
     "CrossHash",
     "CutBins",
@@ -22,6 +26,8 @@ __all__ = [
     "FillNull",
     "Function",
     "HashBucket",
+    "Log",
+    "MergeColumns",
     "MinMaxScale",
     "Op",
     "Rename",

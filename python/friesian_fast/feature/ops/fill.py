@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from friesian_fast.feature.ops.base import Op, column, put
@@ -40,6 +41,14 @@ class FillNull(Op):
         import pyarrow.compute as pc
 
         array = column(batch, self.column)
-        value = int(self.value) if pa.types.is_integer(array.type) else self.value
-        filled = pc.fill_null(array, pa.scalar(value, array.type)) if array.null_count else array
+        filled = pc.fill_null(array, pa.scalar(self._cast(array.type), array.type)) if array.null_count else array
         return put(batch, {self.column: filled})
+
+    def _cast(self, kind: Any) -> Any:
+        import pyarrow as pa
+
+        if pa.types.is_integer(kind):
+            return int(self.value)
+        if pa.types.is_decimal(kind):
+            return Decimal(str(self.value)).quantize(Decimal(1).scaleb(-kind.scale), rounding=ROUND_DOWN)
+        return self.value

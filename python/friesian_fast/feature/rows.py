@@ -1,0 +1,165 @@
+"""Table methods on whole rows: which to keep, in which order, in how many partitions. They are Spark's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.frames import FrameTable, spark_errors
+from friesian_fast.feature.table import Table
+
+T = TypeVar("T", bound="RowsTable")
+
+
+class RowsTable(FrameTable):
+    """The part of `FeatureTable` that picks, orders and spreads rows."""
+
+    def limit(self: T, num: int) -> T:
+        """At most `num` rows; which, only a `sort` before settles."""
+        return self._of(self.df.limit(_count("num", num, 0)))
+
+    def repartition(self: T, num_partitions: int) -> T:
+        """The rows spread evenly over so many partitions."""
+        return self._of(self.df.repartition(_count("num_partitions", num_partitions, 1)))
+
+    def coalesce(self: T, num_partitions: int) -> T:
+        """At most so many partitions, by joining some as they are."""
+        return self._of(self.df.coalesce(_count("num_partitions", num_partitions, 1)))
+
+    def distinct(self: T) -> T:
+        """Each row once."""
+        return self._with(self._plain_parts(), distinct=True)
+
+    def filter(self: T, condition: Any) -> T:
+        """The rows for which the condition is true, so not those for which it is null.
+
+        Parameters
+        ----------
+        condition : str or pyspark.sql.Column
+            ``"price > 3"``, or ``table.price > 3``.
+        """
+        with spark_errors("filter"):
+            return self._of(self.df.filter(condition))
+
+    def intersect(self: T, other: Table) -> T:
+        """The distinct rows that are in both tables; columns are matched by position, nulls equal nulls."""
+        return self._of(self.df.intersect(self._other(other)))
+
+    def subtract(self: T, other: Table) -> T:
+        """The distinct rows that are not in `other`; columns are matched by position, nulls equal nulls."""
+        return self._of(self.df.subtract(self._other(other)))
+
+    def _other(self, other: Table) -> Any:
+        if not isinstance(other, Table):
+            raise InvalidInputError(f"other should be a Table, but got {type(other).__name__}")
+        if len(other.columns) != len(self.columns):
+            raise InvalidInputError(
+                f"other has the columns {', '.join(other.columns)}, not as many as {', '.join(self.columns)}"
+            )
+        return other.df
+
+    def get_partition_row_number(self: T) -> T:
+        """How many rows each partition has: ``partitionId`` (int) and ``count`` (long); empty ones are left out."""
+        from pyspark.sql import functions as sql
+
+        return self._of(self.df.groupBy(sql.spark_partition_id().alias("partitionId")).count())
+
+    def dropna(self: T, columns: str | Sequence[str] | None, how: str = "any", thresh: int | None = None) -> T:
+        """Drop rows with nulls; NaN in a float column counts as one.
+
+        Parameters
+        ----------
+        columns : str, list of str or None
+            Where to look; None is everywhere.
+        how : {"any", "all"}
+            Drop a row if any of the columns is null, or only if all are.
+        thresh : int, optional
+            Instead of `how`: the fewest values that are not null.
+        """
+        if how not in ("any", "all"):
+            raise InvalidInputError(f"how should be any or all, but got {how}.")
+        if thresh is not None:
+            _count("thresh", thresh, 0)
+        names = self.columns if columns is None else self._existing(columns)
+        return self._of(self.df.dropna(how, thresh, [f"`{name}`" for name in names]))
+
+    def random_split(self: T, weights: Sequence[float], seed: int | None = None) -> list[T]:
+        """Put each row by chance into one of several tables.
+
+        Parameters
+        ----------
+        weights : list of float
+            The tables' shares; they need not sum to 1.
+        seed : int, optional
+            With it, the same rows in the same partitions are split the same way.
+        """
+        weighty = isinstance(weights, (list, tuple)) and all(_is_number(one) and one >= 0 for one in weights)
+        if not weighty or not sum(weights) > 0:
+            raise InvalidInputError(f"weights should be a list of numbers, none negative, but got {weights}.")
+        return [self._of(df) for df in self.df.randomSplit([float(one) for one in weights], seed)]
+
+    split = random_split
+
+    def sample(self: T, fraction: float, replace: bool = False, seed: int | None = None) -> T:
+        """A share of the rows by chance, about `fraction` of them.
+
+        Parameters
+        ----------
+        fraction : float
+            From 0 to 1; with `replace`, how often to expect each row, so it may be more.
+        replace : bool
+            A row may be drawn more than once.
+        seed : int, optional
+            With it, the same rows in the same partitions give the same sample.
+        """
+        if not _is_number(fraction) or fraction < 0 or (fraction > 1 and not replace):
+            raise InvalidInputError(f"fraction should be a number from 0 to 1, but got {fraction}.")
+        return self._of(self.df.sample(withReplacement=bool(replace), fraction=float(fraction), seed=seed))
+
+    def ordinal_shuffle_partition(self: T, *, seed: int | None = None) -> T:
+        """Shuffle the rows inside each partition.
+
+        Parameters
+        ----------
+        seed : int, optional
+            With it, the same rows in the same partitions come in the same order (the original had none, and lost a
+            column named ``ordinal``).
+        """
+        from pyspark.sql import functions as sql
+
+        place = "__friesian_ordinal__"
+        drawn = self.df.withColumn(place, sql.rand() if seed is None else sql.rand(seed))
+        return self._of(drawn.sortWithinPartitions(place).drop(place))
+
+    def sort(self: T, *cols: Any, ascending: bool | Sequence[bool] = True) -> T:
+        """The rows in order; nulls come first when ascending, last when not.
+
+        Parameters
+        ----------
+        *cols : str, list of str, or pyspark.sql.Column
+        ascending : bool or list of bool
+            One for all, or one for each.
+        """
+        wanted = [col for given in cols for col in (given if isinstance(given, (list, tuple)) else [given])]
+        if not wanted:
+            raise InvalidInputError("cols should be str or a list of str, but got None.")
+        self._existing([col for col in wanted if isinstance(col, str)], "cols")
+        orders = list(ascending) if isinstance(ascending, (list, tuple)) else ascending
+        if isinstance(orders, list) and len(orders) != len(wanted):
+            raise InvalidInputError(f"ascending has {len(orders)} values for {len(wanted)} columns; give one for each")
+        quoted = [f"`{col}`" if isinstance(col, str) else col for col in wanted]
+        with spark_errors("sort"):
+            return self._of(self.df.sort(*quoted, ascending=orders))
+
+    order_by = sort
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidInputError(f"{name} should be an int of at least {least}, but got {value!r}.")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
