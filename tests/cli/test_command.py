@@ -11,6 +11,7 @@ STEPS = [
     ("evaluate",),
     ("publish",),
     ("load-redis",),
+    ("loadtest",),
     ("recsys2021", "generate"),
     ("recsys2021", "preprocess"),
     ("recsys2021", "train_wnd"),

@@ -16,6 +16,7 @@ COMMANDS = {
     "publish": Target("friesian_fast.cli.publish:publish", "Freeze features, index and models into a release."),
     "load-redis": Target("friesian_fast.cli.load_redis:load_redis", "Write a release's rows into Redis."),
     "serve": Target("friesian_fast.cli.serve:app", "Run one service, or all of them in one process."),
+    "loadtest": Target("friesian_fast.cli.loadtest:loadtest", "Load on a running recommender, and its latencies."),
 }
 
 app = typer.Typer(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections import deque
+from typing import cast
 from urllib.parse import quote
 
 import httptools
@@ -140,8 +141,7 @@ class _Connection(asyncio.Protocol):
         self.asked_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
 
     def ask(self, request: bytes, done: Done) -> None:
         """Send; `done` is told."""

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from friesian_services.loadtest.run import Record
-
 from friesian_services.loadtest.plan import LoadPlan
+from friesian_services.loadtest.run import Record
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 _SLOTS = 60
@@ -155,9 +154,7 @@ def _warnings(plan: LoadPlan, found: dict[str, Any], server_pid: int | None) -> 
             "were due, which is part of their latency; lower the rate, or give the client a core of its own"
         )
     if client["cpu_share"] > _BUSY:
-        said.append(
-            f"the client used {client['cpu_share']:.0%} of a core: it may be the client that limits the rate"
-        )
+        said.append(f"the client used {client['cpu_share']:.0%} of a core: it may be the client that limits the rate")
     if client["waited_for_connection"]:
         said.append(
             f"{client['waited_for_connection']} requests found all {plan.most_connections} connections taken and "
