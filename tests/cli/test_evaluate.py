@@ -112,6 +112,34 @@ def test_a_predicted_item_needs_its_vector(tmp_path):
         run(tmp_path, PREDICTIONS, RELEVANT, "--item-vectors", vectors)
 
 
+def test_learning_curves_are_drawn(tmp_path):
+    path = tmp_path / "history.json"
+    path.write_text(json.dumps({"loss": [0.7, 0.5], "val_loss": [0.8, 0.6], "auc": [0.5, 0.75]}), encoding="utf-8")
+    run(tmp_path, PREDICTIONS, RELEVANT, "--learning-curves", str(path))
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 4
+    assert "val_loss: 2, 0.6000" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[1, 2]", "does not map each metric"),
+        ('{"loss": []}', "does not map each metric"),
+        ('{"loss": [0.5, NaN]}', "a value of 'loss' is not a finite number"),
+        ('{"loss": ["low"]}', "a value of 'loss' is not a finite number"),
+    ],
+)
+def test_broken_learning_curves_are_refused(tmp_path, text, message):
+    path = tmp_path / "history.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=message):
+        run(tmp_path, PREDICTIONS, RELEVANT, "--learning-curves", str(path))
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(NotFoundError, match="gone"):
         run(tmp_path, PREDICTIONS, RELEVANT, "--history", str(tmp_path / "gone"))
+    with pytest.raises(NotFoundError, match="gone"):
+        run(tmp_path, PREDICTIONS, RELEVANT, "--learning-curves", str(tmp_path / "gone"))

@@ -151,9 +151,23 @@ def test_a_line_plot_places_its_points():
     assert "a<b" in [element.text for element in svg.iter()]
 
 
-@pytest.mark.parametrize("points", [[(1.0, 0.3)], [(1.0, 0.0), (2.0, 0.0)], [(1.0, 3e-7), (900.0, 2e-6)]])
-def test_odd_ranges_stay_inside_the_drawing(points):
-    svg = ET.fromstring(line_plot({"one": points}, title="t", x_label="x", y_label="y"))
+def test_an_axis_may_begin_below_the_least_value():
+    svg = line_plot({"auc": [(1.0, 0.71), (2.0, 0.78)]}, title="t", x_label="x", y_label="y", from_zero=False)
+    line = next(element for element in ET.fromstring(svg).iter() if element.tag.endswith("polyline"))
+    assert line.get("points") == "64.0,254.0 570.0,16.0"
+    assert ">0.7<" in svg
+    assert ">0.6<" not in svg
+    assert ">1<" in svg
+    assert ">2<" in svg
+    assert ">1.5<" not in svg
+
+
+@pytest.mark.parametrize("from_zero", [True, False])
+@pytest.mark.parametrize(
+    "points", [[(1.0, 0.3)], [(1.0, 0.0), (2.0, 0.0)], [(1.0, 3e-20), (900.0, 2e-6)], [(1.0, 0.7), (2.0, 0.7 + 1e-15)]]
+)
+def test_odd_ranges_stay_inside_the_drawing(points, from_zero):
+    svg = ET.fromstring(line_plot({"one": points}, title="t", x_label="x", y_label="y", from_zero=from_zero))
     marks = [element for element in svg.iter() if element.tag.endswith("circle")]
     assert len(marks) == len(points)
     for mark in marks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from friesian_fast._files import replacing
-from friesian_fast.errors import InvalidInputError
+from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.evaluate.bootstrap import Interval
 from friesian_fast.evaluate.lists import Relevant
 from friesian_fast.evaluate.page import html_page
@@ -45,6 +46,9 @@ def evaluate(
     item_vectors: Annotated[
         Path | None, typer.Option(help="Parquet of item, prediction (a list of floats); for diversity.")
     ] = None,
+    learning_curves: Annotated[
+        Path | None, typer.Option(help="JSON of metric: [value after each epoch], as Keras' History.history.")
+    ] = None,
     k: Annotated[list[int], typer.Option("-k", min=1, help="Length of list to report; may be repeated.")] = [10, 50],  # noqa: B006
     user_column: Annotated[str, typer.Option(help="Name of the user column in all files.")] = "user",
     item_column: Annotated[str, typer.Option(help="Name of the item column in all files.")] = "item",
@@ -67,14 +71,30 @@ def evaluate(
         _without_nulls(history, pair) if history else None,
         read_vectors(item_vectors, item_column, id_type) if item_vectors else None,
     )
+    training = _training(learning_curves) if learning_curves else None
     report = make_report(_numbered(tables, *pair), ks=k, samples=samples, seed=seed)
     _write(out / "report.json", json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
-    _write(out / "report.html", html_page(report, title=f"Evaluation of {predictions.name}"))
+    _write(out / "report.html", html_page(report, title=f"Evaluation of {predictions.name}", training=training))
     console = Console(highlight=False, soft_wrap=True)
     console.print(_summary(report))
     for note in report.notes:
         console.print(note, markup=False)
     console.print(f"wrote {out / 'report.html'} and {out / 'report.json'}", markup=False)
+
+
+def _training(path: Path) -> dict[str, list[float]]:
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {path}; save the history of the training there as JSON")
+    try:
+        curves = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(curves, dict) or not all(isinstance(values, list) and values for values in curves.values()):
+        raise InvalidInputError(f"{path} does not map each metric to a list of its value after each epoch")
+    for name, values in curves.items():
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+            raise InvalidInputError(f"{path}: a value of '{name}' is not a finite number; drop what came after it")
+    return curves
 
 
 def _column_names(path: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -21,13 +21,17 @@ th { text-align: left } td { text-align: right; font-variant-numeric: tabular-nu
 """
 
 
-def html_page(report: Report, *, title: str = "Evaluation") -> str:
+def html_page(
+    report: Report, *, title: str = "Evaluation", training: Mapping[str, Sequence[float]] | None = None
+) -> str:
     """Lay out a report.
 
     Parameters
     ----------
     report : Report
     title : str, default "Evaluation"
+    training : mapping of str to sequence of float, optional
+        Metric → value after each epoch, for learning curves; ``val_loss`` is drawn beside ``loss``.
 
     Returns
     -------
@@ -48,6 +52,7 @@ def html_page(report: Report, *, title: str = "Evaluation") -> str:
         parts += ["<h2>Single predictions</h2>", _table(["metric", "value", "interval"], rows)]
     if report.bins is not None:
         parts += _calibration(report.bins)
+    parts += _learning(training or {})
     parts += [f'<p class="note">{escape(note)}</p>' for note in report.notes]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     body = "\n".join(parts)
@@ -99,6 +104,19 @@ def _calibration(bins: Calibration) -> list[str]:
         for at in filled
     ]
     return ["<h2>Calibration</h2>", plot, _table(["bin", "rows", "predicted", "observed"], rows)]
+
+
+def _learning(training: Mapping[str, Sequence[float]]) -> list[str]:
+    """One plot for each metric."""
+    parts = ["<h2>Learning curves</h2>"] if training else []
+    for metric in dict.fromkeys(name.removeprefix("val_") for name in training):
+        series = {
+            name: [(float(epoch), value) for epoch, value in enumerate(training[name], 1)]
+            for name in (metric, f"val_{metric}")
+            if name in training
+        }
+        parts.append(line_plot(series, title=f"{metric} by epoch", x_label="epoch", y_label=metric, from_zero=False))
+    return parts
 
 
 def _cells(value: Interval | float) -> tuple[str, str]:

@@ -20,30 +20,41 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where values lie in the drawing; both axes start at 0 or at `x_low`."""
+    """Where values lie in the drawing."""
 
     x_low: float
     x_high: float
+    y_low: float
     y_high: float
 
     def x(self, value: float) -> float:
         return _LEFT + (value - self.x_low) / (self.x_high - self.x_low) * (_WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
-        return _HEIGHT - _BOTTOM - value / self.y_high * (_HEIGHT - _TOP - _BOTTOM)
+        return _HEIGHT - _BOTTOM - (value - self.y_low) / (self.y_high - self.y_low) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def line_plot(series: Mapping[str, Points], *, title: str, x_label: str, y_label: str, diagonal: bool = False) -> str:
+def line_plot(
+    series: Mapping[str, Points],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    diagonal: bool = False,
+    from_zero: bool = True,
+) -> str:
     """Lines through points, one colour and one legend entry each.
 
     Parameters
     ----------
     series : mapping of str to sequence of (x, y)
-        At least one point in all; values are finite and y not negative.
+        At least one point in all; values are finite.
     title, x_label, y_label : str
         The title is for screen readers; a page shows its own.
     diagonal : bool, default False
         Draw y = x, dashed, over the square from 0 to 1.
+    from_zero : bool, default True
+        Begin the y axis at 0, for values that are not negative; else just below the least of them.
 
     Returns
     -------
@@ -55,9 +66,10 @@ def line_plot(series: Mapping[str, Points], *, title: str, x_label: str, y_label
     low, high = (0.0, 1.0) if diagonal else (min(xs), max(xs))
     if low == high:
         low, high = low - 1, high + 1
-    top = 1.0 if diagonal else _ticks(0, max(y for _, y in points))[-1]
-    frame = _Frame(low, high, top)
-    parts = [_y_axis(frame, y_label), _x_axis(frame, x_label)]
+    ys = [y for _, y in points]
+    heights = [0.0, 1.0] if diagonal else _ticks(0.0 if from_zero else min(ys), max(ys))
+    frame = _Frame(low, high, heights[0], heights[-1])
+    parts = [_y_axis(frame, y_label), _x_axis(frame, x_label, whole=not diagonal and all(x == round(x) for x in xs))]
     if diagonal:
         parts.append(_line(frame.x(0), frame.y(0), frame.x(1), frame.y(1), _INK, 'stroke-dasharray="4 4"'))
     for number, (name, line) in enumerate(series.items()):
@@ -88,7 +100,7 @@ def bar_plot(groups: Mapping[str, Mapping[str, Interval]], *, title: str, x_labe
         An ``<svg>`` element.
     """
     names = list(next(iter(groups.values())))
-    frame = _Frame(0, len(groups), _ticks(0, max(i.high for bars in groups.values() for i in bars.values()))[-1])
+    frame = _Frame(0, len(groups), 0, _ticks(0, max(i.high for bars in groups.values() for i in bars.values()))[-1])
     parts = [_y_axis(frame, y_label), _axis_label(frame, x_label)]
     width = (frame.x(1) - frame.x(0)) * 0.8 / len(names)
     for at, (group, bars) in enumerate(groups.items()):
@@ -115,16 +127,18 @@ def _bar(frame: _Frame, left: float, width: float, value: Interval, colour: str,
 
 def _y_axis(frame: _Frame, label: str) -> str:
     parts = []
-    for tick in _ticks(0, frame.y_high):
-        parts.append(_line(_LEFT, frame.y(tick), _WIDTH - _RIGHT, frame.y(tick), _GRID if tick else _INK))
+    for tick in _ticks(frame.y_low, frame.y_high):
+        parts.append(
+            _line(_LEFT, frame.y(tick), _WIDTH - _RIGHT, frame.y(tick), _INK if tick == frame.y_low else _GRID)
+        )
         parts.append(_text(_LEFT - 8, frame.y(tick) + 4, f"{tick:g}", "end"))
     middle = (_TOP + _HEIGHT - _BOTTOM) / 2
     turned = f'transform="rotate(-90 16 {middle:.0f})"'
     return "".join([*parts, _text(16, middle, label, "middle", turned)])
 
 
-def _x_axis(frame: _Frame, label: str) -> str:
-    ticks = [tick for tick in _ticks(frame.x_low, frame.x_high) if frame.x_low <= tick <= frame.x_high]
+def _x_axis(frame: _Frame, label: str, *, whole: bool) -> str:
+    ticks = [tick for tick in _ticks(frame.x_low, frame.x_high, float(whole)) if frame.x_low <= tick <= frame.x_high]
     below = _HEIGHT - _BOTTOM
     marks = (
         _line(frame.x(tick), below, frame.x(tick), below + 4, _INK)
@@ -147,13 +161,16 @@ def _legend(names: Sequence[str]) -> str:
     )
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers from `low` or below to `high` or above, four to eight of them."""
-    span = high - low or 1.0
+def _ticks(low: float, high: float, least_step: float = 0.0) -> list[float]:
+    """Round numbers from `low` or below to `high` or above, at most eight of them."""
+    size = max(abs(low), abs(high))
+    # Values that differ by no more than rounding are one value.
+    span = high - low if high - low > 1e-9 * size else size or 1.0
     step = 10.0 ** math.floor(math.log10(span / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6)
-    first, last = math.floor(low / step), math.ceil(round(high / step, 9))
-    return [round(at * step, 12) for at in range(first, max(last, first + 1) + 1)]
+    step = max(step, least_step)
+    first, last = math.floor(round(low / step, 9)), math.ceil(round(high / step, 9))
+    return [float(f"{at * step:.12g}") for at in range(first, max(last, first + 1) + 1)]
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, more: str = "") -> str:
