@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from friesian_fast.feature.ops.base import Op, Shape, column, put
+from friesian_fast.feature.ops.types import type_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +124,4 @@ class Constant(Op):
     def apply(self, batch: Any) -> Any:
         import pyarrow as pa
 
-        return put(batch, {self.column: pa.repeat(pa.scalar(self.value, self.type), batch.num_rows)})
+        return put(batch, {self.column: pa.repeat(pa.scalar(self.value, type_of(self.type)), batch.num_rows)})
