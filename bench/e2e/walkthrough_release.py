@@ -41,10 +41,15 @@ def spec():
     return FeatureSpec(name="walkthrough_size", row_sets=row_sets, model_inputs=inputs)
 
 
+def input_kinds():
+    ids = dict.fromkeys([*USER, *ITEM, *CROSSED, *EMBEDDED], TensorProto.INT32)
+    return ids | dict.fromkeys(NUMBERS, TensorProto.FLOAT)
+
+
 def save_ranker(path):
     """Wide & Deep 1024-1024: one-hot, embedded and plain inputs below, one weight an id for the wide part."""
     rng = np.random.default_rng(SEED)
-    nodes, weights, deep, wide = [], [], [], []
+    nodes, weights, deep, wide = [], [numpy_helper.from_array(np.array([1], np.int64), "one")], [], []
 
     def constant(name, array):
         weights.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name))
@@ -64,7 +69,6 @@ def save_ranker(path):
         deep.append((looked_up(name, np.eye(size), f"{name}_hot"), size))
     for name, size in EMBEDDED.items():
         deep.append((looked_up(name, rng.normal(size=(size, EMBEDDING)), f"{name}_vector"), EMBEDDING))
-    weights.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
     for name in NUMBERS:
         nodes.append(helper.make_node("Unsqueeze", [name, "one"], [f"{name}_column"]))
         deep.append((f"{name}_column", 1))
@@ -78,9 +82,7 @@ def save_ranker(path):
     nodes.append(helper.make_node("Sum", [dense("relu_2", HIDDEN, 1, "deep"), *wide], ["logit"]))
     nodes.append(helper.make_node("Sigmoid", ["logit"], ["probability"]))
     nodes.append(helper.make_node("Squeeze", ["probability", "one"], ["score"]))
-    kinds = {**dict.fromkeys([*USER, *ITEM, *CROSSED, *EMBEDDED], TensorProto.INT32)}
-    kinds |= dict.fromkeys(NUMBERS, TensorProto.FLOAT)
-    inputs = [helper.make_tensor_value_info(name, kind, ["N"]) for name, kind in kinds.items()]
+    inputs = [helper.make_tensor_value_info(column, kind, ["N"]) for column, kind in input_kinds().items()]
     output = helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"])
     graph = helper.make_graph(nodes, "wide_and_deep", inputs, [output], weights)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from friesian_fast._files import replacing
 from friesian_fast.errors import InvalidInputError, UnavailableError
 
+if TYPE_CHECKING:
+    from friesian_services.loadtest.plan import LoadPlan
+
+
+TargetOption = Annotated[
+    str | None, typer.Option(help="host:port; unless given 127.0.0.1 with port 8000 for HTTP, 8980 for gRPC.")
+]
+ClientsOption = Annotated[
+    int | None, typer.Option(help="Closed loop: clients that wait for each answer; 1 unless --rate is given.")
+]
+ReleasesOption = Annotated[
+    Path | None, typer.Option("--releases", "--release-path", help="Instead: the users of a release.")
+]
+PidOption = Annotated[int | None, typer.Option(help="Read this process's CPU time and memory, with its children's.")]
+
 
 def loadtest(
     protocol: Annotated[str, typer.Option(help="http, grpc (friesian.v1) or grpc-original.")] = "http",
-    target: Annotated[
-        str | None, typer.Option(help="host:port; unless given 127.0.0.1 with port 8000 for HTTP, 8980 for gRPC.")
-    ] = None,
+    target: TargetOption = None,
     rate: Annotated[float | None, typer.Option(help="Open loop: requests a second, answered or not.")] = None,
-    clients: Annotated[
-        int | None, typer.Option(help="Closed loop: clients that wait for each answer; 1 unless --rate is given.")
-    ] = None,
+    clients: ClientsOption = None,
     arrivals: Annotated[str, typer.Option(help="poisson or constant, with --rate.")] = "poisson",
     users: Annotated[str | None, typer.Option(help="FIRST-LAST, or a file with one user id a line.")] = None,
-    releases: Annotated[
-        Path | None, typer.Option("--releases", "--release-path", help="Instead: the users of a release.")
-    ] = None,
+    releases: ReleasesOption = None,
     k: Annotated[int, typer.Option(help="Items asked for.")] = 10,
     candidates: Annotated[int, typer.Option(help="canK.")] = 50,
     duration: Annotated[float, typer.Option(help="Seconds measured.")] = 10.0,
@@ -33,9 +42,7 @@ def loadtest(
     timeout: Annotated[float, typer.Option(help="Seconds after which a request is an error.")] = 10.0,
     connections: Annotated[int, typer.Option(help="At most, with --rate.")] = 256,
     seed: Annotated[int, typer.Option(help="Of users and arrivals.", min=0)] = 0,
-    server_pid: Annotated[
-        int | None, typer.Option(help="Read this process's CPU time and memory, with its children's.")
-    ] = None,
+    server_pid: PidOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write charts to this .html or .svg file.")] = None,
     allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Let --target be another machine.")] = False,
@@ -44,31 +51,25 @@ def loadtest(
 
     Example: friesian loadtest --rate 300 --releases releases --plot load.html
     """
-    from friesian_services.loadtest import plan as plans
     from friesian_services.loadtest.run import run_load
     from friesian_services.loadtest.summary import summarize
     from friesian_services.loadtest.users import read_users
 
     if plot is not None and plot.suffix not in (".html", ".svg"):
         raise InvalidInputError(f"--plot is '{plot}'; name a file that ends in .html or .svg")
-    host, port = plans.address_of(target, protocol, allow_remote=allow_remote)  # type: ignore[arg-type]
-    plan = plans.LoadPlan(
-        protocol=protocol,  # type: ignore[arg-type]
-        host=host,
-        port=port,
-        rate=rate,
-        clients=1 if rate is None and clients is None else clients,
-        arrivals=arrivals,  # type: ignore[arg-type]
-        k=k,
-        candidates=candidates,
-        duration_s=duration,
-        warmup_s=warmup,
-        timeout_s=timeout,
-        connections=connections,
-        seed=seed,
-    )
+    load = {"rate": rate, "clients": 1 if rate is None and clients is None else clients, "arrivals": arrivals}
+    times = {"duration_s": duration, "warmup_s": warmup, "timeout_s": timeout}
+    numbers = {"k": k, "candidates": candidates, "connections": connections, "seed": seed}
+    plan = _plan(protocol, target, allow_remote, {**load, **times, **numbers})
     record = run_load(plan, read_users(users, releases), server_pid)
     _report(summarize(plan, record, server_pid), json_file, plot)
+
+
+def _plan(protocol: Any, target: str | None, allow_remote: bool, options: dict[str, Any]) -> LoadPlan:
+    from friesian_services.loadtest.plan import LoadPlan, address_of
+
+    host, port = address_of(target, protocol, allow_remote=allow_remote)
+    return LoadPlan(protocol=protocol, host=host, port=port, **options)
 
 
 def _report(found: dict[str, Any], json_file: Path | None, plot: Path | None) -> None:
