@@ -1,6 +1,8 @@
 # What a fresh machine must have: Python 3.10+ with venv, a C++20 compiler, make. Nothing else.
 PYTHON ?= python3
 DEMO ?= recsys2021
+HTTP_PORT ?= 8000
+GRPC_PORT ?= 8980
 VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt $(shell find cpp services/proto -name '*.cpp' -o -name '*.hpp' -o -name 'CMakeLists.txt' \
@@ -29,7 +31,7 @@ $(VENV)/.installed: $(VENV)/.requirements $(NATIVE)
 	@touch $@
 
 demo: setup ## raw logs to a serving recommender; ONCE=1 stops after the answers, DEMO=online_retail is the other use case
-	@$(BIN)/friesian demo $(DEMO) --dir demo $(if $(ONCE),--once)
+	@$(BIN)/friesian demo $(DEMO) --dir demo --http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) $(if $(ONCE),--once)
 
 test: lint asan portable test-python ## everything CI runs: lint, the core under sanitizers and without SIMD, all tests
 

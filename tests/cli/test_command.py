@@ -1,9 +1,11 @@
 """The command as a stranger meets it: help everywhere, named failures, nothing heavy until it is needed."""
 
+import socket
 import subprocess
 import sys
 
 import pytest
+from tests.services.processes import free_port
 
 GROUPS = [(), ("serve",), ("recsys2021",), ("online_retail",)]
 STEPS = [
@@ -75,6 +77,20 @@ def test_a_named_failure_is_one_line_and_status_1(tmp_path, arguments, message):
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("option", "other"), [("--http-port", "--grpc-port"), ("--grpc-port", "--http-port")])
+def test_the_demo_finds_a_taken_port_before_it_works(tmp_path, option, other):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ports = (option, str(port), other, str(free_port()))
+        done = friesian("demo", "--once", "--dir", str(tmp_path / "demo"), *ports)
+    assert done.returncode == 1
+    assert f"error: port {port} is in use" in done.stderr
+    assert option in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

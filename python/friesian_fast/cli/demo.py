@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import importlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -41,6 +42,8 @@ def demo(
     Example: friesian demo recsys2021 --once
     """
     plan = importlib.import_module(f"friesian_fast.usecases.{usecase}.demo")
+    _require_free(http_port, "--http-port")
+    _require_free(grpc_port, "--grpc-port")
     home = (directory / usecase).resolve()
     with exclusive(home):
         _run_steps(plan.STEPS, home)
@@ -58,6 +61,16 @@ def demo(
             console.print("\nStopping.")
         finally:
             _stop(server)
+
+
+def _require_free(port: int, option: str) -> None:
+    """Say so now, not after the steps; the server checks again when it binds."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as error:
+            raise FriesianError(f"port {port} is in use ({error.strerror}); name another with {option}") from error
 
 
 def _run_steps(steps: tuple[Step, ...], home: Path) -> None:
