@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast import _core
-from friesian_fast._files import replacing
+from friesian_fast._files import replacing, sync
 from friesian_fast.errors import InvalidInputError, MissingExtraError
 from friesian_fast.recall.index import Metric
 
@@ -51,7 +50,7 @@ def build_index(
     index.add_with_ids(data, numbers)
     with replacing(path) as partial:
         faiss.write_index(index, str(partial))
-        _sync(partial)
+        sync(partial)
     offsets, members = _inverted_lists(faiss, index)
     order = np.argsort(numbers, kind="stable")
     positions = order[np.searchsorted(numbers, members, sorter=order)]
@@ -136,11 +135,3 @@ def _inverted_lists(faiss: Any, index: Any) -> tuple[NDArray[np.uint64], NDArray
     np.cumsum(sizes, out=offsets[1:])
     parts = [faiss.rev_swig_ptr(lists.get_ids(i), size) for i, size in enumerate(sizes) if size > 0]
     return offsets, np.concatenate(parts)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
