@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from friesian_fast.feature.ops.hashing import CrossHash
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, splits
+from friesian_fast.feature.shuffle import by_shard, spill, spilled
 from friesian_fast.feature.tasks import run_tasks, scratch
 from friesian_fast.feature.write import finish, write_batches
 
 # Rows that one task can sort in memory with ease.
 _SHARD_ROWS = 2_000_000
 _PENDING_ROWS = 1 << 19
-_SHARD = "__shard__"
 
 
 def write_distinct(session: Any, parts: Sequence[Part], directory: Path) -> None:
@@ -46,8 +44,6 @@ def write_distinct(session: Any, parts: Sequence[Part], directory: Path) -> None
 
 def collect_split(task: dict[str, Any]) -> dict[str, Any]:
     """The task that writes the distinct rows of a split, by shard."""
-    import pyarrow as pa
-
     stage = Stage.from_json(task["stage"])
     kept, pending = None, []
     for batch in staged(stage, task["pieces"]):
@@ -58,23 +54,14 @@ def collect_split(task: dict[str, Any]) -> dict[str, Any]:
         kept = _distinct(kept, pending)
     files = {}
     if kept is not None:
-        for shard, rows in _by_shard(kept, task["shards"]):
-            path = Path(task["directory"]) / f"{shard}-{uuid.uuid4().hex[:12]}.arrow"
-            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
-                writer.write_table(rows)
-            files[shard] = str(path)
+        for shard, rows in by_shard(kept, kept.column_names, task["shards"]):
+            files[shard] = spill(Path(task["directory"]), shard, rows)
     return {"files": files}
 
 
 def merge_shard(task: dict[str, Any]) -> dict[str, Any]:
     """The task that writes the distinct rows of a shard."""
-    import pyarrow as pa
-
-    tables = []
-    for file in task["files"]:
-        with pa.memory_map(file) as source:
-            tables.append(pa.ipc.open_file(source).read_all())
-    rows = _distinct(None, [batch for table in tables for batch in table.to_batches()])
+    rows = _distinct(None, spilled(task["files"]).to_batches())
     ordered = rows.sort_by([(name, "ascending") for name in rows.column_names])
     written = write_batches(ordered.to_batches(), ordered.schema, Path(task["path"]))
     for file in task["files"]:
@@ -90,19 +77,6 @@ def _distinct(kept: Any, batches: list[Any]) -> Any:
         table = pa.concat_tables([kept, table])
     names = table.column_names
     return table.group_by(names, use_threads=False).aggregate([]).select(names)
-
-
-def _by_shard(table: Any, shards: int) -> list[tuple[int, Any]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if shards == 1:
-        return [(0, table)]
-    names = tuple(table.column_names)
-    batch = table.combine_chunks().to_batches()[0]
-    marked = pa.Table.from_batches([CrossHash(names, _SHARD, shards, separator="\x1f").apply(batch)])
-    parts = ((shard, marked.filter(pc.equal(marked[_SHARD], shard)).drop_columns([_SHARD])) for shard in range(shards))
-    return [(shard, rows) for shard, rows in parts if rows.num_rows]
 
 
 def _rows(part: Part) -> int:

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.ops.base import Op, column, numeric, put
+from friesian_fast.feature.ops.base import InPlace, column, numeric, put
 
 _INT32 = range(-(2**31), 2**31)
 
 
 @dataclass(frozen=True, slots=True)
-class Clip(Op):
+class Clip(InPlace):
     """Values below `min` become `min`, those above `max` become `max`; null and NaN stay; type and place are kept."""
 
     column: str
     min: float | None = None
     max: float | None = None
     name = "clip"
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"min": self.min, "max": self.max}
-
-    @classmethod
-    def create(
-        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
-    ) -> Clip:
-        return cls(inputs[0], params["min"], params["max"])
 
     def apply(self, batch: Any) -> Any:
         import pyarrow.compute as pc
@@ -85,30 +66,12 @@ class Clip(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class Log(Op):
+class Log(InPlace):
     """Natural logarithm as float64, in place: of ``max(x, 0) + 1`` with `clipping`, else of x, null where x <= 0."""
 
     column: str
     clipping: bool = True
     name = "log"
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"clipping": self.clipping}
-
-    @classmethod
-    def create(
-        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
-    ) -> Log:
-        return cls(inputs[0], params["clipping"])
 
     def apply(self, batch: Any) -> Any:
         import numpy as np
@@ -126,30 +89,12 @@ class Log(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class AddValue(Op):
+class AddValue(InPlace):
     """A number added in place, with Spark's result types; a sum outside its type is an error; null stays null."""
 
     column: str
     value: float
     name = "add_value"
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"value": self.value}
-
-    @classmethod
-    def create(
-        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
-    ) -> AddValue:
-        return cls(inputs[0], params["value"])
 
     def apply(self, batch: Any) -> Any:
         import pyarrow as pa

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, ClassVar
 
 from friesian_fast.errors import InvalidInputError
@@ -57,6 +58,32 @@ class Op(ABC):
     def transform(self) -> Transform:
         """The step as the FeatureSpec keeps it."""
         return Transform(op=self.name, inputs=self.inputs, outputs=self.outputs, params=self.params)
+
+
+class InPlace(Op):
+    """An operation that replaces one column where it stands; the fields after `column` are its `params`."""
+
+    column: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        _, *chosen = fields(self)  # type: ignore[arg-type]
+        return {one.name: getattr(self, one.name) for one in chosen}
+
+    @classmethod
+    def create(
+        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
+    ) -> Op:
+        make: Any = cls
+        return make(inputs[0], **params)  # type: ignore[no-any-return]
 
 
 class Shape(Op):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.ops.base import InPlace, column, put
 
 # The names that the original's `cast` knows, and Arrow's for them.
 TYPES = {
@@ -29,30 +29,12 @@ _TRUE, _FALSE = ("t", "true", "y", "yes", "1"), ("f", "false", "n", "no", "0")
 
 
 @dataclass(frozen=True, slots=True)
-class Cast(Op):
+class Cast(InPlace):
     """Cast one column, where it stands."""
 
     column: str
     type: str
     name = "cast"
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"type": self.type}
-
-    @classmethod
-    def create(
-        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
-    ) -> Cast:
-        return cls(inputs[0], params["type"])
 
     def apply(self, batch: Any) -> Any:
         return put(batch, {self.column: cast_array(column(batch, self.column), self.type)})

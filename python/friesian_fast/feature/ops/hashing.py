@@ -7,37 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.ops.base import InPlace, Op, column, put
 from friesian_fast.feature.ops.cast import cast_array
 from friesian_fast.hashing import cross_bucket, md5_bucket
 
 
 @dataclass(frozen=True, slots=True)
-class HashBucket(Op):
+class HashBucket(InPlace):
     """``int(hash(str(x)), 16) % bins``, int32, where the column stands; null hashes as the text ``None``."""
 
     column: str
     bins: int
     method: str = "md5"
     name = "hash_bucket"
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"bins": self.bins, "method": self.method}
-
-    @classmethod
-    def create(
-        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
-    ) -> HashBucket:
-        return cls(inputs[0], params["bins"], params["method"])
 
     def apply(self, batch: Any) -> Any:
         return put(batch, {self.column: buckets(column(batch, self.column), self.bins, self.method)})

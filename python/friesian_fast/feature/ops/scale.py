@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from friesian_fast.feature.ops.base import Op, column, numeric, put
+from friesian_fast.feature.ops.base import InPlace, column, numeric, put
 
 
 @dataclass(frozen=True, slots=True)
-class MinMaxScale(Op):
+class MinMaxScale(InPlace):
     """``(x - low) / (high - low)`` stretched to [`min`, `max`], float32, where the column stands; null stays null.
 
     When `low` equals `high` every value becomes the middle of the range.
@@ -22,24 +21,6 @@ class MinMaxScale(Op):
     min: float = 0.0
     max: float = 1.0
     name = "min_max_scale"
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"low": self.low, "high": self.high, "min": self.min, "max": self.max}
-
-    @classmethod
-    def create(
-        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
-    ) -> MinMaxScale:
-        return cls(inputs[0], params["low"], params["high"], params["min"], params["max"])
 
     def apply(self, batch: Any) -> Any:
         import numpy as np
