@@ -9,8 +9,12 @@ from friesian_fast.feature.ops.encode import EncodeFixed, EncodeVocabulary
 from friesian_fast.feature.ops.fill import FillNull
 from friesian_fast.feature.ops.function import Function, name_of
 from friesian_fast.feature.ops.hashing import CrossHash, HashBucket
+from friesian_fast.feature.ops.keys import RowFold
 from friesian_fast.feature.ops.merge import MergeColumns
-from friesian_fast.feature.ops.scale import MinMaxScale
+from friesian_fast.feature.ops.one_hot import OneHot
+from friesian_fast.feature.ops.reindex import Reindex
+from friesian_fast.feature.ops.scale import MinMaxScale, MinMaxScaleList
+from friesian_fast.feature.ops.target_code import EncodeTarget
 
 __all__ = [
     "TYPES",
@@ -22,6 +26,7 @@ __all__ = [
     "CutBins",
     "Drop",
     "EncodeFixed",
+    "EncodeTarget",
     "EncodeVocabulary",
     "FillNull",
     "Function",
@@ -29,8 +34,12 @@ __all__ = [
     "Log",
     "MergeColumns",
     "MinMaxScale",
+    "MinMaxScaleList",
+    "OneHot",
     "Op",
+    "Reindex",
     "Rename",
+    "RowFold",
     "Select",
     "Shape",
     "from_json",
