@@ -8,6 +8,7 @@ from friesian_fast.feature.readers import ReadersTable
 from friesian_fast.feature.relational import RelationalTable
 from friesian_fast.feature.rows import RowsTable
 from friesian_fast.feature.shaping import ShapingTable
+from friesian_fast.feature.specs import SpecTable
 from friesian_fast.feature.string_index import StringIndex
 
 __all__ = ["FeatureTable", "StringIndex"]
@@ -22,6 +23,7 @@ class FeatureTable(
     RelationalTable,
     FunctionTable,
     ReadersTable,
+    SpecTable,
 ):
     """A table of features: a Spark DataFrame at any time, and the operations recorded since it was one.
 

@@ -52,7 +52,7 @@ class FunctionTable(FrameTable):
         with spark_errors(f"apply to {in_col} as {dtype}"):
             kind = sql.udf(func, dtype).returnType
             checked = sql.udf(partial(typed, func, _family(kind)), kind, useArrow=True)
-            return self._of(self.df.withColumn(out_col, checked(value)))
+            return self._of(self.df.withColumn(out_col, checked(value)), "apply")
 
 
 def typed(func: Callable[[Any], Any], family: str, value: Any) -> Any:

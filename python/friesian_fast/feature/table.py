@@ -10,7 +10,7 @@ from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.distinct import write_distinct
 from friesian_fast.feature.ops import Op, Shape
-from friesian_fast.feature.plan import FrameSource, Part, Stage, projected, stage_for
+from friesian_fast.feature.plan import FrameSource, Origin, Part, Stage, projected, recorded, stage_for
 from friesian_fast.feature.scan import FileSource, open_files
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.vocabulary_file import VocabularyFile
@@ -48,8 +48,7 @@ class Table:
 
     def _then(self: T, *ops: Op, more: Mapping[str, VocabularyFile] | None = None) -> T:
         """This table with operations recorded after its others."""
-        parts = (_frame_part(self.df),) if self._distinct else self._parts
-        return self._with((part.then(*ops) for part in parts), more=more)
+        return self._with((part.then(*ops) for part in self._plain_parts()), more=more)
 
     @classmethod
     def read_parquet(cls: type[T], paths: str | Path | Sequence[str | Path]) -> T:
@@ -82,8 +81,14 @@ class Table:
 
     @property
     def transforms(self) -> tuple[Transform, ...]:
-        """What has been recorded, as the FeatureSpec keeps it; vocabularies are named by it."""
-        return tuple(op.transform() for op in self._parts[0].ops if not isinstance(op, Shape))
+        """What has been recorded, as the FeatureSpec keeps it; vocabularies are named by it.
+
+        Raises
+        ------
+        InvalidInputError
+            If a step of Spark's, such as a join, changed columns in between.
+        """
+        return tuple(op.transform() for op in recorded(self._parts) if not isinstance(op, Shape))
 
     @property
     def vocabularies(self) -> Mapping[str, VocabularyFile]:
@@ -158,8 +163,9 @@ class Table:
             return self._with(self._plain_parts(), distinct=True)
         keys = self._existing(subset if subset is not None else self.columns, "subset")
         if sort_cols is None:
-            return self._with((_frame_part(self.df.dropDuplicates(keys)),))
-        return self._with((_frame_part(_first_of_each(self.df, keys, self._existing(sort_cols, "sort_cols"), keep)),))
+            return self._picked(self.df.dropDuplicates(keys), "drop_duplicates")
+        order = self._existing(sort_cols, "sort_cols")
+        return self._picked(_first_of_each(self.df, keys, order, keep), "drop_duplicates")
 
     def write_parquet(self, path: str | Path, mode: str = "overwrite") -> None:
         """Write the table as a directory of Parquet files, which appears whole or not at all.
@@ -190,7 +196,13 @@ class Table:
 
     def _plain_parts(self) -> tuple[Part, ...]:
         """Parts whose rows, one after the other, are this table's."""
-        return (_frame_part(self.df),) if self._distinct else self._parts
+        if not self._distinct:
+            return self._parts
+        return (_frame_part(self.df, Origin("drop_duplicates", self._parts, keeps_columns=True)),)
+
+    def _picked(self: T, df: Any, step: str) -> T:
+        """A table of rows that this step of Spark's picked, ordered or spread, all columns as they were."""
+        return self._with((_frame_part(df, Origin(step, self._parts, keeps_columns=True)),))
 
     def _existing(self, columns: str | Sequence[str] | None, argument: str = "columns") -> list[str]:
         """The names as a list.
@@ -219,10 +231,10 @@ def run_stage(stage: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:
         yield parsed(batch)
 
 
-def _frame_part(df: Any) -> Part:
+def _frame_part(df: Any, origin: Origin | None = None) -> Part:
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    return Part(FrameSource(df, to_arrow_schema(df.schema)))
+    return Part(FrameSource(df, to_arrow_schema(df.schema), origin))
 
 
 def _frame(part: Part, outputs: Sequence[str]) -> Any:

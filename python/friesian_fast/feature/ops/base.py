@@ -21,6 +21,7 @@ class Op(ABC):
     """
 
     name: ClassVar[str]
+    keeps_rows: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -46,10 +47,22 @@ class Op(ABC):
         return {}
 
     @classmethod
+    def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
+        """Where the `resources` of an operation of these params lie, relative to the FeatureSpec that names it.
+
+        ``vocabulary`` is pinned by the spec; any other by the ``sha256`` of its bytes in `params`.
+        """
+        return {}
+
+    @classmethod
     @abstractmethod
     def create(
         cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
     ) -> Op: ...
+
+    def opened(self) -> Op:
+        """The same with its resources read: for many small batches, and for files that may be replaced meanwhile."""
+        return self
 
     @abstractmethod
     def apply(self, batch: Any) -> Any:
@@ -103,10 +116,26 @@ def to_json(op: Op) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> Op:
     """The operation of `to_json`, or of a `Transform`'s fields."""
-    kind = _REGISTRY.get(data["op"])
+    return kind_of(data["op"]).create(data["inputs"], data["outputs"], data["params"], data.get("resources", {}))
+
+
+def kind_of(name: str) -> type[Op]:
+    """The class of the operations of that name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none.
+    """
+    kind = _REGISTRY.get(name)
     if kind is None:
-        raise InvalidInputError(f"there is no operation '{data['op']}'; known are {', '.join(sorted(_REGISTRY))}")
-    return kind.create(data["inputs"], data["outputs"], data["params"], data.get("resources", {}))
+        raise InvalidInputError(f"there is no operation '{name}'; known are {', '.join(sorted(_REGISTRY))}")
+    return kind
+
+
+def registered() -> dict[str, type[Op]]:
+    """All operations by name."""
+    return dict(_REGISTRY)
 
 
 def column(batch: Any, name: str) -> Any:

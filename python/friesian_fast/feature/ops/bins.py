@@ -46,7 +46,7 @@ class CutBins(Op):
         import pyarrow as pa
 
         array = numeric(column(batch, self.column), self.column)
-        values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)  # nulls become NaN
+        values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # nulls become NaN
         index = np.searchsorted(np.asarray(self.edges, np.float64), values, side="right").astype(np.int32)
         index[np.isnan(values)] = len(self.edges) + 1
         result = pa.array(index) if not self.labels else self._labelled(index)

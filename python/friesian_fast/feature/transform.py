@@ -1,0 +1,169 @@
+"""The transforms of a FeatureSpec on Arrow batches, without Spark: what serving runs, and the files it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from friesian_fast._files import replacing
+from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.feature.ops import Function, Op, Select, from_json, kind_of
+from friesian_fast.feature.plan import empty_batch, needed_for
+from friesian_fast.feature.scan import plain_batch
+from friesian_fast.feature.vocabulary_file import read, values_sha256
+from friesian_fast.spec import FeatureSpec, Transform
+
+
+class Transformer:
+    """The transforms of a spec, with their files checked and read; any number of threads may call it.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+    outputs : tuple of str, optional
+        The columns to make; by default those of a `Select` at the end, else all.
+    modules : tuple of str
+        Modules of whose functions the transforms may call.
+    """
+
+    def __init__(self, spec: FeatureSpec, *, outputs: tuple[str, ...] | None = None, modules: tuple[str, ...] = ()):
+        steps = [_operation(spec, step) for step in spec.transforms]
+        if outputs is None and steps and isinstance(steps[-1], Select):
+            outputs = steps[-1].columns
+        self._name, self._outputs = spec.name, outputs
+        wanted = needed_for(steps, outputs)[0] if outputs is not None else tuple(steps)
+        for op in wanted:
+            _require_usable(op, modules)
+        self._needed = _raw_inputs(wanted)
+        self._ops = tuple(_checked(spec, op).opened() for op in wanted)
+
+    def __call__(self, batch: Any) -> Any:
+        import pyarrow as pa
+
+        if isinstance(batch, pa.Table):
+            made = [self(one) for one in batch.to_batches()]
+            return pa.Table.from_batches(made or [self(empty_batch(batch.schema))])
+        if not isinstance(batch, pa.RecordBatch):
+            raise InvalidInputError(f"batch is a {type(batch).__name__}; give a pyarrow RecordBatch or Table")
+        for name, reader in self._needed.items():
+            if name not in batch.schema.names:
+                raise InvalidInputError(
+                    f"the batch has no column '{name}', which {reader} of spec '{self._name}' reads; "
+                    f"it has {', '.join(batch.schema.names)}"
+                )
+        batch = plain_batch(batch)
+        for op in self._ops:
+            batch = _applied(op, batch)
+        return batch if self._outputs is None else Select(self._outputs).apply(batch)
+
+
+def copy_files(spec: FeatureSpec, directory: Path) -> None:
+    """Write all files that the spec's transforms need into the directory that the spec is written to."""
+    for step in spec.transforms:
+        op = _checked(spec, _operation(spec, step))
+        for key, name in type(op).files(op.params).items():
+            target = directory / name
+            if target != Path(op.resources[key]):
+                with replacing(target) as partial:
+                    shutil.copyfile(op.resources[key], partial)
+
+
+def files_of(ops: Sequence[Op]) -> dict[str, str]:
+    """Where the files of these operations lie, by their names beside a spec."""
+    return {name: op.resources[key] for op in ops for key, name in type(op).files(op.params).items()}
+
+
+def _operation(spec: FeatureSpec, step: Transform) -> Op:
+    kind = kind_of(step.op)
+    found = {}
+    for key, name in kind.files(step.params).items():
+        if name in spec.files:
+            found[key] = spec.files[name]
+        elif spec.directory is not None:
+            found[key] = str(spec.directory / name)
+        else:
+            raise NotFoundError(
+                f"{step.op} of {_listed(step.inputs)} needs the file {name}, and the spec '{spec.name}' was not loaded "
+                "from a directory; use FeatureSpec.load on the spec.json that it lies beside"
+            )
+    fields = {"op": step.op, "inputs": step.inputs, "outputs": step.outputs, "params": step.params, "resources": found}
+    try:
+        return from_json(fields)
+    except (KeyError, IndexError, TypeError) as error:
+        raise InvalidInputError(
+            f"spec '{spec.name}': the transform {step.op} of {_listed(step.inputs)} lacks or misnames a field: {error}"
+        ) from error
+
+
+def _checked(spec: FeatureSpec, op: Op) -> Op:
+    """The operation, if its files are those that the spec pins."""
+    for key, path in op.resources.items():
+        if not Path(path).is_file():
+            raise NotFoundError(
+                f"{op.name} of {_listed(op.inputs)} needs {path}, and there is no such file; "
+                "copy it with the spec, or run the step again that wrote both"
+            )
+        if key == "vocabulary":
+            pinned = spec.vocabularies.get(op.params["vocabulary"])
+            same = pinned is not None and values_sha256(read(path).column("value")) == pinned.sha256
+        else:
+            same = _sha256(Path(path)) == op.params.get("sha256")
+        if not same:
+            raise InvalidInputError(
+                f"{path} is not the file that spec '{spec.name}' pins for {op.name} of {_listed(op.inputs)}; "
+                "copy the one that was written with the spec"
+            )
+    return op
+
+
+def _require_usable(op: Op, modules: Sequence[str]) -> None:
+    if not op.keeps_rows:
+        raise InvalidInputError(f"{op.name} of {_listed(op.inputs)} makes other rows, so it cannot be part of a spec")
+    if isinstance(op, Function) and op.function.partition(":")[0] not in modules:
+        module = op.function.partition(":")[0]
+        raise InvalidInputError(
+            f"column '{op.output}' is made by {op.function}, a function that the spec names and does not hold; "
+            f"if you trust it, pass modules=['{module}'], or leave '{op.output}' out of outputs"
+        )
+
+
+def _raw_inputs(ops: Sequence[Op]) -> dict[str, str]:
+    """The columns that a batch must have, each with the operation that reads it first."""
+    made: set[str] = set()
+    needed: dict[str, str] = {}
+    for op in ops:
+        for name in op.inputs:
+            if name not in made:
+                needed.setdefault(name, op.name)
+        made.update(op.outputs)
+    return needed
+
+
+def _applied(op: Op, batch: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return op.apply(batch)
+    except (InvalidInputError, pa.ArrowException, TypeError) as error:
+        types = [f"'{name}' ({batch.schema.field(name).type})" for name in op.inputs if name in batch.schema.names]
+        raise InvalidInputError(f"{op.name} of {', '.join(types)}: {error}") from error
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in _blocks(file):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _blocks(file: Any) -> Iterator[bytes]:
+    while block := file.read(1 << 20):
+        yield block
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "no column"
