@@ -2,6 +2,7 @@
 
 from friesian_fast.feature.arithmetic import ArithmeticTable
 from friesian_fast.feature.categorical import CategoricalTable
+from friesian_fast.feature.explain import ExplainTable
 from friesian_fast.feature.functions import FunctionTable
 from friesian_fast.feature.numeric import NumericTable
 from friesian_fast.feature.readers import ReadersTable
@@ -24,6 +25,7 @@ class FeatureTable(
     FunctionTable,
     ReadersTable,
     SpecTable,
+    ExplainTable,
 ):
     """A table of features: a Spark DataFrame at any time, and the operations recorded since it was one.
 
