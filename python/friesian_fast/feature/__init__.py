@@ -5,6 +5,7 @@ from friesian_fast.feature.categorical import CategoricalTable
 from friesian_fast.feature.explain import ExplainTable
 from friesian_fast.feature.functions import FunctionTable
 from friesian_fast.feature.numeric import NumericTable
+from friesian_fast.feature.profile import ProfileTable
 from friesian_fast.feature.readers import ReadersTable
 from friesian_fast.feature.relational import RelationalTable
 from friesian_fast.feature.rows import RowsTable
@@ -26,6 +27,7 @@ class FeatureTable(
     ReadersTable,
     SpecTable,
     ExplainTable,
+    ProfileTable,
 ):
     """A table of features: a Spark DataFrame at any time, and the operations recorded since it was one.
 

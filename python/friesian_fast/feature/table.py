@@ -54,11 +54,20 @@ class Table:
     def read_parquet(cls: type[T], paths: str | Path | Sequence[str | Path]) -> T:
         """Of Parquet files, directories of them, or patterns.
 
+        Paths of this machine (also ``file://``) are read by tasks without the JVM; if one has any other scheme, such as
+        ``s3a://`` or ``hdfs://``, all are handed to Spark as they are.
+
         Raises
         ------
         NotFoundError, InvalidInputError
             If a path leads to nothing, a file cannot be read, or their schemas differ.
         """
+        given = [str(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+        if any(_is_remote(path) for path in given):
+            from friesian_fast.feature.frames import spark_errors
+
+            with spark_errors("read_parquet"):
+                return cls(get_session().read.parquet(*given))
         table = cls.__new__(cls)
         table._set((Part(open_files(paths)),), False, {})
         return table
@@ -168,17 +177,25 @@ class Table:
         return self._picked(_first_of_each(self.df, keys, order, keep), "drop_duplicates")
 
     def write_parquet(self, path: str | Path, mode: str = "overwrite") -> None:
-        """Write the table as a directory of Parquet files, which appears whole or not at all.
+        """Write the table as a directory of Parquet files; on this machine's disks it appears whole or not at all.
 
         Parameters
         ----------
         path : str or Path
-        mode : {"overwrite", "error", "ignore"}
-            What to do when there is something at `path`.
+            With a scheme other than ``file://`` Spark writes there.
+        mode : {"overwrite", "append", "error", "ignore"}
+            What to do when there is something at `path`; Spark appends, so a failure may leave files of its own there,
+            but none that a reader takes for data.
         """
-        target = Path(path)
-        if mode not in ("overwrite", "error", "ignore"):
-            raise InvalidInputError(f"mode is '{mode}'; use overwrite, error or ignore")
+        if mode not in ("overwrite", "append", "error", "ignore"):
+            raise InvalidInputError(f"mode is '{mode}'; use overwrite, append, error or ignore")
+        if _is_remote(str(path)) or mode == "append":
+            from friesian_fast.feature.frames import spark_errors
+
+            with spark_errors("write_parquet"):
+                self.df.write.mode(mode).parquet(str(path))
+            return
+        target = Path(str(path).removeprefix("file://"))
         if target.exists() and mode == "ignore":
             return
         if target.exists() and mode == "error":
@@ -222,6 +239,10 @@ class Table:
 
     def _type(self, column: str) -> Any:
         return self._arrow_schema.field(column).type
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path.removeprefix("file://")
 
 
 def run_stage(stage: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:
