@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from friesian_fast.errors import InvalidInputError
@@ -78,6 +78,7 @@ def test_a_table_without_rows(spark, make):
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1), st.integers(1, 5))
+@example([1e136, -1e-189], 2)
 def test_histograms_do_not_depend_on_how_the_values_are_cut(values, cuts):
     array = pa.array(values, pa.float64())
     whole, parts = sketched(array), sketched(array, cuts)

@@ -2,6 +2,7 @@
 
 from friesian_fast.feature.arithmetic import ArithmeticTable
 from friesian_fast.feature.categorical import CategoricalTable
+from friesian_fast.feature.embed import EmbedTable
 from friesian_fast.feature.explain import ExplainTable
 from friesian_fast.feature.functions import FunctionTable
 from friesian_fast.feature.numeric import NumericTable
@@ -28,6 +29,7 @@ class FeatureTable(
     SpecTable,
     ExplainTable,
     ProfileTable,
+    EmbedTable,
 ):
     """A table of features: a Spark DataFrame at any time, and the operations recorded since it was one.
 

@@ -42,9 +42,11 @@ class Histogram:
         if not len(values):
             return
         self._widen(float(values.min()), float(values.max()), 0 if whole else -1074)
-        bins, counts = np.unique(np.floor(np.ldexp(values, -self.exponent)).astype(np.int64), return_counts=True)
-        for at, count in zip(bins.tolist(), counts.tolist(), strict=True):
-            self.counts[at] = self.counts.get(at, 0) + count
+        at = np.floor(np.ldexp(values, -self.exponent)).astype(np.int64)
+        at[(at == 0) & (values < 0)] = -1  # so small that the division gave -0
+        bins, counts = np.unique(at, return_counts=True)
+        for one, count in zip(bins.tolist(), counts.tolist(), strict=True):
+            self.counts[one] = self.counts.get(one, 0) + count
 
     def merge(self, other: Histogram) -> None:
         """Count in what another counted of values of the same kind."""
@@ -175,7 +177,8 @@ class ColumnSketch:
             bounds = pc.min_max(array).as_py()
             self._bounds(float(bounds["min"]), float(bounds["max"]))
             numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-            self.total += float(np.sum(numbers))
+            with np.errstate(over="ignore"):
+                self.total += float(np.sum(numbers))
             self.histogram.add(numbers, whole=pa.types.is_integer(array.type))
         return array
 
@@ -222,9 +225,13 @@ def _exponent(low: float, high: float) -> int:
     exponent = math.frexp(largest)[1] - 52 if largest else -1074
     if high > low:
         exponent = max(exponent, math.frexp(high / 2 - low / 2)[1] - 6)
-    while math.floor(math.ldexp(high, -exponent)) - math.floor(math.ldexp(low, -exponent)) >= _BINS:
+    while _place(high, exponent) - _place(low, exponent) >= _BINS:
         exponent += 1
     return exponent
+
+
+def _place(value: float, exponent: int) -> int:
+    return math.floor(math.ldexp(value, -exponent)) or (-1 if value < 0 else 0)
 
 
 def _hashes(values: Any) -> Any:
