@@ -10,6 +10,8 @@ from friesian_fast.feature.profile import ProfileTable
 from friesian_fast.feature.readers import ReadersTable
 from friesian_fast.feature.relational import RelationalTable
 from friesian_fast.feature.rows import RowsTable
+from friesian_fast.feature.sampling import SamplingTable
+from friesian_fast.feature.sequence import SequenceTable
 from friesian_fast.feature.shaping import ShapingTable
 from friesian_fast.feature.specs import SpecTable
 from friesian_fast.feature.string_index import StringIndex
@@ -24,6 +26,8 @@ class FeatureTable(
     ArithmeticTable,
     RowsTable,
     RelationalTable,
+    SamplingTable,
+    SequenceTable,
     FunctionTable,
     ReadersTable,
     SpecTable,
