@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError, NotFoundError, NotSupportedError
-from friesian_fast.feature import FeatureTable, StringIndex
+from friesian_fast.feature import FeatureTable, StringIndex, TargetCode
 from friesian_fast.feature.session import cluster_options, get_session, processors, stop_session
 from friesian_fast.feature.table import Table
 
@@ -24,6 +24,7 @@ __all__ = [
     "SafePickle",
     "StringIndex",
     "Table",
+    "TargetCode",
     "exists",
     "get_remote_file_to_local",
     "init_orca_context",

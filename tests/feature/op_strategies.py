@@ -18,14 +18,23 @@ from friesian_fast.feature.ops import (
     CutBins,
     Drop,
     EncodeFixed,
+    EncodeTarget,
     EncodeVocabulary,
     FillNull,
     Function,
     HashBucket,
     Log,
+    LookUp,
+    Mask,
     MergeColumns,
     MinMaxScale,
+    MinMaxScaleList,
+    NegativeHistory,
+    OneHot,
+    Pad,
+    Reindex,
     Rename,
+    RowFold,
     Select,
     name_of,
 )
@@ -59,6 +68,15 @@ def lengths(texts):
 
 def column(draw, rows, kind):
     return pa.array(draw(st.lists(VALUES[kind], min_size=rows, max_size=rows)), kind)
+
+
+def lists(draw, rows, kind, values, **sizes):
+    inner = st.none() | st.lists(values, **{"max_size": 4, **sizes})
+    return pa.array(draw(st.lists(inner, min_size=rows, max_size=rows)), pa.list_(kind))
+
+
+def ids(draw, rows, low=0, high=9):
+    return pa.array(draw(st.lists(st.integers(low, high), min_size=rows, max_size=rows)), pa.int32())
 
 
 def any_column(draw, rows, kinds=tuple(VALUES)):
@@ -131,6 +149,62 @@ def _constant(draw, name, kind):
     return Constant(f"{name}_k", value, text)
 
 
+def _target(draw, rows, prefix, files):
+    name, fold = f"{prefix}a", f"{prefix}f"
+    columns = {name: column(draw, rows, pa.string())}
+    if draw(st.booleans()):
+        return columns, [EncodeTarget((name,), (f"{prefix}te",), (0.25,), *files["mean"])]
+    columns[fold] = ids(draw, rows, 0, 3)
+    return columns, [EncodeTarget((name,), (f"{prefix}te",), (0.25,), *files["means"], fold, (0, 1))]
+
+
+def _one_hot(draw, rows, prefix, files):
+    name = f"{prefix}a"
+    return {name: ids(draw, rows)}, [OneHot(name, f"{prefix}h", 10, draw(st.booleans()))]
+
+
+def _reindex(draw, rows, prefix, files):
+    name = f"{prefix}a"
+    values = lists(draw, rows, pa.int32(), st.integers(0, 9)) if draw(st.booleans()) else column(draw, rows, pa.int32())
+    return {name: values}, [Reindex(name, *files["ids"])]
+
+
+def _look_up(draw, rows, prefix, files):
+    name = f"{prefix}a"
+    values = lists(draw, rows, pa.int32(), st.integers(0, 9)) if draw(st.booleans()) else column(draw, rows, pa.int64())
+    return {name: values}, [LookUp(name, f"{prefix}v", *files["pairs"])]
+
+
+def _scale_list(draw, rows, prefix, files):
+    name = f"{prefix}a"
+    values = lists(draw, rows, pa.float64(), st.none() | BOUNDS, min_size=2, max_size=2)
+    bounds = ((0.0, -1.0), (2.0, draw(st.sampled_from([-1.0, 7.5]))))
+    kind = draw(st.sampled_from(["float32", "float64"]))
+    return {name: values}, [MinMaxScaleList(name, *bounds, type=kind, last=draw(st.booleans()))]
+
+
+def _mask(draw, rows, prefix, files):
+    name = f"{prefix}a"
+    return {name: lists(draw, rows, pa.int64(), st.none() | st.integers(0, 9))}, [Mask(name, draw(st.integers(1, 5)))]
+
+
+def _pad(draw, rows, prefix, files):
+    name = f"{prefix}a"
+    kind, values = draw(st.sampled_from([(pa.int32(), INTS), (pa.float64(), FLOATS), (pa.string(), TEXTS)]))
+    return {name: lists(draw, rows, kind, values)}, [Pad(name, draw(st.integers(1, 5)), draw(st.sampled_from([0, -1])))]
+
+
+def _negative_history(draw, rows, prefix, files):
+    name, key = f"{prefix}a", f"{prefix}k"
+    columns = {name: lists(draw, rows, pa.int32(), st.integers(1, 9)), key: column(draw, rows, pa.int64())}
+    return columns, [NegativeHistory(name, (name, key), 50, 2, draw(st.integers(0, 9)), draw(st.booleans()))]
+
+
+def _row_fold(draw, rows, prefix, files):
+    columns = {f"{prefix}{i}": any_column(draw, rows) for i in range(2)}
+    return columns, [RowFold(tuple(columns), f"{prefix}f", draw(st.integers(1, 9)), draw(st.integers(0, 9)))]
+
+
 CASES = {
     AddValue.name: one(
         lambda draw, name, kind: AddValue(name, draw(st.sampled_from([1, -3, 0.5]))), (pa.int16(), pa.float64())
@@ -143,6 +217,7 @@ CASES = {
     CrossHash.name: _cross,
     CutBins.name: one(_bins, NUMBERS),
     EncodeFixed.name: one(_fixed),
+    EncodeTarget.name: _target,
     EncodeVocabulary.name: _vocabulary,
     FillNull.name: one(_fill),
     Function.name: one(lambda draw, name, kind: Function((name,), f"{name}_n", name_of(lengths)), (pa.string(),)),
@@ -150,9 +225,17 @@ CASES = {
         lambda draw, name, kind: HashBucket(name, draw(st.integers(1, 10**6)), draw(st.sampled_from(["md5", "sha256"])))
     ),
     Log.name: one(lambda draw, name, kind: Log(name, draw(st.booleans())), NUMBERS),
+    LookUp.name: _look_up,
+    Mask.name: _mask,
     MergeColumns.name: _merge,
     MinMaxScale.name: one(_scale, NUMBERS),
+    MinMaxScaleList.name: _scale_list,
+    NegativeHistory.name: _negative_history,
+    OneHot.name: _one_hot,
+    Pad.name: _pad,
+    Reindex.name: _reindex,
     Rename.name: one(_rename),
+    RowFold.name: _row_fold,
 }
 
 # Those that a spec has only at its end, or not at all.

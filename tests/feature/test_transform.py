@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,17 +16,22 @@ from tests.feature.same_bits import require_same
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.feature import FeatureTable, StringIndex
+from friesian_fast.feature.map_file import write_map
 from friesian_fast.feature.ops import (
+    EncodeTarget,
     EncodeVocabulary,
     Function,
     HashBucket,
     Log,
+    LookUp,
     Op,
+    Reindex,
     Select,
     kind_of,
     name_of,
     registered,
 )
+from friesian_fast.feature.ops.lookup import write_dictionary
 from friesian_fast.feature.plan import FrameSource, Part, empty_batch, run, stage_for
 from friesian_fast.feature.table import run_stage
 from friesian_fast.feature.transform import files_of
@@ -41,8 +48,24 @@ def words(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def files(words):
-    return {"words": words.path}
+def files(words, tmp_path_factory):
+    """The vocabulary's path, and hash and path of maps of each kind."""
+    directory = tmp_path_factory.mktemp("maps")
+
+    def folds(*columns):
+        return [pa.FixedSizeListArray.from_arrays(pa.array(column), len(column) // 2) for column in columns]
+
+    maps = {
+        "ids": pa.record_batch({"old": pa.array([1, 3, 9], pa.int64()), "new": pa.array([2, 1, 3], pa.int32())}),
+        "mean": pa.record_batch([pa.array(["", "a"]), *folds([0.5, 0.75])], names=["key", "te"]),
+        "means": pa.record_batch([pa.array(["", "a"]), *folds([0.5, 0.75, 0.1, 0.2])], names=["key", "te"]),
+    }
+    written = {name: write_map(directory / f"{name}.arrow", batch) for name, batch in maps.items()}
+    pairs = write_dictionary(
+        directory / "pairs.arrow", pa.table({"k": [1, 3, 9], "v": pa.array([7, 8, 9], pa.int32())})
+    )
+    known = {name: (file.sha256, file.path) for name, file in written.items()}
+    return {"words": words.path, **known, "pairs": (pairs, str(directory / "pairs.arrow"))}
 
 
 def spec_of(ops, words, outputs):
@@ -194,8 +217,8 @@ class Twice(Op):
 
 
 def test_operations_that_make_rows_are_no_part_of_a_spec(make):
-    with pytest.raises(InvalidInputError, match="twice_in_a_test makes other rows"):
-        make({"a": [1]})._then(Twice()).spec("x")
+    twice = make({"a": [1]})._then(HashBucket("a", 3), Twice(), Log("a")).spec("x")
+    assert [step.op for step in twice.transforms] == ["hash_bucket", "log", "select"]
     spec = FeatureSpec(name="x", row_sets=(), model_inputs=(), transforms=(Twice().transform(),))
     with pytest.raises(InvalidInputError, match="twice_in_a_test of 'a' makes other rows"):
         spec.transform(pa.table({"a": [1]}))
@@ -222,9 +245,9 @@ def test_missing_and_altered_files_are_named(words, files, tmp_path, directory_k
     path = tmp_path / "vocabularies" / "words.arrow"
     kept = path.read_bytes()
     write_vocabulary(path, pa.array(["b", "a"]))
-    with pytest.raises(InvalidInputError, match=r"words\.arrow is not the file that spec 'shop' pins"):
+    with pytest.raises(InvalidInputError, match=r"words\.arrow is not the file that the spec pins"):
         loaded.transform(raw)
-    with pytest.raises(InvalidInputError, match=r"words\.arrow is not the file that spec 'shop' pins"):
+    with pytest.raises(InvalidInputError, match=r"words\.arrow is not the file that the spec pins"):
         loaded.save(tmp_path / "other" / "spec.json", files=True)
     path.write_bytes(b"no vocabulary")
     with pytest.raises(InvalidInputError, match=r"words\.arrow cannot be read as a vocabulary"):
@@ -271,6 +294,32 @@ def test_a_damaged_spec_is_named(step, message):
     spec = FeatureSpec(name="shop", row_sets=(), model_inputs=(), transforms=(step,))
     with pytest.raises(InvalidInputError, match=message):
         spec.transform(pa.table({"a": [1]}))
+
+
+@pytest.mark.parametrize(
+    ("make_op", "key"),
+    [
+        (lambda files: LookUp("a", "a", *files["pairs"]), "pairs"),
+        (lambda files: Reindex("a", *files["ids"]), "ids"),
+        (lambda files: EncodeTarget(("a",), ("a",), (0.5,), *files["mean"]), "mean"),
+    ],
+)
+def test_altered_maps_are_named(make_op, key, words, files, tmp_path):
+    op, raw = make_op(files), pa.table({"a": [3]})
+    loaded = reloaded(spec_of([op], words, ["a"]), tmp_path)
+    path = tmp_path / "maps" / f"{files[key][0]}.arrow"
+    assert loaded.transform(raw).equals(spec_of([op], words, ["a"]).transform(raw))
+    other = {"pairs": "ids", "ids": "mean", "mean": "means"}[key]
+    (tmp_path / "maps" / "other").write_bytes(Path(files[other][1]).read_bytes())
+    (tmp_path / "maps" / "other").replace(path)
+    with pytest.raises(InvalidInputError, match=rf"{op.name} of 'a': .*\.arrow (is not the file that|cannot be read)"):
+        FeatureSpec.load(tmp_path / "spec.json").transform(raw)
+
+
+def test_a_vocabulary_that_is_not_pinned_is_named(words, files):
+    spec = replace(spec_of([EncodeVocabulary("a", "words", files["words"])], words, ["a"]), vocabularies={})
+    with pytest.raises(InvalidInputError, match="spec 'shop' does not pin the vocabulary 'words'"):
+        spec.transform(pa.table({"a": ["x"]}))
 
 
 def test_names_of_vocabularies_cannot_leave_the_directory(make, tmp_path):

@@ -19,8 +19,9 @@ class SpecTable(Table):
         """Everything that was recorded and fitted on the way to these columns: vocabularies, bins, bounds, sizes.
 
         ``table.spec("shop").transform(batch)`` makes the same columns, in the same order, of raw rows without Spark;
-        ``save(path, files=True)`` keeps it with its vocabularies. Steps of Spark's that only pick, order or spread
-        rows (`filter`, `sort`, `sample` and the like) are no part of it.
+        ``save(path, files=True)`` keeps it with its vocabularies. Steps that only pick, order or spread rows (`filter`,
+        `sort`, `sample` and the like) are no part of it, and neither are those that make rows (negatives, histories):
+        what they made counts as raw.
 
         Parameters
         ----------
@@ -34,14 +35,11 @@ class SpecTable(Table):
         ------
         InvalidInputError
             If a step that a spec cannot repeat (a join, a group_by, `apply`) changed columns after operations were
-            recorded, or one of them makes other rows.
+            recorded.
         """
         if not isinstance(name, str) or not name:
             raise InvalidInputError(f"name should be a text, but got {name!r}; it names the spec")
-        ops = recorded(self._parts)
-        for op in ops:
-            if not op.keeps_rows:
-                raise InvalidInputError(f"{op.name} makes other rows, so it cannot be part of a spec; ask before it")
+        ops = [op for op in recorded(self._parts) if op.keeps_rows]
         return FeatureSpec(
             name=name,
             row_sets=tuple(row_sets),

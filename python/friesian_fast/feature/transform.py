@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.feature.ops import Function, Op, Select, from_json, kind_of
 from friesian_fast.feature.plan import empty_batch, needed_for
 from friesian_fast.feature.scan import plain_batch
-from friesian_fast.feature.vocabulary_file import read, values_sha256
 from friesian_fast.spec import FeatureSpec, Transform
 
 
@@ -38,7 +36,7 @@ class Transformer:
         for op in wanted:
             _require_usable(op, modules)
         self._needed = _raw_inputs(wanted)
-        self._ops = tuple(_checked(spec, op).opened() for op in wanted)
+        self._ops = tuple(_opened(spec, op) for op in wanted)
 
     def __call__(self, batch: Any) -> Any:
         import pyarrow as pa
@@ -63,7 +61,8 @@ class Transformer:
 def copy_files(spec: FeatureSpec, directory: Path) -> None:
     """Write all files that the spec's transforms need into the directory that the spec is written to."""
     for step in spec.transforms:
-        op = _checked(spec, _operation(spec, step))
+        op = _operation(spec, step)
+        _opened(spec, op)
         for key, name in type(op).files(op.params).items():
             target = directory / name
             if target != Path(op.resources[key]):
@@ -98,25 +97,23 @@ def _operation(spec: FeatureSpec, step: Transform) -> Op:
         ) from error
 
 
-def _checked(spec: FeatureSpec, op: Op) -> Op:
-    """The operation, if its files are those that the spec pins."""
-    for key, path in op.resources.items():
+def _opened(spec: FeatureSpec, op: Op) -> Op:
+    """The operation with its files read, which are those that the spec pins."""
+    for path in op.resources.values():
         if not Path(path).is_file():
             raise NotFoundError(
                 f"{op.name} of {_listed(op.inputs)} needs {path}, and there is no such file; "
                 "copy it with the spec, or run the step again that wrote both"
             )
-        if key == "vocabulary":
-            pinned = spec.vocabularies.get(op.params["vocabulary"])
-            same = pinned is not None and values_sha256(read(path).column("value")) == pinned.sha256
-        else:
-            same = _sha256(Path(path)) == op.params.get("sha256")
-        if not same:
-            raise InvalidInputError(
-                f"{path} is not the file that spec '{spec.name}' pins for {op.name} of {_listed(op.inputs)}; "
-                "copy the one that was written with the spec"
-            )
-    return op
+    if not op.resources:
+        return op
+    key = op.params.get("vocabulary")
+    if key is not None and key not in spec.vocabularies:
+        raise InvalidInputError(f"spec '{spec.name}' does not pin the vocabulary '{key}' that {op.name} names")
+    try:
+        return op.opened(op.params["sha256"] if key is None else spec.vocabularies[key].sha256)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{op.name} of {_listed(op.inputs)}: {error}") from error
 
 
 def _require_usable(op: Op, modules: Sequence[str]) -> None:
@@ -150,19 +147,6 @@ def _applied(op: Op, batch: Any) -> Any:
     except (InvalidInputError, pa.ArrowException, TypeError) as error:
         types = [f"'{name}' ({batch.schema.field(name).type})" for name in op.inputs if name in batch.schema.names]
         raise InvalidInputError(f"{op.name} of {', '.join(types)}: {error}") from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in _blocks(file):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _blocks(file: Any) -> Iterator[bytes]:
-    while block := file.read(1 << 20):
-        yield block
 
 
 def _listed(names: Sequence[str]) -> str:

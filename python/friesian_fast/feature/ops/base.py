@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.spec import Transform
@@ -49,10 +50,7 @@ class Op(ABC):
 
     @classmethod
     def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
-        """Where the `resources` of an operation of these params lie, relative to the FeatureSpec that names it.
-
-        ``vocabulary`` is pinned by the spec; any other by the ``sha256`` of its bytes in `params`.
-        """
+        """Where the `resources` of an operation of these params lie, relative to the FeatureSpec that names it."""
         return {}
 
     @classmethod
@@ -61,8 +59,14 @@ class Op(ABC):
         cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
     ) -> Op: ...
 
-    def opened(self) -> Op:
-        """The same with its resources read: for many small batches, and for files that may be replaced meanwhile."""
+    def opened(self, sha256: str) -> Op:
+        """The same with its resource read, for files that may be replaced meanwhile.
+
+        Raises
+        ------
+        InvalidInputError
+            If what the resource says has another hash.
+        """
         return self
 
     @abstractmethod
@@ -141,6 +145,20 @@ def kind_of(name: str) -> type[Op]:
 def registered() -> dict[str, type[Op]]:
     """All operations by name."""
     return dict(_REGISTRY)
+
+
+def pinned_file(params: Mapping[str, Any]) -> str:
+    """Where a resource lies whose content the ``sha256`` of `params` pins: a name that is never given twice."""
+    return f"maps/{quote(str(params['sha256']), safe='')}.arrow"
+
+
+def require_sha256(path: str, found: str, pinned: str) -> None:
+    """Raise an `InvalidInputError` if a resource has not the hash that pins it."""
+    if found != pinned:
+        raise InvalidInputError(
+            f"{path} is not the file that the spec pins: its hash is {found[:12]}, not {pinned[:12]}; "
+            "copy the one that was written with the spec"
+        )
 
 
 def column(batch: Any, name: str) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.ops.base import Op, column, put, require_sha256
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.feature.vocabulary_file import load_index, read
+from friesian_fast.feature.vocabulary_file import load_index, read, values_sha256
 from friesian_fast.vocab import VocabularyIndex
 
 
@@ -94,8 +94,10 @@ class EncodeVocabulary(Op):
     def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
         return {"vocabulary": f"vocabularies/{quote(params['vocabulary'], safe=' ')}.arrow"}
 
-    def opened(self) -> EncodeVocabulary:
-        return replace(self, index=VocabularyIndex(read(self.path).column("value")))
+    def opened(self, sha256: str) -> EncodeVocabulary:
+        values = read(self.path).column("value")
+        require_sha256(self.path, values_sha256(values), sha256)
+        return replace(self, index=VocabularyIndex(values))
 
     @classmethod
     def create(
