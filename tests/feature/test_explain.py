@@ -90,3 +90,11 @@ def test_duplicates_of_files(files, capsys):
         "\n"
         "write_parquet writes from file to file, no row passes through the JVM.\n"
     )
+
+
+def test_files_that_a_step_wrote(files, capsys):
+    files.log("price").add_hist_seq("price", "item", "unused").explain()
+    told = capsys.readouterr().out
+    assert "2. Native stage" in told
+    assert "3. Tasks of ours: add_hist_seq (wide: rows move between tasks), 1 scratch files" in told
+    assert "4. Native stage" in told

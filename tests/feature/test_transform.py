@@ -178,6 +178,15 @@ def test_steps_that_only_pick_rows_keep_what_was_recorded(make):
     table.uncache()
 
 
+def test_what_was_recorded_before_rows_are_made_is_kept(make):
+    table = make({"user": [1, 1, 2, 2], "item": ["a", "b", "a", "c"], "time": [1, 2, 1, 2]}).hash_encode("item", 7)
+    made = table.add_hist_seq("item", "user").add_negative_samples(9, user_col="user").log("time")
+    spec = made.spec("x")
+    assert [step.op for step in spec.transforms] == ["hash_bucket", "log", "select"]
+    raw = pa.table({"item": ["a"], "time": [1]})
+    assert spec.transform(raw, outputs=["item"]).column("item").to_pylist() == [table.to_list("item")[0]]
+
+
 @pytest.mark.parametrize(
     ("change", "step"),
     [

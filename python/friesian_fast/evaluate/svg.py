@@ -159,10 +159,18 @@ def _y_axis(frame: _Frame, label: str) -> str:
         parts.append(
             _line(_LEFT, frame.y(tick), _WIDTH - _RIGHT, frame.y(tick), _INK if tick == frame.y_low else _GRID)
         )
-        parts.append(_text(_LEFT - 8, frame.y(tick) + 4, f"{tick:g}", "end"))
+        parts.append(_text(_LEFT - 8, frame.y(tick) + 4, _short(tick), "end"))
     middle = (_TOP + _HEIGHT - _BOTTOM) / 2
     turned = f'transform="rotate(-90 16 {middle:.0f})"'
     return "".join([*parts, _text(16, middle, label, "middle", turned)])
+
+
+def _short(tick: float) -> str:
+    """In at most five characters, which is what there is room for beside the axis."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(tick) >= size:
+            return f"{tick / (1e3 if letter == 'k' else size):g}{letter}"
+    return f"{tick:g}"
 
 
 def _x_axis(frame: _Frame, label: str, *, whole: bool) -> str:

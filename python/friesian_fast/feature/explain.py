@@ -81,6 +81,9 @@ def _part(part: Part, outputs: Sequence[str]) -> list[list[str]]:
 def _source(part: Part, read: Sequence[str], unread: Sequence[str]) -> list[list[str]]:
     source = part.source
     columns = [f"reads: {_some(read)}", *([f"does not read: {_some(unread)}"] if unread else [])]
+    if isinstance(source, FileSource) and source.origin is not None:
+        step = f"{source.origin.step} (wide: rows move between tasks), {len(source.files)} scratch files"
+        return [*_parts(source.origin.parts, None), [f"Tasks of ours: {step}", *columns]]
     if isinstance(source, FileSource):
         files = "1 Parquet file" if len(source.files) == 1 else f"{len(source.files)} Parquet files"
         where = os.path.commonpath(source.files)

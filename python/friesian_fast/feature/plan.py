@@ -41,8 +41,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The step of Spark's that made a DataFrame of a table: its name, the table's parts, and whether it left every
-    column as it was, only picking, ordering or spreading rows."""
+    """The step that made a DataFrame, or files, of a table: its name, the table's parts, and whether it left every
+    column as it was, only picking, ordering, spreading or repeating rows."""
 
     step: str
     parts: tuple[Part, ...]
@@ -124,7 +124,7 @@ def recorded(parts: Sequence[Part]) -> tuple[Op, ...]:
 
 
 def _before(source: Source) -> tuple[Op, ...]:
-    if not isinstance(source, FrameSource) or source.origin is None:
+    if source.origin is None:
         return ()
     before = recorded(source.origin.parts)
     if before and not source.origin.keeps_columns:

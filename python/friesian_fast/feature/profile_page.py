@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from html import escape
 
@@ -46,7 +47,7 @@ def _column(name: str, kind: str, one: ColumnSketch) -> Iterable[str]:
     bins = [(max(low, -_WIDEST), min(high, _WIDEST), count) for low, high, count in one.histogram.bins()]
     if bins:
         yield histogram_plot(bins, title=f"Histogram of {name}", x_label=what, y_label="rows")
-    top = one.top(_TOP)
+    top = [(value, count) for value, count in one.top(_TOP) if count > one.lost]  # else any other may be as frequent
     if top:
         least = "" if one.lost == 0 else "at least "
         yield html_table(
@@ -74,4 +75,5 @@ def _share(count: int, rows: int) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.4g}"
+    whole = math.isfinite(value) and (value == int(value) or abs(value) >= 1000) and abs(value) < 1e15
+    return f"{value:,.0f}" if whole else f"{value:,.4g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -221,6 +222,11 @@ class Table:
         if not self._distinct:
             return self._parts
         return (_frame_part(self.df, Origin("drop_duplicates", self._parts, keeps_columns=True)),)
+
+    def _rewritten(self: T, part: Part, step: str) -> T:
+        """A table on files to which this step wrote the rows of this table, all columns as they were."""
+        origin = Origin(step, self._parts, keeps_columns=True)
+        return self._with((replace(part, source=replace(part.source, origin=origin)),))
 
     def _picked(self: T, df: Any, step: str) -> T:
         """A table of rows that this step of Spark's picked, ordered or spread, all columns as they were."""
