@@ -78,7 +78,7 @@ class FunctionTable(FrameTable):
         with spark_errors(f"apply to {in_col} as {dtype}"):
             kind = sql.udf(func, dtype).returnType
             checked = sql.udf(partial(typed, func, _family(kind)), kind, useArrow=True)
-            return self._of(self.df.withColumn(out_col, checked(value)))
+            return self._of(self.df.withColumn(out_col, checked(value)), "apply")
 
     def _apply_whole(
         self: T, names: list[str], out_col: str, func: Callable[..., Any], dtype: Any, *, numpy: bool

@@ -75,7 +75,8 @@ class SamplingTable(SequenceTable):
         if user == item:
             raise InvalidInputError(f"user_col and item_col should be two columns, but both are '{user}'")
         given = (get_session(), self._plain_parts(), user, item, label_col)
-        return self._with((with_user_negatives(*given, item_size=size, neg_num=count, seed=start),))
+        part = with_user_negatives(*given, item_size=size, neg_num=count, seed=start)
+        return self._rewritten(part, "add_negative_samples")
 
     def add_neg_hist_seq(
         self: T, item_size: int, item_history_col: str, neg_num: int, *, seed: int = 0, exclude: str = "history"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,15 @@ _SPLIT_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """Parquet files of one schema; `schema` holds the pyarrow schema they share."""
+    """Parquet files of one schema; `schema` holds the pyarrow schema they share.
+
+    `origin` is the ``plan.Origin`` of files that a table's own step wrote.
+    """
 
     files: tuple[str, ...]
     schema: Any
     rows: int
+    origin: Any = field(default=None, compare=False)
 
 
 # One file and the row groups of it to read.

@@ -69,7 +69,8 @@ class SequenceTable(FrameTable):
             "num_seqs": _count("num_seqs", num_seqs, 1),
         }
         self._require_new([f"{name}_hist_seq" for name in names])
-        return self._with((with_histories(get_session(), self._plain_parts(), names, user, order, **bounds),))
+        part = with_histories(get_session(), self._plain_parts(), names, user, order, **bounds)
+        return self._rewritten(part, "add_hist_seq")
 
     def mask(self: T, mask_cols: str | Sequence[str], seq_len: int = 100) -> T:
         """For each list column a last column ``<column>_mask``: as many ones as the list is long, then zeros.

@@ -1,7 +1,7 @@
 """The operations that can be recorded, one family per file; importing this registers them all."""
 
 from friesian_fast.feature.ops.arithmetic import AddValue, Clip, Log
-from friesian_fast.feature.ops.base import Op, Shape, from_json, to_json
+from friesian_fast.feature.ops.base import Op, Shape, from_json, kind_of, registered, to_json
 from friesian_fast.feature.ops.bins import CutBins
 from friesian_fast.feature.ops.cast import TYPES, Cast
 from friesian_fast.feature.ops.columns import Constant, Drop, Rename, Select
@@ -55,6 +55,8 @@ __all__ = [
     "UnfoldHistory",
     "UnfoldNegatives",
     "from_json",
+    "kind_of",
     "name_of",
+    "registered",
     "to_json",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.ops.base import Op, column, pinned_file, put, require_sha256
 from friesian_fast.feature.ops.lists import is_list, list_array, lists_of
 
 # A key range up to so many times the number of keys is looked up by position, a wider one by binary search.
@@ -46,6 +46,15 @@ class LookUp(Op):
     @property
     def resources(self) -> dict[str, str]:
         return {"dictionary": self.path}
+
+    @classmethod
+    def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
+        return {"dictionary": pinned_file(params)}
+
+    def opened(self, sha256: str) -> Op:
+        dictionary = load_dictionary(self.path)
+        require_sha256(self.path, _sha256(dictionary.keys, dictionary.values), sha256)
+        return self
 
     @classmethod
     def create(
@@ -115,9 +124,13 @@ def write_dictionary(path: Path, pairs: Any) -> str:
     with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     partial.replace(path)
+    return _sha256(keys[first], values[first])
+
+
+def _sha256(keys: Any, values: Any) -> str:
     digest = hashlib.sha256(str(values.dtype).encode())
-    digest.update(keys[first].tobytes())
-    digest.update(values[first].tobytes())
+    digest.update(keys.tobytes())
+    digest.update(values.tobytes())
     return digest.hexdigest()
 
 
