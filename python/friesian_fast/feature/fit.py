@@ -13,7 +13,7 @@ from friesian_fast.feature.ops.cast import cast_array
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.tasks import guarded, opened, run_tasks, scratch
-from friesian_fast.feature.vocabulary_file import VocabularyFile, merge_counts, write_counts
+from friesian_fast.feature.vocabulary_file import VocabularyFile, merge_run_files, write_run
 from friesian_fast.vocab import VocabularyBuilder
 
 
@@ -137,7 +137,7 @@ def count_batches(text: str, batches: Iterable[Any]) -> Iterator[Any]:
 
 def merge(task: dict[str, Any]) -> dict[str, Any]:
     """The task that makes one vocabulary of what all others counted."""
-    made = merge_counts(task["parts"], task["freq_limit"], Path(task["path"]))
+    made = merge_run_files(task["parts"], task["freq_limit"], Path(task["path"]))
     for part in task["parts"]:
         Path(part).unlink(missing_ok=True)
     return {"path": made.path, "size": made.size, "sha256": made.sha256}
@@ -188,8 +188,7 @@ def _count(batches: Iterable[Any], task: dict[str, Any]) -> dict[str, Any]:
     counted_files = {}
     for number in list(builders):
         path = Path(task["directory"]) / f"{number}-{uuid.uuid4().hex[:12]}.counts"
-        values, counts = builders.pop(number).finish(1)
-        write_counts(path, values, counts)
+        write_run(path, *builders.pop(number).run())
         counted_files[number] = str(path)
     answer = {name: [one.rows, one.nulls, one.min, one.max] for name, one in stats.items()}
     return {"counted": counted_files, "stats": answer, "rows": rows}
