@@ -7,6 +7,8 @@ from friesian_fast.feature.numeric import NumericTable
 from friesian_fast.feature.readers import ReadersTable
 from friesian_fast.feature.relational import RelationalTable
 from friesian_fast.feature.rows import RowsTable
+from friesian_fast.feature.sampling import SamplingTable
+from friesian_fast.feature.sequence import SequenceTable
 from friesian_fast.feature.shaping import ShapingTable
 from friesian_fast.feature.string_index import StringIndex
 
@@ -20,6 +22,8 @@ class FeatureTable(
     ArithmeticTable,
     RowsTable,
     RelationalTable,
+    SamplingTable,
+    SequenceTable,
     FunctionTable,
     ReadersTable,
 ):

@@ -130,7 +130,7 @@ def count_batches(text: str, batches: Iterable[Any]) -> Iterator[Any]:
 
     def count(task: dict[str, Any]) -> dict[str, Any]:
         stage = Stage.from_json(task["stage"])
-        return _count((stage(batch) for batch in batches), task)
+        return _count((made for batch in batches for made in stage.stream(batch)), task)
 
     yield pa.record_batch({"answer": pa.array([guarded(count, text)], pa.string())})
 

@@ -58,24 +58,31 @@ class Stage:
     def __call__(self, batch: Any) -> Any:
         return run(self.ops, plain_batch(batch)).select(list(self.outputs))
 
+    def stream(self, batch: Any) -> Iterator[Any]:
+        """The same in pieces of bounded size, for operations that make many values or rows of one."""
+        for made in _streamed(self.ops, plain_batch(batch)):
+            yield made.select(list(self.outputs))
+
 
 def staged(stage: Stage, pieces: Sequence[Piece]) -> Iterator[Any]:
     """The batches of a split after the stage; what the stage refuses is named with its file."""
     for piece in pieces:
         for batch in read_split([piece], stage.columns):
             try:
-                made = stage(batch)
+                yield from stage.stream(batch)
             except InvalidInputError as error:
                 raise InvalidInputError(f"{piece[0]}: {error}") from error
-            yield made
 
 
 def stage_for(part: Part, outputs: Sequence[str]) -> Stage:
-    """The shortest stage that makes these columns of a part: operations and columns nobody needs are left out."""
+    """The shortest stage that makes these columns of a part: operations and columns nobody needs are left out.
+
+    Operations that change which rows there are stay.
+    """
     needed = set(outputs)
     kept: list[Op] = []
     for op in reversed(part.ops):
-        if isinstance(op, Shape) or not needed.intersection(op.outputs):
+        if isinstance(op, Shape) or (op.keeps_rows and not needed.intersection(op.outputs)):
             continue
         needed = (needed - set(op.outputs)) | set(op.inputs)
         kept.append(op)
@@ -89,6 +96,14 @@ def run(ops: Sequence[Op], batch: Any) -> Any:
     for op in ops:
         batch = op.apply(batch)
     return batch
+
+
+def _streamed(ops: Sequence[Op], batch: Any) -> Iterator[Any]:
+    if not ops:
+        yield batch
+        return
+    for made in ops[0].stream(batch):
+        yield from _streamed(ops[1:], made)
 
 
 def empty_batch(schema: Any) -> Any:

@@ -14,7 +14,7 @@ from friesian_fast.feature.plan import FrameSource, Part, Stage, projected, stag
 from friesian_fast.feature.scan import FileSource, open_files
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.vocabulary_file import VocabularyFile
-from friesian_fast.feature.write import write_parts
+from friesian_fast.feature.write import count_rows, write_parts
 from friesian_fast.spec import Transform
 
 T = TypeVar("T", bound="Table")
@@ -82,8 +82,12 @@ class Table:
 
     @property
     def transforms(self) -> tuple[Transform, ...]:
-        """What has been recorded, as the FeatureSpec keeps it; vocabularies are named by it."""
-        return tuple(op.transform() for op in self._parts[0].ops if not isinstance(op, Shape))
+        """What has been recorded, as the FeatureSpec keeps it; vocabularies are named by it.
+
+        Operations that make rows, such as those of negatives, are no features and not among them.
+        """
+        steps = (op for op in self._parts[0].ops if op.keeps_rows and not isinstance(op, Shape))
+        return tuple(op.transform() for op in steps)
 
     @property
     def vocabularies(self) -> Mapping[str, VocabularyFile]:
@@ -109,7 +113,9 @@ class Table:
         """How many rows there are."""
         if self._distinct or not self._in_files():
             return int(self.df.count())
-        return sum(part.source.rows for part in self._parts if isinstance(part.source, FileSource))
+        kept = [part for part in self._parts if all(op.keeps_rows for op in part.ops)]
+        made = count_rows(get_session(), [part for part in self._parts if part not in kept])
+        return made + sum(part.source.rows for part in kept if isinstance(part.source, FileSource))
 
     def concat(self: T, tables: Table | Sequence[Table], mode: str = "inner", distinct: bool = False) -> T:
         """The rows of `tables`, then of this one.
@@ -216,7 +222,7 @@ def run_stage(stage: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:
     """A stage on the batches of a partition of a DataFrame."""
     parsed = Stage.from_json(stage)
     for batch in batches:
-        yield parsed(batch)
+        yield from parsed.stream(batch)
 
 
 def _frame_part(df: Any) -> Part:

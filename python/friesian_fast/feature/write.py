@@ -29,6 +29,22 @@ def write_parts(session: Any, parts: Sequence[Part], directory: Path) -> None:
     finish(directory, schema)
 
 
+def count_rows(session: Any, parts: Sequence[Part]) -> int:
+    """How many rows the parts on files have, found by running what makes or drops rows."""
+    inputs: list[dict[str, Any]] = []
+    for part in parts:
+        assert isinstance(part.source, FileSource)
+        stage = stage_for(part, part.schema().names[:1]).to_json()
+        pieces = splits(part.source.files, session.sparkContext.defaultParallelism)
+        inputs += [{"stage": stage, "pieces": split} for split in pieces]
+    return sum(answer["rows"] for answer in run_tasks(session, count_split, inputs))
+
+
+def count_split(task: dict[str, Any]) -> dict[str, Any]:
+    """The task that counts the rows of a split."""
+    return {"rows": sum(batch.num_rows for batch in staged(Stage.from_json(task["stage"]), task["pieces"]))}
+
+
 def finish(directory: Path, schema: Any) -> None:
     """Mark the directory as complete; a table without rows still gets a file that tells its columns."""
     if not any(directory.glob("part-*.parquet")):
@@ -42,7 +58,7 @@ def write_split(task: dict[str, Any]) -> dict[str, Any]:
     return {"rows": write_batches(staged(stage, task["pieces"]), None, Path(task["path"]))}
 
 
-def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
+def write_batches(batches: Iterable[Any], schema: Any, path: Path, *, scratch: bool = False) -> int:
     """Write batches as one Parquet file, in row groups of bounded size; the file appears whole.
 
     Parameters
@@ -50,6 +66,9 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
     batches : iterable of pyarrow.RecordBatch
     schema : pyarrow.Schema or None
         By default that of the first batch; without rows and schema nothing is written.
+    path : Path
+    scratch : bool
+        The file is read once, soon and here: values are written as they are, which costs the least.
 
     Returns
     -------
@@ -60,17 +79,18 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
     import pyarrow.parquet as pq
 
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    how: dict[str, Any] = {"compression": "none", "use_dictionary": False} if scratch else {"compression": "snappy"}
     writer, waiting, rows = None, [], 0
     try:
         for batch in batches:
             schema = schema or batch.schema
             waiting.append(batch)
             if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
-                writer = writer or pq.ParquetWriter(partial, schema, compression="snappy")
+                writer = writer or pq.ParquetWriter(partial, schema, **how)
                 rows += _flush(writer, waiting)
         if schema is None:
             return 0
-        writer = writer or pq.ParquetWriter(partial, schema, compression="snappy")
+        writer = writer or pq.ParquetWriter(partial, schema, **how)
         if waiting or rows == 0:
             rows += _flush(writer, waiting or [pa.RecordBatch.from_pylist([], schema)])
         writer.close()

@@ -9,8 +9,12 @@ from friesian_fast.feature.ops.encode import EncodeFixed, EncodeVocabulary
 from friesian_fast.feature.ops.fill import FillNull
 from friesian_fast.feature.ops.function import Function, name_of
 from friesian_fast.feature.ops.hashing import CrossHash, HashBucket
+from friesian_fast.feature.ops.lists import Mask, Pad
+from friesian_fast.feature.ops.lookup import LookUp
 from friesian_fast.feature.ops.merge import MergeColumns
+from friesian_fast.feature.ops.negatives import NegativeHistory, NegativeSamples
 from friesian_fast.feature.ops.scale import MinMaxScale
+from friesian_fast.feature.ops.unfold import SampleListwise, UnfoldHistory, UnfoldNegatives
 
 __all__ = [
     "TYPES",
@@ -27,12 +31,20 @@ __all__ = [
     "Function",
     "HashBucket",
     "Log",
+    "LookUp",
+    "Mask",
     "MergeColumns",
     "MinMaxScale",
+    "NegativeHistory",
+    "NegativeSamples",
     "Op",
+    "Pad",
     "Rename",
+    "SampleListwise",
     "Select",
     "Shape",
+    "UnfoldHistory",
+    "UnfoldNegatives",
     "from_json",
     "name_of",
     "to_json",

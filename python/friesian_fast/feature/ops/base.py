@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
 
@@ -17,10 +17,12 @@ class Op(ABC):
     """One column-local operation. Subclasses are frozen dataclasses whose fields are plain JSON values.
 
     `inputs` are the columns it reads, `outputs` those it writes; `apply` sees one batch at a time and must not depend
-    on which rows are in it.
+    on which rows are in it. An operation with `keeps_rows` False may make more rows or fewer of a row, so nobody may
+    leave it out because its outputs are not wanted.
     """
 
     name: ClassVar[str]
+    keeps_rows: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -54,6 +56,10 @@ class Op(ABC):
     @abstractmethod
     def apply(self, batch: Any) -> Any:
         """A new ``pyarrow.RecordBatch`` with the outputs computed from the inputs."""
+
+    def stream(self, batch: Any) -> Iterator[Any]:
+        """The same in pieces, for operations whose result may be much larger than the batch."""
+        yield self.apply(batch)
 
     def transform(self) -> Transform:
         """The step as the FeatureSpec keeps it."""
