@@ -14,7 +14,7 @@ from bench.e2e.feature_data import COUNTS, HISTORY, ITEMS
 from friesian_fast.feature import FeatureTable
 
 _EDGES = [10.0, 100.0, 1000.0, 5000.0]
-_BOUNDS = {name: (0.0, 10_000.0) for name in COUNTS}
+_BOUNDS = dict.fromkeys(COUNTS, (0.0, 10000.0))
 _TEXTS = ["language", "media", "type"]
 _CLICKS = ["user", "item", "time", "label"]
 _LISTED = ["user", "item", "item_hist_seq", "time", "label"]

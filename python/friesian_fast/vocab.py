@@ -88,7 +88,6 @@ class VocabularyBuilder:
         except ValueError as error:
             raise InvalidInputError(str(error)) from error
 
-
     def run(self) -> tuple[StringValues, NDArray[np.int64]]:
         """All that was counted, by rising UTF-8 bytes, for `merge_runs`.
 

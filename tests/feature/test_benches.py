@@ -2,11 +2,11 @@
 
 import pyarrow.parquet as pq
 import pytest
+from bench.e2e.bench_scale import check
 from bench.e2e.feature_cases import CASES
 from bench.e2e.feature_data import write_data
 from bench.e2e.scale_data import write_rows
 from bench.e2e.scale_run import run
-from bench.e2e.bench_scale import check
 
 ROWS = 4000
 

@@ -28,7 +28,14 @@ from friesian_fast.feature.ops import (
 )
 from friesian_fast.feature.ops.cast import cast_array, double_text
 from friesian_fast.feature.ops.encode import split_tokens
-from friesian_fast.feature.vocabulary_file import load_index, merge_run_files, read, values_sha256, write_run, write_vocabulary
+from friesian_fast.feature.vocabulary_file import (
+    load_index,
+    merge_run_files,
+    read,
+    values_sha256,
+    write_run,
+    write_vocabulary,
+)
 from friesian_fast.spec import Vocabulary
 
 TEXTS = ["a", "b", None, "", "zz", "a", "ünï", "b"]

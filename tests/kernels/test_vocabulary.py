@@ -267,7 +267,11 @@ def test_threads_share_one_builder_and_one_index() -> None:
             InvalidInputError,
             "an index of 1 values has 32 slots, got 3",
         ),
-        (lambda: VocabularyIndex(pa.chunked_array([["a"], [None]])), InvalidInputError, "values must not contain nulls"),
+        (
+            lambda: VocabularyIndex(pa.chunked_array([["a"], [None]])),
+            InvalidInputError,
+            "values must not contain nulls",
+        ),
         (lambda: VocabularyIndex(pa.array(["a", "b", "a"])), InvalidInputError, "values holds 'a' twice"),
         (lambda: VocabularyIndex(pa.array(["a", None])), InvalidInputError, "values must not contain nulls"),
         (lambda: VocabularyIndex(np.arange(3)), TypeError, "values must hold strings"),

@@ -3,6 +3,7 @@
 from friesian_fast.feature.arithmetic import ArithmeticTable
 from friesian_fast.feature.categorical import CategoricalTable
 from friesian_fast.feature.functions import FunctionTable
+from friesian_fast.feature.ids import IdsTable
 from friesian_fast.feature.numeric import NumericTable
 from friesian_fast.feature.readers import ReadersTable
 from friesian_fast.feature.relational import RelationalTable
@@ -11,14 +12,18 @@ from friesian_fast.feature.sampling import SamplingTable
 from friesian_fast.feature.sequence import SequenceTable
 from friesian_fast.feature.shaping import ShapingTable
 from friesian_fast.feature.string_index import StringIndex
+from friesian_fast.feature.target import TargetTable
+from friesian_fast.feature.target_code import TargetCode
 
-__all__ = ["FeatureTable", "StringIndex"]
+__all__ = ["FeatureTable", "StringIndex", "TargetCode"]
 
 
 class FeatureTable(
     ShapingTable,
     NumericTable,
     CategoricalTable,
+    IdsTable,
+    TargetTable,
     ArithmeticTable,
     RowsTable,
     RelationalTable,

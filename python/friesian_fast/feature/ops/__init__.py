@@ -9,11 +9,15 @@ from friesian_fast.feature.ops.encode import EncodeFixed, EncodeVocabulary
 from friesian_fast.feature.ops.fill import FillNull
 from friesian_fast.feature.ops.function import Function, name_of
 from friesian_fast.feature.ops.hashing import CrossHash, HashBucket
+from friesian_fast.feature.ops.keys import RowFold
 from friesian_fast.feature.ops.lists import Mask, Pad
 from friesian_fast.feature.ops.lookup import LookUp
 from friesian_fast.feature.ops.merge import MergeColumns
 from friesian_fast.feature.ops.negatives import NegativeHistory, NegativeSamples
-from friesian_fast.feature.ops.scale import MinMaxScale
+from friesian_fast.feature.ops.one_hot import OneHot
+from friesian_fast.feature.ops.reindex import Reindex
+from friesian_fast.feature.ops.scale import MinMaxScale, MinMaxScaleList
+from friesian_fast.feature.ops.target_code import EncodeTarget
 from friesian_fast.feature.ops.unfold import SampleListwise, UnfoldHistory, UnfoldNegatives
 
 __all__ = [
@@ -26,6 +30,7 @@ __all__ = [
     "CutBins",
     "Drop",
     "EncodeFixed",
+    "EncodeTarget",
     "EncodeVocabulary",
     "FillNull",
     "Function",
@@ -35,11 +40,15 @@ __all__ = [
     "Mask",
     "MergeColumns",
     "MinMaxScale",
+    "MinMaxScaleList",
     "NegativeHistory",
     "NegativeSamples",
+    "OneHot",
     "Op",
     "Pad",
+    "Reindex",
     "Rename",
+    "RowFold",
     "SampleListwise",
     "Select",
     "Shape",

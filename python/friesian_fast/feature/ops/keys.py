@@ -1,0 +1,110 @@
+"""What tells one category, or one row, from another: texts of values of any plain type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.hashing import cross_bucket
+
+
+@dataclass(frozen=True, slots=True)
+class RowFold(Op):
+    """A fold from 0 to below `folds` (int32), drawn by a hash of the seed and of what stands in these columns.
+
+    So it does not depend on which rows there are and where they lie; equal rows share a fold.
+    """
+
+    columns: tuple[str, ...]
+    output: str
+    folds: int
+    seed: int = 0
+    name = "row_fold"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"folds": self.folds, "seed": self.seed}
+
+    @classmethod
+    def create(
+        cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
+    ) -> RowFold:
+        return cls(tuple(inputs), outputs[0], params["folds"], params["seed"])
+
+    def apply(self, batch: Any) -> Any:
+        import pyarrow as pa
+
+        seeds = pa.repeat(pa.scalar(self.seed, pa.int64()), batch.num_rows)
+        values = [_without_nulls(column(batch, name), name) for name in self.columns]
+        drawn = cross_bucket([seeds, *values], self.folds, separator="\x1f")
+        return put(batch, {self.output: pa.array(drawn, pa.int32())})
+
+
+def key_texts(arrays: Sequence[Any], names: Sequence[str]) -> Any:
+    """One text per row, different for different values; null where any of them is null.
+
+    Of several columns, each text but the last is led by its length, so that no two rows of texts join to the same.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = [_text(array, name) for array, name in zip(arrays, names, strict=True)]
+    if len(texts) == 1:
+        return texts[0]
+    lengths = [pc.binary_length(text).cast(pa.string()) for text in texts[:-1]]
+    led = [part for pair in zip(lengths, texts, strict=False) for part in pair]
+    return pc.binary_join_element_wise(*led, texts[-1], ":")
+
+
+def is_category(kind: Any) -> bool:
+    """Whether a column of that Arrow type can be told apart by `key_texts`."""
+    import pyarrow as pa
+
+    kinds = pa.types
+    tests = (kinds.is_string, kinds.is_large_string, kinds.is_integer, kinds.is_floating, kinds.is_boolean)
+    return any(test(kind) for test in (*tests, kinds.is_decimal, kinds.is_date, kinds.is_timestamp))
+
+
+def _plain(array: Any, name: str) -> Any:
+    """Texts, integers and booleans as they are, all else as one of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = array.type
+    if not is_category(kind):
+        raise InvalidInputError(f"column '{name}' of type {kind} cannot be told apart by value; cast or drop it")
+    if pa.types.is_timestamp(kind):
+        return array.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    if pa.types.is_floating(kind):  # -0.0 and 0.0 are one value, and so are all NaN
+        whole = pc.add(array.cast(pa.float64()), 0.0)
+        return pc.if_else(pc.is_nan(whole), float("nan"), whole)
+    if pa.types.is_decimal(kind) or pa.types.is_date(kind) or pa.types.is_large_string(kind):
+        return array.cast(pa.string())
+    return array
+
+
+def _text(array: Any, name: str) -> Any:
+    import pyarrow as pa
+
+    return _plain(array, name).cast(pa.string())
+
+
+def _without_nulls(array: Any, name: str) -> Any:
+    import pyarrow as pa
+
+    plain = _plain(array, name)
+    if pa.types.is_floating(plain.type):
+        plain = plain.view(pa.int64())
+    nothing = "" if pa.types.is_string(plain.type) else pa.scalar(0).cast(plain.type)
+    return plain.fill_null(nothing) if plain.null_count else plain
