@@ -3,6 +3,7 @@
 void test_hash();
 void test_ivf();
 void test_rows();
+void test_sequence();
 void test_simd();
 void test_vocab();
 
@@ -13,6 +14,8 @@ int main() {
   std::puts("hash: ok");
   test_rows();
   std::puts("rows: ok");
+  test_sequence();
+  std::puts("sequence: ok");
   test_ivf();
   std::puts("ivf: ok");
   test_vocab();

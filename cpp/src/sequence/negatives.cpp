@@ -9,8 +9,9 @@ namespace friesian {
 
 namespace {
 
-// Up to so many excluded items, comparing with all of them is cheaper than a binary search.
-constexpr std::size_t kLinear = 24;
+// Up to so many excluded items, comparing with all of them is cheaper than a binary search: the
+// comparisons are those of many draws at once.
+constexpr std::size_t kLinear = 128;
 
 // The items from 1 to `last`, without a set, numbered from 0 on.
 template <typename Item>
@@ -24,33 +25,36 @@ class Allowed {
       if (item >= 1 && item <= last_) excluded_.push_back(item);
     std::sort(excluded_.begin(), excluded_.end());
     excluded_.erase(std::unique(excluded_.begin(), excluded_.end()), excluded_.end());
-    // How many allowed items lie below each excluded one: from there on, numbers shift by one more.
-    for (std::size_t i = 0; i < excluded_.size(); ++i)
-      excluded_[i] = static_cast<Item>(excluded_[i] - 1 - static_cast<Item>(i));
   }
 
   [[nodiscard]] std::uint64_t count() const noexcept {
     return static_cast<std::uint64_t>(last_) - excluded_.size();
   }
 
-  [[nodiscard]] Item at(Item number) const noexcept {
-    const std::size_t below = excluded_.size() <= kLinear ? scan(number) : search(number);
-    return static_cast<Item>(number + 1 + static_cast<Item>(below));
+  // Turns numbers into their items.
+  void number_to_item(std::span<Item> numbers) const noexcept {
+    for (Item& number : numbers) ++number;
+    if (excluded_.size() <= kLinear) {
+      for (const Item excluded : excluded_)
+        for (Item& item : numbers) item = static_cast<Item>(item + (item >= excluded));
+    } else {
+      for (Item& item : numbers) item = static_cast<Item>(item + below(item));
+    }
   }
 
  private:
-  [[nodiscard]] std::size_t scan(Item number) const noexcept {
-    Item below = 0;
-    for (const Item shift : excluded_) below = static_cast<Item>(below + (shift <= number));
-    return static_cast<std::size_t>(below);
-  }
-
-  // How many shifts are at or below the number, without a branch that depends on the draw.
-  [[nodiscard]] std::size_t search(Item number) const noexcept {
-    const Item* at = excluded_.data();
-    for (std::size_t left = excluded_.size(); left > 1; left -= left / 2)
-      at += at[left / 2 - 1] <= number ? left / 2 : 0;
-    return static_cast<std::size_t>(at - excluded_.data()) + (*at <= number);
+  // How many excluded items an item steps over: the i-th counts if it is not above item + i.
+  [[nodiscard]] Item below(Item item) const noexcept {
+    std::size_t low = 0;
+    std::size_t high = excluded_.size();
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      if (excluded_[middle] - static_cast<Item>(middle) <= item)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return static_cast<Item>(low);
   }
 
   Item last_;
@@ -77,9 +81,10 @@ std::optional<std::size_t> draw_negatives(std::span<const std::uint64_t> keys,
     }
     if (allowed.count() == 0) return row;
     Draws draws(keys[row]);
-    const std::uint64_t count = allowed.count();
-    for (auto i = ends[row]; i < ends[row + 1]; ++i)
-      out[static_cast<std::size_t>(i)] = allowed.at(static_cast<Item>(draws.below(count)));
+    const auto of_row = out.subspan(static_cast<std::size_t>(ends[row]),
+                                    static_cast<std::size_t>(ends[row + 1] - ends[row]));
+    for (Item& number : of_row) number = static_cast<Item>(draws.below(allowed.count()));
+    allowed.number_to_item(of_row);
   }
   return std::nullopt;
 }

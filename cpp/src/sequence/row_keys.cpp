@@ -13,9 +13,9 @@ namespace {
 constexpr std::uint64_t kStep = 0x9E3779B97F4A7C15;
 constexpr std::uint64_t kNull = 0xA0761D6478BD642F;
 
-// Mixed once before the value comes in, so that the order of columns and of elements counts.
+// The key comes mixed already, so the order of columns and of elements counts.
 constexpr std::uint64_t mixed(std::uint64_t key, std::uint64_t value) noexcept {
-  return mix64(mix64(key + kStep) ^ value);
+  return mix64((key ^ value) + kStep);
 }
 
 template <typename Value>
