@@ -168,7 +168,7 @@ def test_counted_groups_give_the_definitions_codes(tmp_path, rows, step, smooth)
         counter = GroupCounter(group)
         counter.add(batch.slice(start, step))
         answers.append(counter.finish(directory))
-    counts = GroupCounts.of(answers)
+    counts = GroupCounts.of(group, answers)
     task = {"files": counts.files, "folds": counts.folds, "outputs": ["o"], "means": [mean], "smooth": smooth}
     made = code_shards({**group, **task, "directory": str(directory), "form": "map", "shards": list(range(32))})
     files = [made["map"]] if made["map"] else []
@@ -266,6 +266,10 @@ def test_renaming_a_target_code_changes_nothing_else(make, rows_of):
     assert few.cat_col == "c"
     mean = code.out_target_mean["c_te_y"][1]
     assert by_id(make(COLUMNS).encode_target(few), "c_te_y")[6] == pytest.approx(mean)
+    both = code.filter("c = 'a'").concat(code.filter("c = 'b'"))
+    assert (
+        by_id(make(COLUMNS).encode_target(both), "c_te_y")[2] == by_id(make(COLUMNS).encode_target(code), "c_te_y")[2]
+    )
     own = TargetCode(code.df, "c", {"c_te_y": ("y", 0.0)})
     assert by_id(make(COLUMNS).encode_target(own), "c_te_y")[3] == 0.0
 

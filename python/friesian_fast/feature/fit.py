@@ -256,7 +256,7 @@ def _has(answer: dict[str, Any], number: int) -> bool:
 def _answer(number: int, request: StatsRequest | GroupRequest, counted: Sequence[tuple[Part, dict[str, Any]]]) -> Any:
     mine = [answer for part, answer in counted if part in request.parts]
     if isinstance(request, GroupRequest):
-        return GroupCounts.of([answer["groups"][str(number)] for answer in mine])
+        return GroupCounts.of(request.to_json(), [answer["groups"][str(number)] for answer in mine])
     result = {name: ColumnStats() for name in request.columns}
     for answer in mine:
         for name, total in result.items():

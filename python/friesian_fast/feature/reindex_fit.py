@@ -10,17 +10,13 @@ from typing import Any
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.map_file import MapFile, write_map
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
-from friesian_fast.feature.scan import FileSource, splits
+from friesian_fast.feature.shuffle import all_pieces
 from friesian_fast.feature.tasks import run_tasks, scratch
 
 
 def map_of_ids(session: Any, parts: Sequence[Part], columns: Sequence[str], name: str) -> MapFile:
     """A map from the first of two columns to the second; `name` is the column it is for."""
-    readings = []
-    for part in parts:
-        assert isinstance(part.source, FileSource)
-        pieces = [piece for split in splits(part.source.files, 1) for piece in split]
-        readings.append({"stage": stage_for(part, columns).to_json(), "pieces": pieces})
+    readings = [{"stage": stage_for(part, columns).to_json(), "pieces": all_pieces(part)} for part in parts]
     task = {"readings": readings, "name": name, "path": str(scratch("reindex") / "ids.map")}
     return MapFile(**run_tasks(session, map_ids, [task])[0])
 

@@ -76,19 +76,28 @@ def is_category(kind: Any) -> bool:
     return any(test(kind) for test in (*tests, kinds.is_decimal, kinds.is_date, kinds.is_timestamp))
 
 
-def _plain(array: Any, name: str) -> Any:
-    """Texts, integers and booleans as they are, all else as one of them."""
+def normal(array: Any) -> Any:
+    """The array, of floats with one zero (no -0.0) and one NaN, as keys need it."""
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    if not pa.types.is_floating(array.type):
+        return array
+    positive = pc.add(array, pa.scalar(0.0, array.type))
+    return pc.if_else(pc.is_nan(positive), pa.scalar(float("nan"), array.type), positive)
+
+
+def _plain(array: Any, name: str) -> Any:
+    """Texts, integers and booleans as they are, floats as `normal` doubles, all else as one of these."""
+    import pyarrow as pa
 
     kind = array.type
     if not is_category(kind):
         raise InvalidInputError(f"column '{name}' of type {kind} cannot be told apart by value; cast or drop it")
     if pa.types.is_timestamp(kind):
         return array.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    if pa.types.is_floating(kind):  # -0.0 and 0.0 are one value, and so are all NaN
-        whole = pc.add(array.cast(pa.float64()), 0.0)
-        return pc.if_else(pc.is_nan(whole), float("nan"), whole)
+    if pa.types.is_floating(kind):
+        return normal(array.cast(pa.float64()))
     if pa.types.is_decimal(kind) or pa.types.is_date(kind) or pa.types.is_large_string(kind):
         return array.cast(pa.string())
     return array
