@@ -240,7 +240,7 @@ def _bin_names(names: Sequence[str], out_cols: Any) -> list[str]:
     given = [out_cols] if isinstance(out_cols, str) else out_cols
     outputs = [f"{name}_bin" for name in names] if given is None else list(given)
     if len(outputs) != len(names) or not all(isinstance(output, str) for output in outputs):
-        raise InvalidInputError(f"out_cols has {len(outputs)} names for {len(names)} columns; give one for each")
+        raise InvalidInputError(f"out_cols has {len(outputs)} names for {len(names)} columns; give one str for each")
     again = sorted({output for output in outputs if outputs.count(output) > 1})
     if again:
         raise InvalidInputError(f"{again} would be there twice; give other out_cols")
