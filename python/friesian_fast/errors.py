@@ -38,6 +38,10 @@ class ConfigError(InvalidInputError):
     """A configuration key or value that is not accepted."""
 
 
+class NotSupportedError(FriesianError):
+    """Something of the original that is left out on purpose; the message says what to use instead."""
+
+
 class MissingExtraError(FriesianError, ImportError):
     """An optional dependency that is not installed."""
 

@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.frames import FrameTable
 from friesian_fast.feature.ops import TYPES, Cast, Constant, Drop, FillNull, Function, Rename, Select, name_of
-from friesian_fast.feature.table import Table, _frame_part
 
 T = TypeVar("T", bound="ShapingTable")
 
 _INT32 = range(-(2**31), 2**31)
 
 
-class ShapingTable(Table):
+class ShapingTable(FrameTable):
     """The part of `FeatureTable` that shapes columns."""
 
     def select(self: T, *cols: Any) -> T:
@@ -27,7 +27,7 @@ class ShapingTable(Table):
             raise InvalidInputError("cols should be str or a list of str, but got None.")
         if all(isinstance(name, str) for name in names) and "*" not in names:
             return self._then(Select(tuple(self._existing(names))))
-        return self._with((_frame_part(self.df.select(*names)),))
+        return self._of(self.df.select(*names), "select")
 
     def drop(self: T, *cols: str) -> T:
         """All but these columns; names that are not there are ignored."""
@@ -58,7 +58,7 @@ class ShapingTable(Table):
             raise InvalidInputError(
                 f"column should be a pyspark.sql.column.Column or a constant, but got {type(column).__name__}"
             )
-        return self._with((_frame_part(self.df.withColumn(name, column)),))
+        return self._of(self.df.withColumn(name, column), "append_column")
 
     def cast(self: T, columns: str | Sequence[str] | None, dtype: str) -> T:
         """Cast in place; what cannot be read as the new type becomes null.

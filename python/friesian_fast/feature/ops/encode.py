@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+=======
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+>>>>>>> main
 from typing import Any
+from urllib.parse import quote
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.ops.base import Op, column, put, require_sha256
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.feature.vocabulary_file import load_index
+from friesian_fast.feature.vocabulary_file import load_index, read, values_sha256
+from friesian_fast.vocab import VocabularyIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class EncodeVocabulary(Op):
     path: str
     separator: str | None = None
     keep: str = "min"
+    index: VocabularyIndex | None = field(default=None, compare=False, repr=False)
     name = "encode_vocabulary"
 
     @property
@@ -100,6 +108,15 @@ class EncodeVocabulary(Op):
     @property
     def resources(self) -> dict[str, str]:
         return {"vocabulary": self.path}
+
+    @classmethod
+    def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
+        return {"vocabulary": f"vocabularies/{quote(params['vocabulary'], safe=' ')}.arrow"}
+
+    def opened(self, sha256: str) -> EncodeVocabulary:
+        values = read(self.path).column("value")
+        require_sha256(self.path, values_sha256(values), sha256)
+        return replace(self, index=VocabularyIndex(values))
 
     @classmethod
     def create(
@@ -124,9 +141,12 @@ class EncodeVocabulary(Op):
 
         if len(texts) == 0:  # planning asks for the type only, and needs no index for that
             return pa.array([], pa.int32())
-        index = load_index(self.path)
+        index = self._index()
         found = index.lookup(texts) if self.separator is None else index.lookup_split_min(texts, self.separator)
         return pa.array(found, pa.int32())
+
+    def _index(self) -> VocabularyIndex:
+        return load_index(self.path) if self.index is None else self.index
 
     def _lists(self, texts: Any) -> Any:
         import pyarrow as pa
@@ -134,6 +154,7 @@ class EncodeVocabulary(Op):
         if len(texts) == 0:
             return pa.array([], pa.list_(pa.int32()))
         assert self.separator is not None
+<<<<<<< HEAD
         index = load_index(self.path)
         return split_ids(texts, self.separator, self.keep, lambda tokens: _known(pa.array(index.lookup(tokens))))
 
@@ -152,6 +173,14 @@ def split_ids(texts: Any, separator: str, keep: str, ids_of: Callable[[Any], Any
         return pa.array([min(row, default=None) for row in known], pa.int32())
     ordered = [sorted(row) for row in known] if keep == "sorted" else known
     return pa.array([row or None for row in ordered], pa.list_(pa.int32()))
+=======
+        rows = [[] if text is None else split_tokens(text, self.separator) for text in texts.to_pylist()]
+        tokens = pa.array([token for row in rows for token in row], pa.string())
+        ids = iter(pa.array(self._index().lookup(tokens)).to_pylist())
+        known = [[found for _ in row if (found := next(ids))] for row in rows]
+        ordered = [sorted(row) for row in known] if self.keep == "sorted" else known
+        return pa.array([row or None for row in ordered], pa.list_(pa.int32()))
+>>>>>>> main
 
 
 def split_tokens(text: str, separator: str) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.map_file import load_ids
-from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.map_file import load_ids, map_sha256, read_map
+from friesian_fast.feature.ops.base import Op, column, pinned_file, put, require_sha256
 from friesian_fast.feature.ops.elements import is_list, with_elements
 
 
@@ -39,6 +39,14 @@ class Reindex(Op):
     @property
     def resources(self) -> dict[str, str]:
         return {"map": self.path}
+
+    @classmethod
+    def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
+        return {"map": pinned_file(params)}
+
+    def opened(self, sha256: str) -> Op:
+        require_sha256(self.path, map_sha256(read_map(self.path)), sha256)
+        return self
 
     @classmethod
     def create(

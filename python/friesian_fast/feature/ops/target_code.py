@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from friesian_fast.feature.map_file import load_numbers
-from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.map_file import load_numbers, map_sha256, read_map
+from friesian_fast.feature.ops.base import Op, column, pinned_file, put, require_sha256
 from friesian_fast.feature.ops.keys import key_texts
 
 
@@ -43,6 +43,14 @@ class EncodeTarget(Op):
     @property
     def resources(self) -> dict[str, str]:
         return {"map": self.path}
+
+    @classmethod
+    def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
+        return {"map": pinned_file(params)}
+
+    def opened(self, sha256: str) -> Op:
+        require_sha256(self.path, map_sha256(read_map(self.path)), sha256)
+        return self
 
     @classmethod
     def create(
