@@ -16,6 +16,10 @@ from tests.reference import target_encode as slow
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.feature import FeatureTable, TargetCode
+from friesian_fast.feature.groups import GroupCounter, GroupCounts, Summed
+from friesian_fast.feature.map_file import read_map
+from friesian_fast.feature.ops import EncodeTarget
+from friesian_fast.feature.target_fit import code_shards, merge_maps
 
 COLUMNS = {
     "id": list(range(8)),
@@ -148,11 +152,6 @@ def test_the_same_bits_for_any_cut(cuts):
 )
 def test_counted_groups_give_the_definitions_codes(tmp_path, rows, step, smooth):
     """The tasks' own functions, without Spark between them."""
-    from friesian_fast.feature.groups import GroupCounter, GroupCounts, Summed
-    from friesian_fast.feature.map_file import read_map
-    from friesian_fast.feature.ops import EncodeTarget
-    from friesian_fast.feature.target_fit import code_shards, merge_maps
-
     directory = Path(tempfile.mkdtemp(dir=tmp_path))  # maps are kept in memory by their path
     a, b, y, fold = (list(column) for column in zip(*rows, strict=True))
     mean = 0.25
@@ -223,6 +222,12 @@ def test_the_recorded_steps_are_the_specs(make):
     assert step.outputs == ("c_te_y",)
     assert set(step.params) == {"means", "sha256", "fold", "folds"}
     assert len(step.params["sha256"]) == 64
+
+
+def test_a_broken_map_is_named(tmp_path):
+    (tmp_path / "broken.map").write_bytes(b"nothing of the kind")
+    with pytest.raises(InvalidInputError, match=r"broken.map cannot be read as a map"):
+        read_map(str(tmp_path / "broken.map"))
 
 
 def test_target_code_round_trip(make, tmp_path, rows_of):

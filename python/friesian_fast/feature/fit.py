@@ -11,7 +11,8 @@ from typing import Any
 
 from friesian_fast.feature.groups import GroupCounter, GroupCounts, GroupRequest
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.feature.ops.elements import is_list, list_matrix, require_one_length
+from friesian_fast.feature.ops.elements import list_matrix, require_one_length
+from friesian_fast.feature.ops.lists import is_list
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.tasks import guarded, opened, run_tasks, scratch

@@ -12,7 +12,7 @@ import numpy as np
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.fit import ColumnStats, StatsRequest, gather
 from friesian_fast.feature.ops import CutBins, MinMaxScale, MinMaxScaleList, Op
-from friesian_fast.feature.ops.elements import is_list
+from friesian_fast.feature.ops.lists import is_list
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.table import Table
 

@@ -247,8 +247,7 @@ class TargetTable(FrameTable):
                 kind = self.schema[fold_col].dataType.simpleString()
                 raise InvalidInputError(f"fold_col should be integer type but get {fold_col} of type {kind}")
             return self, fold_col
-        plain = tuple(name for name in self.columns if is_category(self._type(name)))
-        return self._then(RowFold(plain, fold_col, kfold, seed or 0)), fold_col
+        return self._then(RowFold(tuple(self.columns), fold_col, kfold, seed or 0)), fold_col
 
     def _sums(self, targets: Sequence[str]) -> tuple[Summed, ...]:
         """How to sum the targets; of floats the largest must be known first."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-=======
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
->>>>>>> main
 from typing import Any
 from urllib.parse import quote
 
@@ -154,8 +149,7 @@ class EncodeVocabulary(Op):
         if len(texts) == 0:
             return pa.array([], pa.list_(pa.int32()))
         assert self.separator is not None
-<<<<<<< HEAD
-        index = load_index(self.path)
+        index = self._index()
         return split_ids(texts, self.separator, self.keep, lambda tokens: _known(pa.array(index.lookup(tokens))))
 
 
@@ -173,14 +167,6 @@ def split_ids(texts: Any, separator: str, keep: str, ids_of: Callable[[Any], Any
         return pa.array([min(row, default=None) for row in known], pa.int32())
     ordered = [sorted(row) for row in known] if keep == "sorted" else known
     return pa.array([row or None for row in ordered], pa.list_(pa.int32()))
-=======
-        rows = [[] if text is None else split_tokens(text, self.separator) for text in texts.to_pylist()]
-        tokens = pa.array([token for row in rows for token in row], pa.string())
-        ids = iter(pa.array(self._index().lookup(tokens)).to_pylist())
-        known = [[found for _ in row if (found := next(ids))] for row in rows]
-        ordered = [sorted(row) for row in known] if self.keep == "sorted" else known
-        return pa.array([row or None for row in ordered], pa.list_(pa.int32()))
->>>>>>> main
 
 
 def split_tokens(text: str, separator: str) -> list[str]:
