@@ -32,7 +32,6 @@ from friesian_fast.feature.ops import (
     NegativeHistory,
     OneHot,
     Pad,
-    Reindex,
     Rename,
     RowFold,
     Select,
@@ -163,16 +162,10 @@ def _one_hot(draw, rows, prefix, files):
     return {name: ids(draw, rows)}, [OneHot(name, f"{prefix}h", 10, draw(st.booleans()))]
 
 
-def _reindex(draw, rows, prefix, files):
-    name = f"{prefix}a"
-    values = lists(draw, rows, pa.int32(), st.integers(0, 9)) if draw(st.booleans()) else column(draw, rows, pa.int32())
-    return {name: values}, [Reindex(name, *files["ids"])]
-
-
 def _look_up(draw, rows, prefix, files):
     name = f"{prefix}a"
     values = lists(draw, rows, pa.int32(), st.integers(0, 9)) if draw(st.booleans()) else column(draw, rows, pa.int64())
-    return {name: values}, [LookUp(name, f"{prefix}v", *files["pairs"])]
+    return {name: values}, [LookUp(name, draw(st.sampled_from([name, f"{prefix}v"])), *files["pairs"])]
 
 
 def _scale_list(draw, rows, prefix, files):
@@ -233,7 +226,6 @@ CASES = {
     NegativeHistory.name: _negative_history,
     OneHot.name: _one_hot,
     Pad.name: _pad,
-    Reindex.name: _reindex,
     Rename.name: one(_rename),
     RowFold.name: _row_fold,
 }

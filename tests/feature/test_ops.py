@@ -15,12 +15,14 @@ from friesian_fast.feature.ops import (
     CutBins,
     Drop,
     EncodeFixed,
+    EncodeTarget,
     EncodeVocabulary,
     FillNull,
     Function,
     HashBucket,
     MinMaxScale,
     Rename,
+    RowFold,
     Select,
     from_json,
     name_of,
@@ -28,6 +30,7 @@ from friesian_fast.feature.ops import (
 )
 from friesian_fast.feature.ops.cast import cast_array, double_text
 from friesian_fast.feature.ops.encode import split_tokens
+from friesian_fast.feature.ops.keys import key_texts
 from friesian_fast.feature.vocabulary_file import (
     load_index,
     merge_run_files,
@@ -73,6 +76,9 @@ def vocabulary(tmp_path):
         FillNull("a", ""),
         Function(("a", "b"), "c", "math:sqrt"),
         EncodeFixed("a", (("", 0), ("x", 4)), True),
+        EncodeFixed("a", (("x", 4),), False, ",", "sorted"),
+        EncodeTarget(("a", "b"), ("c",), (0.5,), "0" * 64, "/somewhere/codes.map", "f", (0, 1)),
+        RowFold(("a", "b"), "f", 5, 7),
         EncodeVocabulary("a", "v", "/somewhere/v.arrow"),
         EncodeVocabulary("a", "v", "/somewhere/v.arrow", "\t", "all"),
         HashBucket("a", 10),
@@ -119,6 +125,7 @@ def test_columns_are_picked_dropped_renamed_and_added():
         ([1.9, -1.9, None, math.nan, 1e20, -1e20], "int32", [1, -1, None, 0, 2**31 - 1, -(2**31)]),
         ([1.9, 1e30, -math.inf], "int64", [1, 2**63 - 1, -(2**63)]),
         ([2**32 + 5, -1, None], "int32", [5, -1, None]),
+        (pa.array([0.1, 1e-5, 1.0, None], pa.float32()), "string", ["0.1", "1.0E-5", "1.0", None]),
         ([1.0, 0.5, 1e7, 1.25e-4, None], "string", ["1.0", "0.5", "1.0E7", "1.25E-4", None]),
         ([7, None], "string", ["7", None]),
         ([0, 3], "bool", [False, True]),
@@ -307,3 +314,38 @@ def test_a_broken_vocabulary_file_is_named(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(InvalidInputError, match=r"broken\.arrow cannot be read as a vocabulary"):
         read(path)
+
+
+def test_keys_tell_values_apart():
+    times = pa.array([1, None], pa.timestamp("ms", "UTC"))
+    assert key_texts([times], ["t"]).to_pylist() == ["1000", None]
+    floats = pa.array([0.0, -0.0, 1.5, math.nan])
+    texts = key_texts([floats], ["x"]).to_pylist()
+    assert texts[0] == texts[1]
+    assert len(set(texts)) == 3
+    pairs = [("a", "b:c"), ("a:b", "c"), ("1:a", ""), ("", "1:a"), (None, "a"), ("a", None)]
+    left, right = (pa.array(side) for side in zip(*pairs, strict=True))
+    texts = key_texts([left, right], ["l", "r"]).to_pylist()
+    assert texts[4:] == [None, None]
+    assert len(set(texts[:4])) == 4
+    with pytest.raises(InvalidInputError, match="column 'l' of type list.* cannot be told apart by value"):
+        key_texts([pa.array([[1]])], ["l"])
+
+
+def test_folds_go_by_the_rows_content():
+    columns = {
+        "i": pa.array([1, 2, None, 1], pa.int8()),
+        "t": pa.array(["a", None, "", "a"]),
+        "x": pa.array([0.5, math.nan, None, 0.5], pa.float32()),
+        "d": pa.array([1, 2, None, 1], pa.date32()),
+        "s": pa.array([1, 2, None, 1], pa.timestamp("us")),
+        "b": pa.array([True, False, None, True]),
+    }
+    whole = RowFold(tuple(columns), "f", 1000, 3).apply(batch(**columns)).column("f").to_pylist()
+    assert whole[0] == whole[3]
+    assert len(set(whole)) == 3
+    alone = RowFold(tuple(columns), "f", 1000, 3).apply(batch(**columns).slice(1, 2)).column("f").to_pylist()
+    assert alone == whole[1:3]
+    other = RowFold(tuple(columns), "f", 1000, 4).apply(batch(**columns)).column("f")
+    assert other.to_pylist() != whole
+    assert other.type == pa.int32()

@@ -16,6 +16,10 @@ from tests.reference import target_encode as slow
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.feature import FeatureTable, TargetCode
+from friesian_fast.feature.groups import GroupCounter, GroupCounts, Summed
+from friesian_fast.feature.map_file import read_map
+from friesian_fast.feature.ops import EncodeTarget
+from friesian_fast.feature.target_fit import code_shards, merge_maps
 
 COLUMNS = {
     "id": list(range(8)),
@@ -148,11 +152,6 @@ def test_the_same_bits_for_any_cut(cuts):
 )
 def test_counted_groups_give_the_definitions_codes(tmp_path, rows, step, smooth):
     """The tasks' own functions, without Spark between them."""
-    from friesian_fast.feature.groups import GroupCounter, GroupCounts, Summed
-    from friesian_fast.feature.map_file import read_map
-    from friesian_fast.feature.ops import EncodeTarget
-    from friesian_fast.feature.target_fit import code_shards, merge_maps
-
     directory = Path(tempfile.mkdtemp(dir=tmp_path))  # maps are kept in memory by their path
     a, b, y, fold = (list(column) for column in zip(*rows, strict=True))
     mean = 0.25
@@ -168,7 +167,7 @@ def test_counted_groups_give_the_definitions_codes(tmp_path, rows, step, smooth)
         counter = GroupCounter(group)
         counter.add(batch.slice(start, step))
         answers.append(counter.finish(directory))
-    counts = GroupCounts.of(answers)
+    counts = GroupCounts.of(group, answers)
     task = {"files": counts.files, "folds": counts.folds, "outputs": ["o"], "means": [mean], "smooth": smooth}
     made = code_shards({**group, **task, "directory": str(directory), "form": "map", "shards": list(range(32))})
     files = [made["map"]] if made["map"] else []
@@ -225,6 +224,12 @@ def test_the_recorded_steps_are_the_specs(make):
     assert len(step.params["sha256"]) == 64
 
 
+def test_a_broken_map_is_named(tmp_path):
+    (tmp_path / "broken.map").write_bytes(b"nothing of the kind")
+    with pytest.raises(InvalidInputError, match=r"broken.map cannot be read as a map"):
+        read_map(str(tmp_path / "broken.map"))
+
+
 def test_target_code_round_trip(make, tmp_path, rows_of):
     _, (code, pair) = make(COLUMNS).target_encode(["c", ["c", "g"]], "y")
     pair.write_parquet(tmp_path / "pair")
@@ -266,6 +271,10 @@ def test_renaming_a_target_code_changes_nothing_else(make, rows_of):
     assert few.cat_col == "c"
     mean = code.out_target_mean["c_te_y"][1]
     assert by_id(make(COLUMNS).encode_target(few), "c_te_y")[6] == pytest.approx(mean)
+    both = code.filter("c = 'a'").concat(code.filter("c = 'b'"))
+    assert (
+        by_id(make(COLUMNS).encode_target(both), "c_te_y")[2] == by_id(make(COLUMNS).encode_target(code), "c_te_y")[2]
+    )
     own = TargetCode(code.df, "c", {"c_te_y": ("y", 0.0)})
     assert by_id(make(COLUMNS).encode_target(own), "c_te_y")[3] == 0.0
 

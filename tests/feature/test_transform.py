@@ -25,7 +25,6 @@ from friesian_fast.feature.ops import (
     Log,
     LookUp,
     Op,
-    Reindex,
     Select,
     kind_of,
     name_of,
@@ -56,7 +55,6 @@ def files(words, tmp_path_factory):
         return [pa.FixedSizeListArray.from_arrays(pa.array(column), len(column) // 2) for column in columns]
 
     maps = {
-        "ids": pa.record_batch({"old": pa.array([1, 3, 9], pa.int64()), "new": pa.array([2, 1, 3], pa.int32())}),
         "mean": pa.record_batch([pa.array(["", "a"]), *folds([0.5, 0.75])], names=["key", "te"]),
         "means": pa.record_batch([pa.array(["", "a"]), *folds([0.5, 0.75, 0.1, 0.2])], names=["key", "te"]),
     }
@@ -309,7 +307,6 @@ def test_a_damaged_spec_is_named(step, message):
     ("make_op", "key"),
     [
         (lambda files: LookUp("a", "a", *files["pairs"]), "pairs"),
-        (lambda files: Reindex("a", *files["ids"]), "ids"),
         (lambda files: EncodeTarget(("a",), ("a",), (0.5,), *files["mean"]), "mean"),
     ],
 )
@@ -318,7 +315,7 @@ def test_altered_maps_are_named(make_op, key, words, files, tmp_path):
     loaded = reloaded(spec_of([op], words, ["a"]), tmp_path)
     path = tmp_path / "maps" / f"{files[key][0]}.arrow"
     assert loaded.transform(raw).equals(spec_of([op], words, ["a"]).transform(raw))
-    other = {"pairs": "ids", "ids": "mean", "mean": "means"}[key]
+    other = {"pairs": "mean", "mean": "means"}[key]
     (tmp_path / "maps" / "other").write_bytes(Path(files[other][1]).read_bytes())
     (tmp_path / "maps" / "other").replace(path)
     with pytest.raises(InvalidInputError, match=rf"{op.name} of 'a': .*\.arrow (is not the file that|cannot be read)"):

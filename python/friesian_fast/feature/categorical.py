@@ -190,8 +190,8 @@ class CategoricalTable(Table):
     cross_columns = cross_hash_encode
 
     def _encode(self: T, name: str, index: StringIndex, separator: str | None, keep: str) -> T:
-        if index.fixed is not None and separator is None:
-            return self._then(EncodeFixed(name, tuple(index.fixed.items()), strict=False))
+        if index.fixed is not None:
+            return self._then(EncodeFixed(name, tuple(index.fixed.items()), False, separator, keep))
         key = self._vocabulary_key(index)
         return self._then(EncodeVocabulary(name, key, index.file.path, separator, keep), more={key: index.file})
 
@@ -225,7 +225,10 @@ class CategoricalTable(Table):
 
 
 def _each(columns: Columns) -> list[str | Mapping[str, Any]]:
-    return [columns] if isinstance(columns, (str, Mapping)) else list(columns)
+    given = [columns] if isinstance(columns, (str, Mapping)) else columns
+    if not isinstance(given, (list, tuple)):
+        raise InvalidInputError(f"columns should be str, dict or a list of them, but got {columns!r}")
+    return list(given)
 
 
 def _limit(freq_limit: Any, name: str) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 
 from friesian_fast.feature.groups import GroupCounter, GroupCounts, GroupRequest
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.feature.ops.elements import is_list, list_matrix, require_one_length
+from friesian_fast.feature.ops.elements import list_matrix, require_one_length
+from friesian_fast.feature.ops.lists import is_list
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.tasks import guarded, opened, run_tasks, scratch
@@ -255,7 +256,7 @@ def _has(answer: dict[str, Any], number: int) -> bool:
 def _answer(number: int, request: StatsRequest | GroupRequest, counted: Sequence[tuple[Part, dict[str, Any]]]) -> Any:
     mine = [answer for part, answer in counted if part in request.parts]
     if isinstance(request, GroupRequest):
-        return GroupCounts.of([answer["groups"][str(number)] for answer in mine])
+        return GroupCounts.of(request.to_json(), [answer["groups"][str(number)] for answer in mine])
     result = {name: ColumnStats() for name in request.columns}
     for answer in mine:
         for name, total in result.items():

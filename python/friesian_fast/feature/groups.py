@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from friesian_fast.feature.ops.base import numeric
-from friesian_fast.feature.ops.keys import key_texts
+from friesian_fast.feature.ops.keys import key_texts, normal
 from friesian_fast.feature.plan import Part
 from friesian_fast.hashing import md5_bucket
 
@@ -96,8 +96,9 @@ class GroupCounts:
     known: tuple[int, ...]
 
     @classmethod
-    def of(cls, answers: Sequence[dict[str, Any]]) -> GroupCounts:
-        """Of the answers of `GroupCounter.finish`."""
+    def of(cls, request: dict[str, Any], answers: Sequence[dict[str, Any]]) -> GroupCounts:
+        """Of what `GroupCounter.finish` told, for a request as JSON."""
+        answers = [GroupCounter(request).told(), *answers]
         sums = zip(*(answer["sums"] for answer in answers), strict=True)
         return cls(
             files=tuple(answer["file"] for answer in answers if answer["file"]),
@@ -132,7 +133,7 @@ class GroupCounter:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        columns = {f"k{i}": batch.column(name) for i, name in enumerate(self._keys)}
+        columns = {f"k{i}": normal(batch.column(name)) for i, name in enumerate(self._keys)}
         if self._fold:
             columns["fold"] = batch.column(self._fold).cast(pa.int64())
         for j, one in enumerate(self._sums):
@@ -150,11 +151,15 @@ class GroupCounter:
         if sum(one.num_rows for one in self._pending) >= _PENDING_ROWS:
             self._sum_pending()
 
+    def told(self) -> dict[str, Any]:
+        """The answer so far, without groups."""
+        return {"file": None, "groups": 0, "folds": [], "sums": self._totals, "known": self._known}
+
     def finish(self, directory: Path) -> dict[str, Any]:
         """Write the groups as an Arrow file of one batch per shard; says where, how many, and the sums over all."""
         self._sum_pending()
         groups = self._sum_kept()
-        answer: dict[str, Any] = {"file": None, "groups": 0, "folds": [], "sums": self._totals, "known": self._known}
+        answer = self.told()
         if groups is not None and groups.num_rows:
             path = directory / f"{uuid.uuid4().hex[:12]}.groups"
             _write_shards(groups, self._keys, path)

@@ -10,11 +10,10 @@ import numpy as np
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.categorical import require_category, require_limit
 from friesian_fast.feature.fit import StatsRequest, VocabularyRequest, gather
-from friesian_fast.feature.map_file import MapFile
-from friesian_fast.feature.ops import OneHot, Reindex
-from friesian_fast.feature.ops.reindex import require_ids
+from friesian_fast.feature.ops import LookUp, OneHot
+from friesian_fast.feature.ops.lists import is_list
 from friesian_fast.feature.plan import Part
-from friesian_fast.feature.reindex_fit import map_of_ids
+from friesian_fast.feature.reindex_fit import IdMap, map_of_ids
 from friesian_fast.feature.scan import open_files
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.shuffle import in_files
@@ -115,9 +114,9 @@ class IdsTable(Table):
         tables = [index_tbls] if isinstance(index_tbls, Table) else index_tbls
         if not isinstance(tables, (list, tuple)) or len(tables) != len(names):
             raise InvalidInputError("each column of columns should have one corresponding index_dict")
-        maps: dict[int, MapFile] = {}
+        maps: dict[int, IdMap] = {}
         for name, table in zip(names, tables, strict=True):
-            require_ids(self._type(name), name)
+            _require_ids(name, self._type(name))
             if not isinstance(table, Table) or len(table.columns) < 2:
                 raise InvalidInputError(f"index_tbls of column '{name}' should be a Table of old and new ids")
             for own in table.columns[:2]:
@@ -126,7 +125,7 @@ class IdsTable(Table):
                 parts = [in_files(part) for part in table._plain_parts()]
                 maps[id(table)] = map_of_ids(get_session(), parts, table.columns[:2], name)
         chosen = [maps[id(table)] for table in tables]
-        return self._then(*(Reindex(name, one.sha256, one.path) for name, one in zip(names, chosen, strict=True)))
+        return self._then(*(LookUp(name, name, one.sha256, one.path) for name, one in zip(names, chosen, strict=True)))
 
     def get_vocabularies(self, columns: str | Sequence[str]) -> dict[str, list[Any]]:
         """The distinct values of columns, in their own types, on the driver; nulls are left out.
@@ -196,6 +195,16 @@ def _require_int_type(what: str, kind: Any) -> None:
 
     if not pa.types.is_integer(kind):
         raise InvalidInputError(f"{what} should be a column of int, but it has type {kind}")
+
+
+def _require_ids(name: str, kind: Any) -> None:
+    import pyarrow as pa
+
+    inner = kind
+    for _ in range(2):
+        inner = inner.value_type if is_list(inner) else inner
+    if not pa.types.is_integer(inner):
+        raise InvalidInputError(f"{name} should be a column of int, or of lists of int, but it has type {kind}")
 
 
 def _one_each(names: Sequence[str], given: Any, what: str, kind: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Maps as files: from ids to ids, and from categories to numbers, mapped into memory by every task that looks up."""
+"""Maps from categories to numbers as files, mapped into memory by every task that looks up."""
 
 from __future__ import annotations
 
@@ -74,13 +74,6 @@ def map_sha256(batch: Any) -> str:
             flat = array.flatten() if pa.types.is_fixed_size_list(array.type) else array
             digest.update(np.ascontiguousarray(flat.to_numpy(zero_copy_only=False)).tobytes())
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=32)
-def load_ids(path: str) -> tuple[Any, Any]:
-    """Old ids, ascending, and their new ones, as arrays; files are never rewritten under one name."""
-    batch = read_map(path)
-    return batch.column(0).to_numpy(), batch.column(1).to_numpy()
 
 
 @lru_cache(maxsize=32)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeVar
+
+import numpy as np
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.fit import ColumnStats, StatsRequest, gather
 from friesian_fast.feature.ops import CutBins, MinMaxScale, MinMaxScaleList, Op
-from friesian_fast.feature.ops.elements import is_list
+from friesian_fast.feature.ops.lists import is_list
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.table import Table
 
@@ -122,8 +125,6 @@ class NumericTable(Table):
         return self._then(*ops)
 
     def _edges(self, names: Sequence[str], bins: Edges | Mapping[str, Edges]) -> dict[str, tuple[float, ...]]:
-        import numpy as np
-
         chosen: dict[str, Edges] = {}
         for name in names:
             if isinstance(bins, Mapping) and name not in bins:
@@ -211,10 +212,10 @@ def _given_bounds(name: str, given: Any, lists: bool) -> tuple[Any, Any]:
 
 def _numbers(values: Any) -> list[float]:
     """As finite floats; an empty list if they are no such."""
-    try:
-        floats = [float(value) for value in values]
-    except (TypeError, ValueError):
+    given = list(values) if isinstance(values, (list, tuple, np.ndarray)) else []
+    if not all(isinstance(value, Real) and not isinstance(value, bool) for value in given):
         return []
+    floats = [float(value) for value in given]
     return floats if all(map(math.isfinite, floats)) else []
 
 
@@ -230,7 +231,7 @@ def _require_edges(name: str, bins: Any) -> None:
         if bins < 1:
             raise InvalidInputError(f"bins of column '{name}' is {bins}; give at least 1")
         return
-    edges = _numbers(bins) if not isinstance(bins, (str, Mapping)) else []
+    edges = _numbers(bins)
     if not edges or edges != sorted(set(edges)):
         raise InvalidInputError(f"bins of column '{name}' are {bins}; give ascending edges, or an int")
 
@@ -239,7 +240,7 @@ def _bin_names(names: Sequence[str], out_cols: Any) -> list[str]:
     given = [out_cols] if isinstance(out_cols, str) else out_cols
     outputs = [f"{name}_bin" for name in names] if given is None else list(given)
     if len(outputs) != len(names) or not all(isinstance(output, str) for output in outputs):
-        raise InvalidInputError(f"out_cols has {len(outputs)} names for {len(names)} columns; give one for each")
+        raise InvalidInputError(f"out_cols has {len(outputs)} names for {len(names)} columns; give one str for each")
     again = sorted({output for output in outputs if outputs.count(output) > 1})
     if again:
         raise InvalidInputError(f"{again} would be there twice; give other out_cols")

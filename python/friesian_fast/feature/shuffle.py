@@ -10,7 +10,7 @@ from typing import Any
 
 from friesian_fast.feature.ops.lists import row_keys
 from friesian_fast.feature.plan import FrameSource, Part, stage_for
-from friesian_fast.feature.scan import open_files
+from friesian_fast.feature.scan import FileSource, Piece, open_files, splits
 from friesian_fast.feature.tasks import scratch
 
 
@@ -23,6 +23,18 @@ def in_files(part: Part) -> Part:
     columns = stage_for(part, part.schema().names).columns
     source.frame.select(*[f"`{name}`" for name in columns]).write.mode("overwrite").parquet(str(directory))
     return Part(open_files(directory), part.ops)
+
+
+def rows_in(part: Part) -> int:
+    """How many rows a part on files has."""
+    assert isinstance(part.source, FileSource)
+    return part.source.rows
+
+
+def all_pieces(part: Part) -> list[Piece]:
+    """All that a part on files has to be read, for one task."""
+    assert isinstance(part.source, FileSource)
+    return [piece for split in splits(part.source.files, 1) for piece in split]
 
 
 def by_shard(table: Any, keys: Sequence[str], shards: int) -> list[tuple[int, Any]]:

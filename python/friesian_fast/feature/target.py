@@ -16,7 +16,7 @@ from friesian_fast.feature.names import crossed_names
 from friesian_fast.feature.ops import EncodeTarget, RowFold, Select
 from friesian_fast.feature.ops.keys import is_category
 from friesian_fast.feature.session import get_session
-from friesian_fast.feature.shuffle import in_files
+from friesian_fast.feature.shuffle import in_files, rows_in
 from friesian_fast.feature.target_code import TargetCode
 from friesian_fast.feature.target_fit import MAP_ROWS, CodeRequest, Codes, make_codes, map_of
 
@@ -127,7 +127,7 @@ class TargetTable(FrameTable):
         for cat, outs, one, counted in zip(cats, outputs, codes, counts, strict=True):
             encodings.append(_Encoding(cat, outs, list(means), one, fold, counted.folds if fold else ()))
             out_target_mean = dict(zip(outs, zip(targets, means, strict=True), strict=True))
-            made.append(TargetCode.of_part(one.codes, cat if len(cat) > 1 else cat[0], out_target_mean))
+            made.append(TargetCode.of_part(one.codes[0], cat if len(cat) > 1 else cat[0], out_target_mean))
         dropped = [name for cat in cats for name in cat] if drop_cat else []
         return table._encoded(encodings, [*dropped, *([fold] if fold and drop_fold else [])]), made
 
@@ -190,7 +190,7 @@ class TargetTable(FrameTable):
         from pyspark.sql import functions as sql
 
         codes = FrameTable.__new__(FrameTable)
-        codes._set((one.codes.fold_codes or one.codes.codes,), False, {})
+        codes._set((one.codes.fold_codes,) if one.codes.fold_codes else one.codes.codes, False, {})
         right = codes.df.select(*[f"`{name}`" for name in [*one.keys, *one.outputs]])
         joined = self.df.join(right, on=one.keys, how="left")
         means = zip(one.outputs, one.means, strict=True)
@@ -247,8 +247,7 @@ class TargetTable(FrameTable):
                 kind = self.schema[fold_col].dataType.simpleString()
                 raise InvalidInputError(f"fold_col should be integer type but get {fold_col} of type {kind}")
             return self, fold_col
-        plain = tuple(name for name in self.columns if is_category(self._type(name)))
-        return self._then(RowFold(plain, fold_col, kfold, seed or 0)), fold_col
+        return self._then(RowFold(tuple(self.columns), fold_col, kfold, seed or 0)), fold_col
 
     def _sums(self, targets: Sequence[str]) -> tuple[Summed, ...]:
         """How to sum the targets; of floats the largest must be known first."""
@@ -278,10 +277,10 @@ class TargetTable(FrameTable):
 def _known_codes(code: TargetCode, outputs: Sequence[str]) -> _Encoding:
     """A TargetCode's look-up: a map of its files, unless it has too many categories."""
     means = [code.out_target_mean[out][1] for out in outputs]
-    part = in_files(code._plain_parts()[0])
-    codes = Codes(codes=part)
-    if outputs and part.source.rows <= MAP_ROWS:  # type: ignore[union-attr]
-        codes = Codes(codes=part, map=map_of(get_session(), part, code.cat_cols, outputs, means))
+    parts = tuple(in_files(part) for part in code._plain_parts())
+    codes = Codes(codes=parts)
+    if outputs and sum(rows_in(part) for part in parts) <= MAP_ROWS:
+        codes = Codes(codes=parts, map=map_of(get_session(), parts, code.cat_cols, outputs, means))
     return _Encoding(code.cat_cols, list(outputs), means, codes)
 
 

@@ -9,11 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.groups import SHARDS, GroupCounts, GroupRequest, Summed, read_shards, summed
 from friesian_fast.feature.map_file import MapFile, read_batches, write_batch_file, write_map
 from friesian_fast.feature.ops.keys import key_texts
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
-from friesian_fast.feature.scan import FileSource, open_files, splits
+from friesian_fast.feature.scan import open_files
+from friesian_fast.feature.shuffle import all_pieces
 from friesian_fast.feature.tasks import run_tasks, scratch
 from friesian_fast.feature.write import finish, write_batches
 
@@ -51,7 +53,7 @@ class Codes:
     not in all folds.
     """
 
-    codes: Part
+    codes: tuple[Part, ...]
     map: MapFile | None = None
     fold_codes: Part | None = None
     crowded: bool = False
@@ -91,21 +93,20 @@ def make_codes(session: Any, requests: Sequence[CodeRequest], types: Sequence[An
         by_fold = None if fits or not one.group.fold else _by_fold(session, one, kinds)
         crowded = 2 * counted["crowded"] > counted["large"]
         codes.append(
-            Codes(codes=part, map=MapFile(**next(maps)) if fits else None, fold_codes=by_fold, crowded=crowded)
+            Codes(codes=(part,), map=MapFile(**next(maps)) if fits else None, fold_codes=by_fold, crowded=crowded)
         )
     return codes
 
 
-def map_of(session: Any, part: Part, columns: Sequence[str], outputs: Sequence[str], means: Sequence[float]) -> MapFile:
+def map_of(
+    session: Any, parts: Sequence[Part], columns: Sequence[str], outputs: Sequence[str], means: Sequence[float]
+) -> MapFile:
     """A map from the category in `columns` of a table of codes to its `outputs`; `means` stand in for nulls."""
-    assert isinstance(part.source, FileSource)
-    task = {
-        "stage": stage_for(part, [*columns, *outputs]).to_json(),
-        "pieces": [piece for split in splits(part.source.files, 1) for piece in split],
-        "columns": list(columns),
-        "means": list(means),
-        "path": str(scratch("codes") / "codes.map"),
-    }
+    readings = [
+        {"stage": stage_for(part, [*columns, *outputs]).to_json(), "pieces": all_pieces(part)} for part in parts
+    ]
+    path = str(scratch("codes") / "codes.map")
+    task = {"readings": readings, "columns": list(columns), "means": list(means), "path": path}
     return MapFile(**run_tasks(session, map_codes, [task])[0])
 
 
@@ -148,9 +149,8 @@ def map_codes(task: dict[str, Any]) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    stage, names = Stage.from_json(task["stage"]), task["columns"]
-    batches = [_empty_map(len(task["means"]))]
-    for batch in staged(stage, task["pieces"]):
+    names, batches = task["columns"], [_empty_map(len(task["means"]))]
+    for batch in (batch for one in task["readings"] for batch in staged(Stage.from_json(one["stage"]), one["pieces"])):
         keys = key_texts(batch.columns[: len(names)], names)
         filled = [
             pc.fill_null(array.cast(pa.float64()), mean)
@@ -158,7 +158,12 @@ def map_codes(task: dict[str, Any]) -> dict[str, Any]:
         ]
         rows = pa.RecordBatch.from_arrays([keys, *map(_single, filled)], names=["key", *map(str, range(len(filled)))])
         batches.append(rows.filter(pc.is_valid(keys)))
-    return asdict(write_map(Path(task["path"]), _sorted_by_key(batches)))
+    made = _sorted_by_key(batches)
+    keys = made.column("key")
+    twice = keys[1:].filter(pc.equal(keys[1:], keys[:-1])) if len(keys) > 1 else []
+    if len(twice):
+        raise InvalidInputError(f"the TargetCode of {', '.join(names)} has {twice[0].as_py()!r} twice; drop one")
+    return asdict(write_map(Path(task["path"]), made))
 
 
 class _Coded:

@@ -15,7 +15,6 @@ from friesian_fast.feature.ops.lookup import LookUp
 from friesian_fast.feature.ops.merge import MergeColumns
 from friesian_fast.feature.ops.negatives import NegativeHistory, NegativeSamples
 from friesian_fast.feature.ops.one_hot import OneHot
-from friesian_fast.feature.ops.reindex import Reindex
 from friesian_fast.feature.ops.scale import MinMaxScale, MinMaxScaleList
 from friesian_fast.feature.ops.target_code import EncodeTarget
 from friesian_fast.feature.ops.unfold import SampleListwise, UnfoldHistory, UnfoldNegatives
@@ -46,7 +45,6 @@ __all__ = [
     "OneHot",
     "Op",
     "Pad",
-    "Reindex",
     "Rename",
     "RowFold",
     "SampleListwise",

@@ -1,4 +1,4 @@
-"""The elements of list columns, taken out and put back."""
+"""The elements of list columns of one length, as matrices."""
 
 from __future__ import annotations
 
@@ -7,26 +7,6 @@ from typing import Any
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.ops.base import numeric
-
-
-def is_list(kind: Any) -> bool:
-    """Whether it is an Arrow type of lists."""
-    import pyarrow as pa
-
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def with_elements(array: Any, elements: Any) -> Any:
-    """The lists of `array` with other elements: as many as ``pc.list_flatten`` takes out, in that order."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-    offsets = np.zeros(len(array) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    mask = array.is_null() if array.null_count else None
-    return pa.ListArray.from_arrays(pa.array(offsets), elements, mask=mask)
 
 
 def list_matrix(array: Any, name: str, width: int | None) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""What tells one category, or one row, from another: texts of values of any plain type."""
+"""What tells one category from another, and the fold that a row is in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.ops.base import Op, column, put
-from friesian_fast.hashing import cross_bucket
+from friesian_fast.feature.ops.base import Op, put
+from friesian_fast.feature.ops.lists import row_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,11 @@ class RowFold(Op):
         return cls(tuple(inputs), outputs[0], params["folds"], params["seed"])
 
     def apply(self, batch: Any) -> Any:
+        import numpy as np
         import pyarrow as pa
 
-        seeds = pa.repeat(pa.scalar(self.seed, pa.int64()), batch.num_rows)
-        values = [_without_nulls(column(batch, name), name) for name in self.columns]
-        drawn = cross_bucket([seeds, *values], self.folds, separator="\x1f")
-        return put(batch, {self.output: pa.array(drawn, pa.int32())})
+        drawn = row_keys(batch, self.columns, self.seed) % np.uint64(self.folds)
+        return put(batch, {self.output: pa.array(drawn.astype(np.int32))})
 
 
 def key_texts(arrays: Sequence[Any], names: Sequence[str]) -> Any:
@@ -76,19 +75,28 @@ def is_category(kind: Any) -> bool:
     return any(test(kind) for test in (*tests, kinds.is_decimal, kinds.is_date, kinds.is_timestamp))
 
 
-def _plain(array: Any, name: str) -> Any:
-    """Texts, integers and booleans as they are, all else as one of them."""
+def normal(array: Any) -> Any:
+    """The array, of floats with one zero (no -0.0) and one NaN, as keys need it."""
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    if not pa.types.is_floating(array.type):
+        return array
+    positive = pc.add(array, pa.scalar(0.0, array.type))
+    return pc.if_else(pc.is_nan(positive), pa.scalar(float("nan"), array.type), positive)
+
+
+def _plain(array: Any, name: str) -> Any:
+    """Texts, integers and booleans as they are, floats as `normal` doubles, all else as one of these."""
+    import pyarrow as pa
 
     kind = array.type
     if not is_category(kind):
         raise InvalidInputError(f"column '{name}' of type {kind} cannot be told apart by value; cast or drop it")
     if pa.types.is_timestamp(kind):
         return array.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    if pa.types.is_floating(kind):  # -0.0 and 0.0 are one value, and so are all NaN
-        whole = pc.add(array.cast(pa.float64()), 0.0)
-        return pc.if_else(pc.is_nan(whole), float("nan"), whole)
+    if pa.types.is_floating(kind):
+        return normal(array.cast(pa.float64()))
     if pa.types.is_decimal(kind) or pa.types.is_date(kind) or pa.types.is_large_string(kind):
         return array.cast(pa.string())
     return array
@@ -98,13 +106,3 @@ def _text(array: Any, name: str) -> Any:
     import pyarrow as pa
 
     return _plain(array, name).cast(pa.string())
-
-
-def _without_nulls(array: Any, name: str) -> Any:
-    import pyarrow as pa
-
-    plain = _plain(array, name)
-    if pa.types.is_floating(plain.type):
-        plain = plain.view(pa.int64())
-    nothing = "" if pa.types.is_string(plain.type) else pa.scalar(0).cast(plain.type)
-    return plain.fill_null(nothing) if plain.null_count else plain

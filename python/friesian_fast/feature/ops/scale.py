@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from friesian_fast.feature.ops.base import InPlace, Op, column, numeric, put
-from friesian_fast.feature.ops.elements import list_matrix, with_elements
+from friesian_fast.feature.ops.elements import list_matrix
+from friesian_fast.feature.ops.lists import list_array, lists_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +90,4 @@ class MinMaxScaleList(Op):
         scaled[:, flat] = 0.5 * (self.min + self.max)
         kind = pa.type_for_alias(self.type)
         values = pa.array(scaled.ravel().astype(self.type), kind, mask=None if valid is None else ~valid.ravel())
-        return put(batch, {self.column: with_elements(array, values)}, last=self.last)
+        return put(batch, {self.column: list_array(lists_of(array).lengths, values)}, last=self.last)
