@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.map_file import load_ids, map_sha256, read_map
+from friesian_fast.feature.map_file import ids_of, load_ids, map_sha256, read_map
 from friesian_fast.feature.ops.base import Op, column, pinned_file, put, require_sha256
 from friesian_fast.feature.ops.elements import is_list, with_elements
 
@@ -22,6 +22,7 @@ class Reindex(Op):
     column: str
     sha256: str
     path: str
+    read: Any = field(default=None, compare=False, repr=False)
     name = "reindex"
 
     @property
@@ -45,8 +46,9 @@ class Reindex(Op):
         return {"map": pinned_file(params)}
 
     def opened(self, sha256: str) -> Op:
-        require_sha256(self.path, map_sha256(read_map(self.path)), sha256)
-        return self
+        batch = read_map(self.path)
+        require_sha256(self.path, map_sha256(batch), sha256)
+        return replace(self, read=ids_of(batch))
 
     @classmethod
     def create(
@@ -68,7 +70,7 @@ class Reindex(Op):
             return with_elements(array, self._renamed(pc.list_flatten(array)))
         if len(array) == 0:
             return pa.array([], pa.int32())
-        old, new = load_ids(self.path)
+        old, new = self.read or load_ids(self.path)
         ids = array.fill_null(0).to_numpy(zero_copy_only=False)
         place = np.minimum(np.searchsorted(old, ids), max(len(old) - 1, 0))
         found = np.where(old[place] == ids, new[place], 0) if len(old) else np.zeros(len(ids), np.int32)
