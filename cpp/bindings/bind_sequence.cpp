@@ -34,32 +34,31 @@ std::span<const T> span_of(const Array<T>& array, const char* name) {
   return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
-void require(bool holds, const std::string& message) {
+// Takes no std::string: it is called for every row, and making one would cost more than the kernel.
+void require(bool holds, const char* message) {
   if (!holds) throw InvalidInput(message);
 }
 
 // Lists as starts and lengths in `values` values; returns the sum of the lengths.
 std::int64_t require_lists(std::span<const std::int64_t> starts,
                            std::span<const std::int64_t> lengths, std::size_t values,
-                           const char* name, bool nulls = false) {
-  require(starts.size() == lengths.size(),
-          std::string(name) + ": starts and lengths must be equally many");
+                           bool nulls = false) {
+  require(starts.size() == lengths.size(), "starts and lengths must be equally many");
   const auto size = static_cast<std::int64_t>(values);
   std::int64_t total = 0;
   for (std::size_t i = 0; i < starts.size(); ++i) {
     if (nulls && lengths[i] < 0) continue;
     require(
         starts[i] >= 0 && lengths[i] >= 0 && lengths[i] <= size && starts[i] <= size - lengths[i],
-        std::string(name) + ": list " + std::to_string(i) + " lies outside of the " +
-            std::to_string(size) + " values");
+        "a list lies outside of the values");
     total += lengths[i];
   }
   return total;
 }
 
-py::ssize_t product(std::int64_t a, std::int64_t b, const char* what) {
+py::ssize_t product(std::int64_t a, std::int64_t b) {
   require(b == 0 || a <= std::numeric_limits<std::int32_t>::max() / b,
-          std::string(what) + " would be more than 2**31 - 1 values; give fewer rows at a time");
+          "the result would be more than 2**31 - 1 values; give fewer rows at a time");
   return a * b;
 }
 
@@ -88,7 +87,7 @@ Keys mix_lists_into(const Keys& elements, const Longs& starts, const Longs& leng
   const auto begin = span_of(starts, "starts");
   const auto length = span_of(lengths, "lengths");
   const auto element_keys = span_of(elements, "elements");
-  require_lists(begin, length, element_keys.size(), "elements", true);
+  require_lists(begin, length, element_keys.size(), true);
   require(length.size() == span_of(keys, "keys").size(), "lists and keys must be equally many");
   Keys mixed(keys.size(), keys.data());
   const std::span<std::uint64_t> out{mixed.mutable_data(), length.size()};
@@ -109,7 +108,7 @@ std::pair<Array<Item>, std::optional<std::size_t>> draw_negatives_of(
     const Longs& lengths, const Longs& sets_of, Item last_item) {
   const ItemSets<Item> sets{span_of(values, "values"), span_of(starts, "starts"),
                             span_of(lengths, "lengths")};
-  require_lists(sets.starts, sets.lengths, sets.values.size(), "sets");
+  require_lists(sets.starts, sets.lengths, sets.values.size());
   const auto row_keys = span_of(keys, "keys");
   const auto row_ends = span_of(ends, "ends");
   const auto row_sets = span_of(sets_of, "sets_of");
@@ -117,7 +116,7 @@ std::pair<Array<Item>, std::optional<std::size_t>> draw_negatives_of(
   require(row_sets.size() == row_keys.size(), "sets_of and keys must be of equal length");
   for (const std::int64_t set : row_sets)
     require(set >= 0 && set < static_cast<std::int64_t>(sets.starts.size()),
-            "sets_of holds " + std::to_string(set) + ", which is no set");
+            "sets_of holds a number of no set");
   require(last_item >= 1, "last_item must be at least 1");
   Array<Item> out(static_cast<py::ssize_t>(row_ends.back()));
   const std::span<Item> drawn{out.mutable_data(), static_cast<std::size_t>(out.size())};
@@ -156,9 +155,8 @@ py::array window_values_of(const py::array& values, const Longs& begins, const L
   const auto begin = span_of(begins, "begins");
   const auto length = span_of(lengths, "lengths");
   const auto from = bytes_of(values);
-  const std::int64_t total =
-      require_lists(begin, length, static_cast<std::size_t>(values.size()), "windows");
-  py::array out(values.dtype(), py::array::ShapeContainer{product(total, 1, "the windows")});
+  const std::int64_t total = require_lists(begin, length, static_cast<std::size_t>(values.size()));
+  py::array out(values.dtype(), py::array::ShapeContainer{product(total, 1)});
   auto* to = static_cast<std::byte*>(out.mutable_data());
   const auto width = static_cast<std::size_t>(values.itemsize());
   const py::gil_scoped_release nogil;
@@ -171,13 +169,12 @@ py::array pad_lists_of(const py::array& values, const Longs& starts, const Longs
   const auto begin = span_of(starts, "starts");
   const auto length = span_of(lengths, "lengths");
   const auto from = bytes_of(values);
-  require_lists(begin, length, static_cast<std::size_t>(values.size()), "lists");
+  require_lists(begin, length, static_cast<std::size_t>(values.size()));
   require(seq_len >= 1, "seq_len must be at least 1");
   require(token.size() == 1 && token.dtype().equal(values.dtype()),
           "token must be one value of the values' dtype");
   const auto rows = static_cast<std::int64_t>(length.size());
-  py::array out(values.dtype(),
-                py::array::ShapeContainer{product(rows, seq_len, "the padded lists")});
+  py::array out(values.dtype(), py::array::ShapeContainer{product(rows, seq_len)});
   auto* to = static_cast<std::byte*>(out.mutable_data());
   const auto* filler = static_cast<const std::byte*>(token.data());
   const auto width = static_cast<std::size_t>(values.itemsize());
@@ -190,7 +187,7 @@ Array<std::int32_t> mask_lists_of(const Longs& lengths, std::int64_t seq_len) {
   const auto length = span_of(lengths, "lengths");
   require(seq_len >= 1, "seq_len must be at least 1");
   for (const std::int64_t one : length) require(one >= 0, "lengths must not be negative");
-  Array<std::int32_t> out(product(static_cast<std::int64_t>(length.size()), seq_len, "the masks"));
+  Array<std::int32_t> out(product(static_cast<std::int64_t>(length.size()), seq_len));
   const std::span<std::int32_t> ones{out.mutable_data(), static_cast<std::size_t>(out.size())};
   const py::gil_scoped_release nogil;
   mask_lists(length, static_cast<std::size_t>(seq_len), ones);
@@ -203,11 +200,9 @@ Longs sample_positions_of(const Keys& keys, const Longs& lengths, std::int64_t t
   const auto length = span_of(lengths, "lengths");
   require(row_keys.size() == length.size(), "keys and lengths must be of equal length");
   require(times >= 1 && items >= 1, "times and items must be at least 1");
-  for (const std::int64_t one : length)
-    require(one >= items, "a list of " + std::to_string(one) + " has no " + std::to_string(items) +
-                              " different positions");
-  const auto samples = product(static_cast<std::int64_t>(length.size()), times, "the samples");
-  Longs out(product(samples, items, "the samples"));
+  for (const std::int64_t one : length) require(one >= items, "a list is shorter than the sample");
+  const auto samples = product(static_cast<std::int64_t>(length.size()), times);
+  Longs out(product(samples, items));
   const std::span<std::int64_t> to{out.mutable_data(), static_cast<std::size_t>(out.size())};
   const py::gil_scoped_release nogil;
   sample_positions(row_keys, length, times, items, to);

@@ -28,7 +28,14 @@ from friesian_fast.feature.ops import (
 )
 from friesian_fast.feature.ops.cast import cast_array, double_text
 from friesian_fast.feature.ops.encode import split_tokens
-from friesian_fast.feature.vocabulary_file import merge_counts, read, values_sha256, write_counts, write_vocabulary
+from friesian_fast.feature.vocabulary_file import (
+    load_index,
+    merge_run_files,
+    read,
+    values_sha256,
+    write_run,
+    write_vocabulary,
+)
 from friesian_fast.spec import Vocabulary
 
 TEXTS = ["a", "b", None, "", "zz", "a", "ünï", "b"]
@@ -267,17 +274,26 @@ def test_min_max_scale():
 
 
 def test_vocabularies_merge_to_the_order_of_one_count(tmp_path):
-    parts = [(["b", "a", "c"], [3, 1, 1]), (["a", "d", "ünï"], [2, 1, 9])]
+    parts = [(["a", "b", "c"], [1, 3, 1]), (["a", "d", "ünï"], [2, 1, 9])]
     for number, (values, counts) in enumerate(parts):
-        write_counts(tmp_path / f"{number}", pa.array(values), np.array(counts, np.int64))
+        write_run(tmp_path / f"{number}", pa.array(values), np.array(counts, np.int64))
     paths = [str(tmp_path / "0"), str(tmp_path / "1")]
-    merged = merge_counts(paths, 1, tmp_path / "all.arrow")
+    merged = merge_run_files(paths, 1, tmp_path / "all.arrow")
     assert read(merged.path).column("value").to_pylist() == ["ünï", "a", "b", "c", "d"]
-    frequent = merge_counts(paths, 3, tmp_path / "some.arrow")
+    frequent = merge_run_files(paths, 3, tmp_path / "some.arrow")
     assert read(frequent.path).column("value").to_pylist() == ["ünï", "a", "b"]
-    alone = merge_counts(paths[:1], 2, tmp_path / "one.arrow")
+    alone = merge_run_files(paths[:1], 2, tmp_path / "one.arrow")
     assert read(alone.path).column("value").to_pylist() == ["b"]
     assert alone.pinned == Vocabulary.of(["b"])
+
+
+def test_the_slots_of_a_large_vocabulary_are_kept_beside_it(tmp_path):
+    values = [f"{i:06d}" for i in range(40_000)]
+    write_run(tmp_path / "run", pa.array(values), np.ones(len(values), np.int64))
+    merged = merge_run_files([str(tmp_path / "run")], 1, tmp_path / "all.arrow")
+    assert (tmp_path / "all.slots").exists()
+    some = pa.array(["000000", "039999", "x"])
+    assert load_index(merged.path).lookup(some).tolist() == [1, 40_000, 0]
 
 
 @pytest.mark.parametrize("values", [[], [""], ["a", "ünï", "", "b" * 50]])

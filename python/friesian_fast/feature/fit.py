@@ -15,7 +15,7 @@ from friesian_fast.feature.ops.elements import is_list, list_matrix, require_one
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.tasks import guarded, opened, run_tasks, scratch
-from friesian_fast.feature.vocabulary_file import VocabularyFile, merge_counts, write_counts
+from friesian_fast.feature.vocabulary_file import VocabularyFile, merge_run_files, write_run
 from friesian_fast.vocab import VocabularyBuilder
 
 
@@ -149,7 +149,7 @@ def count_batches(text: str, batches: Iterable[Any]) -> Iterator[Any]:
 
 def merge(task: dict[str, Any]) -> dict[str, Any]:
     """The task that makes one vocabulary of what all others counted."""
-    made = merge_counts(task["parts"], task["freq_limit"], Path(task["path"]))
+    made = merge_run_files(task["parts"], task["freq_limit"], Path(task["path"]))
     for part in task["parts"]:
         Path(part).unlink(missing_ok=True)
     return {"path": made.path, "size": made.size, "sha256": made.sha256}
@@ -210,8 +210,7 @@ def _write(builder: VocabularyBuilder, number: int, directory: Path) -> str:
     import uuid
 
     path = directory / f"{number}-{uuid.uuid4().hex[:12]}.counts"
-    values, counts = builder.finish(1)
-    write_counts(path, values, counts)
+    write_run(path, *builder.run())
     return str(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -188,15 +188,21 @@ def summed(table: Any, without: Sequence[str] = ()) -> Any:
     return grouped.select(keys + [f"{name}_sum" for name in sums]).rename_columns(keys + sums)
 
 
-def read_shard(files: Sequence[str], shard: int) -> Any:
-    """The groups of a shard that all tasks counted, as a ``pyarrow.Table``; some may be there more than once."""
+def read_shards(files: Sequence[str], shards: Sequence[int]) -> Iterator[Any]:
+    """The groups of each of these shards, by all tasks together, as a ``pyarrow.Table``; those without are left out."""
     import pyarrow as pa
 
-    batches = []
+    found: dict[int, list[Any]] = {shard: [] for shard in shards}
     for file in files:
         with pa.memory_map(file) as source:
-            batches.append(pa.ipc.open_file(source).get_batch(shard))
-    return pa.Table.from_batches(batches)
+            reader = pa.ipc.open_file(source)
+            for shard in shards:
+                found[shard].append(reader.get_batch(shard))
+    for batches in found.values():
+        filled = [batch for batch in batches if batch.num_rows]
+        if filled:
+            table = pa.Table.from_batches(filled)
+            yield table if len(filled) == 1 else summed(table)
 
 
 def _known(array: Any) -> int:

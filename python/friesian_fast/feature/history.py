@@ -1,7 +1,7 @@
 """Histories on files: one task per shard sorts users' rows and writes them as blocks, which an operation unfolds.
 
-A block is a stretch of one user's rows as lists, complete in itself: what it makes is many times larger, and is only made
-where it is used, in bounded pieces.
+A block is a stretch of one user's rows as lists, complete in itself. What it makes is many times larger, and is made
+only where it is used, in bounded pieces.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,24 +26,37 @@ class MapFile:
 
 def write_map(path: Path, batch: Any) -> MapFile:
     """Write a map: first the keys, distinct and ascending, then what they lead to."""
-    import pyarrow as pa
-
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    partial.replace(path)
+    write_batch_file(path, [batch])
     return MapFile(path=str(path), size=batch.num_rows, sha256=map_sha256(batch))
 
 
-def read_map(path: str) -> Any:
-    """The batch of such a file, mapped, not copied."""
+def write_batch_file(path: Path, batches: Sequence[Any]) -> None:
+    """Write batches of one schema as an Arrow IPC file, which appears whole."""
+    import pyarrow as pa
+
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, batches[0].schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    partial.replace(path)
+
+
+def read_batches(path: str) -> list[Any]:
+    """The batches of such a file, mapped, not copied."""
     import pyarrow as pa
 
     try:
         with pa.memory_map(path) as source:
-            return pa.ipc.open_file(source).get_batch(0)
+            reader = pa.ipc.open_file(source)
+            return [reader.get_batch(i) for i in range(reader.num_record_batches)]
     except (OSError, pa.ArrowException) as error:
         raise InvalidInputError(f"{path} cannot be read as a map ({error}); make it again") from error
+
+
+def read_map(path: str) -> Any:
+    """The batch of a map."""
+    (batch,) = read_batches(path)
+    return batch
 
 
 def map_sha256(batch: Any) -> str:

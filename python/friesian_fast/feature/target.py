@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,6 +23,11 @@ from friesian_fast.feature.target_fit import MAP_ROWS, CodeRequest, Codes, make_
 T = TypeVar("T", bound="TargetTable")
 
 _MOST_FOLDS = 100
+
+_CROWDED = (
+    "target_encode: so many rows are equal in all columns that categories lie in few folds, and codes tell their own "
+    "rows' targets; keep a column that tells rows apart, such as an id or a time, or give a fold_col"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,8 @@ class TargetTable(FrameTable):
         A row's code is ``(sum + mean * smooth) / (rows + smooth)`` over the rows of its category that are not in its
         fold; where there are none, or the category is null, it is the mean. The result depends on the rows only, not
         on how they are cut: sums are exact, and folds are drawn from what is in a row (the original's depended on its
-        place). So equal rows share a fold. Nulls and NaN in a target add nothing to a sum but do count as rows.
+        place). Rows that are equal in all columns share a fold; a warning tells if those are too many. Nulls and NaN
+        in a target add nothing to a sum but do count as rows.
 
         Parameters
         ----------
@@ -114,6 +121,8 @@ class TargetTable(FrameTable):
             for group, one, outs in zip(groups, counts, outputs, strict=True)
         ]
         codes = make_codes(session, requests, [[self._arrow_schema.field(name) for name in cat] for cat in cats])
+        if any(one.crowded for one in codes) and fold not in self.columns:
+            warnings.warn(_CROWDED, stacklevel=2)
         encodings, made = [], []
         for cat, outs, one, counted in zip(cats, outputs, codes, counts, strict=True):
             encodings.append(_Encoding(cat, outs, list(means), one, fold, counted.folds if fold else ()))

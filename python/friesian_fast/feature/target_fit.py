@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from friesian_fast.feature.groups import SHARDS, GroupCounts, GroupRequest, Summed, read_shard, summed
-from friesian_fast.feature.map_file import MapFile, read_map, write_map
+from friesian_fast.feature.groups import SHARDS, GroupCounts, GroupRequest, Summed, read_shards, summed
+from friesian_fast.feature.map_file import MapFile, read_batches, write_batch_file, write_map
 from friesian_fast.feature.ops.keys import key_texts
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, open_files, splits
@@ -20,6 +22,10 @@ COUNT = "target_encode_count"
 # The categories that one task takes at a time, and those that every task may keep in memory for the look-up.
 _TASK_GROUPS = 500_000
 MAP_ROWS = 5_000_000
+
+# With so many rows for each fold, one that has none by chance is as good as impossible.
+_ROWS_PER_FOLD = 16
+_TOLD = ("categories", "large", "crowded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +47,14 @@ class Codes:
     """Files of codes: ``part-*.parquet`` of a category's columns, its codes and how many rows it has.
 
     `map` is what the look-up by category, or by category and fold, needs; or, if there are too many categories for a
-    map, `fold_codes` are files of codes by category and fold.
+    map, `fold_codes` are files of codes by category and fold. `crowded` tells that most categories with many rows are
+    not in all folds.
     """
 
     codes: Part
     map: MapFile | None = None
     fold_codes: Part | None = None
+    crowded: bool = False
 
 
 def make_codes(session: Any, requests: Sequence[CodeRequest], types: Sequence[Any]) -> list[Codes]:
@@ -66,10 +74,11 @@ def make_codes(session: Any, requests: Sequence[CodeRequest], types: Sequence[An
     for one, place, kinds in zip(requests, places, types, strict=True):
         finish(place, _code_schema(one, kinds))
         parts.append(Part(open_files(place)))
-    small = [sum(answer["categories"] for answer in answers) <= MAP_ROWS for answers in made]
+    told = [{name: sum(answer[name] for answer in answers) for name in _TOLD} for answers in made]
+    small = [one["categories"] <= MAP_ROWS for one in told]
     merges = [
         {
-            "files": [file for answer in answers for file in answer["maps"]],
+            "files": [answer["map"] for answer in answers if answer["map"]],
             "outputs": len(one.outputs),
             "path": str(place / "codes.map"),
         }
@@ -77,12 +86,14 @@ def make_codes(session: Any, requests: Sequence[CodeRequest], types: Sequence[An
         if fits
     ]
     maps = iter(run_tasks(session, merge_maps, merges))
-    return [
-        Codes(codes=part, map=MapFile(**next(maps)))
-        if fits
-        else Codes(codes=part, fold_codes=_by_fold(session, one, kinds) if one.group.fold else None)
-        for one, part, kinds, fits in zip(requests, parts, types, small, strict=True)
-    ]
+    codes = []
+    for one, part, kinds, fits, counted in zip(requests, parts, types, small, told, strict=True):
+        by_fold = None if fits or not one.group.fold else _by_fold(session, one, kinds)
+        crowded = 2 * counted["crowded"] > counted["large"]
+        codes.append(
+            Codes(codes=part, map=MapFile(**next(maps)) if fits else None, fold_codes=by_fold, crowded=crowded)
+        )
+    return codes
 
 
 def map_of(session: Any, part: Part, columns: Sequence[str], outputs: Sequence[str], means: Sequence[float]) -> MapFile:
@@ -99,27 +110,33 @@ def map_of(session: Any, part: Part, columns: Sequence[str], outputs: Sequence[s
 
 
 def code_shards(task: dict[str, Any]) -> dict[str, Any]:
-    """The task that makes the codes of some shards."""
-    directory = Path(task["directory"])
-    maps, categories = [], 0
-    for shard in task["shards"]:
-        groups = summed(read_shard(task["files"], shard)) if task["files"] else None
-        if groups is None or not groups.num_rows:
-            continue
-        made = _Coded(groups, task)
-        categories += made.codes.num_rows
-        path = directory / f"part-{shard:05d}.snappy.parquet"
-        if task["form"] == "folds":
-            write_batches(made.by_fold().to_batches(), None, path)
-        else:
-            write_batches(made.codes.to_batches(), None, path)
-            maps.append(write_map(directory / f"{shard:05d}.shard", made.map()).path)
-    return {"categories": categories, "maps": maps}
+    """The task that makes the codes of some shards: one file of codes, and one that is a part of the map."""
+    directory, first = Path(task["directory"]), task["shards"][0]
+    told = dict.fromkeys(_TOLD, 0)
+    maps: list[Any] = []
+
+    def codes() -> Iterator[Any]:
+        for groups in read_shards(task["files"], task["shards"]):
+            made = _Coded(groups, task)
+            for name, count in made.told().items():
+                told[name] += count
+            if task["form"] == "folds":
+                yield from made.by_fold().to_batches()
+            else:
+                maps.append(made.map())
+                yield from made.codes.to_batches()
+
+    write_batches(codes(), None, directory / f"part-{first:05d}.snappy.parquet")
+    path = None
+    if maps:
+        path = str(directory / f"{first:05d}.shards")
+        write_batch_file(Path(path), maps)
+    return {**told, "map": path}
 
 
 def merge_maps(task: dict[str, Any]) -> dict[str, Any]:
     """The task that makes one map of those of the shards."""
-    batches = [read_map(file) for file in task["files"]] or [_empty_map(task["outputs"])]
+    batches = [batch for file in task["files"] for batch in read_batches(file)] or [_empty_map(task["outputs"])]
     made = asdict(write_map(Path(task["path"]), _sorted_by_key(batches)))
     for file in task["files"]:
         Path(file).unlink(missing_ok=True)
@@ -166,6 +183,18 @@ class _Coded:
         self.codes = pa.Table.from_arrays([*columns, *map(pa.array, values), self._cats["rows"]], names=names)
         self._values = [np.asarray(one) for one in values]
 
+    def told(self) -> dict[str, int]:
+        """How many categories there are; how many have rows enough for every fold; how many of these lack one."""
+        import numpy as np
+
+        told = {"categories": len(self._rows), "large": 0, "crowded": 0}
+        if self._task["fold"]:
+            folds = len(self._task["folds"])
+            large = self._rows >= _ROWS_PER_FOLD * folds
+            seen = np.bincount(self._fold_codes[0], minlength=len(self._rows))
+            told |= {"large": int(large.sum()), "crowded": int((large & (seen < folds)).sum())}
+        return told
+
     def map(self) -> Any:
         """Keys, and for each output its code, or if there are folds its code for each of them."""
         import numpy as np
@@ -174,7 +203,7 @@ class _Coded:
         matrices = [values[:, None] for values in self._values]
         folds = self._task["folds"]
         if folds:
-            row, place, coded = self._fold_codes()
+            row, place, coded = self._fold_codes
             matrices = [np.repeat(one, len(folds), axis=1) for one in matrices]
             known = place >= 0
             for matrix, one in zip(matrices, coded, strict=True):
@@ -186,11 +215,12 @@ class _Coded:
         """The columns of the category, the fold, and the codes for it."""
         import pyarrow as pa
 
-        coded = self._fold_codes()[2]
+        coded = self._fold_codes[2]
         columns = [self._groups[f"k{i}"] for i in range(len(self._task["keys"]))]
         names = [*self._task["keys"], self._task["fold"], *self._task["outputs"]]
         return pa.Table.from_arrays([*columns, self._groups["fold"], *map(pa.array, coded)], names=names)
 
+    @cached_property
     def _fold_codes(self) -> tuple[Any, Any, list[Any]]:
         """Of each group: the row of its category, the place of its fold, and its codes."""
         import numpy as np
@@ -234,7 +264,8 @@ def _code_tasks(one: CodeRequest, directory: Path, form: str) -> list[dict[str, 
         "directory": str(directory),
         "form": form,
     }
-    return [{**shared, "shards": list(range(i, SHARDS, count))} for i in range(count)]
+    bounds = [i * SHARDS // count for i in range(count + 1)]
+    return [{**shared, "shards": list(range(begin, end))} for begin, end in pairwise(bounds)]
 
 
 def _by_fold(session: Any, one: CodeRequest, types: Any) -> Part:

@@ -76,21 +76,19 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path, *, scratch: b
         Rows written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    how: dict[str, Any] = {"compression": "none", "use_dictionary": False} if scratch else {"compression": "snappy"}
     writer, waiting, rows = None, [], 0
     try:
         for batch in batches:
             schema = schema or batch.schema
             waiting.append(batch)
             if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
-                writer = writer or pq.ParquetWriter(partial, schema, **how)
+                writer = writer or _writer(partial, schema, scratch)
                 rows += _flush(writer, waiting)
         if schema is None:
             return 0
-        writer = writer or pq.ParquetWriter(partial, schema, **how)
+        writer = writer or _writer(partial, schema, scratch)
         if waiting or rows == 0:
             rows += _flush(writer, waiting or [pa.RecordBatch.from_pylist([], schema)])
         writer.close()
@@ -98,6 +96,33 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path, *, scratch: b
     finally:
         partial.unlink(missing_ok=True)
     return rows
+
+
+def _writer(path: Path, schema: Any, scratch: bool) -> Any:
+    """An open ``pyarrow.parquet.ParquetWriter``."""
+    import pyarrow.parquet as pq
+
+    if scratch:
+        return pq.ParquetWriter(path, schema, compression="none", use_dictionary=False)
+    coded = [column for field in schema for column in _coded(field.name, field.type, False)]
+    return pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=coded or False)
+
+
+def _coded(path: str, kind: Any, in_list: bool) -> list[str]:
+    """The columns to write with a dictionary: all but numbers in lists.
+
+    A dictionary of those costs as much as all else about them, and hides from snappy that histories repeat each other.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _coded(f"{path}.list.element", kind.value_type, True)
+    if pa.types.is_map(kind):
+        inside = {"key": kind.key_type, "value": kind.item_type}
+        return [one for name, inner in inside.items() for one in _coded(f"{path}.key_value.{name}", inner, True)]
+    if pa.types.is_struct(kind):
+        return [one for field in kind for one in _coded(f"{path}.{field.name}", field.type, in_list)]
+    return [] if in_list and (pa.types.is_integer(kind) or pa.types.is_floating(kind)) else [path]
 
 
 def _flush(writer: Any, waiting: list[Any]) -> int:
