@@ -78,8 +78,12 @@ def map_sha256(batch: Any) -> str:
 
 @lru_cache(maxsize=32)
 def load_numbers(path: str) -> tuple[VocabularyIndex, list[Any]]:
+    """`numbers_of` a file, read once per worker process; files are never rewritten under one name."""
+    return numbers_of(read_map(path))
+
+
+def numbers_of(batch: Any) -> tuple[VocabularyIndex, list[Any]]:
     """The index of the keys (ids from 1), and for each number a matrix of one row per key, one column per fold."""
-    batch = read_map(path)
     width = [array.type.list_size for array in batch.columns[1:]]
     columns = [
         array.flatten().to_numpy().reshape(-1, folds) for array, folds in zip(batch.columns[1:], width, strict=True)

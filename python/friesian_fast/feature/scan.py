@@ -163,9 +163,9 @@ def _plain_schema(schema: Any) -> Any:
 
 
 def _difference(found: Any, wanted: Any) -> str:
-    for field in wanted:
-        if field.name not in found.names:
-            return f"it has no column '{field.name}', unlike"
-        if found.field(field.name).type != field.type:
-            return f"column '{field.name}' has type {found.field(field.name).type}, but {field.type} in"
+    for one in wanted:
+        if one.name not in found.names:
+            return f"it has no column '{one.name}', unlike"
+        if found.field(one.name).type != one.type:
+            return f"column '{one.name}' has type {found.field(one.name).type}, but {one.type} in"
     return f"its columns are {', '.join(found.names)}, not those of"

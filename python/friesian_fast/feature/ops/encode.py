@@ -10,7 +10,8 @@ from urllib.parse import quote
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.ops.base import Op, column, put, require_sha256
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.feature.vocabulary_file import load_index, read, values_sha256
+from friesian_fast.feature.vocabulary_file import load_index, values_sha256
+from friesian_fast.feature.vocabulary_file import read as read_vocabulary
 from friesian_fast.vocab import VocabularyIndex
 
 
@@ -84,7 +85,7 @@ class EncodeVocabulary(Op):
     path: str
     separator: str | None = None
     keep: str = "min"
-    index: VocabularyIndex | None = field(default=None, compare=False, repr=False)
+    read: VocabularyIndex | None = field(default=None, compare=False, repr=False)
     name = "encode_vocabulary"
 
     @property
@@ -109,9 +110,9 @@ class EncodeVocabulary(Op):
         return {"vocabulary": f"vocabularies/{quote(params['vocabulary'], safe=' ')}.arrow"}
 
     def opened(self, sha256: str) -> EncodeVocabulary:
-        values = read(self.path).column("value")
+        values = read_vocabulary(self.path).column("value")
         require_sha256(self.path, values_sha256(values), sha256)
-        return replace(self, index=VocabularyIndex(values))
+        return replace(self, read=VocabularyIndex(values))
 
     @classmethod
     def create(
@@ -141,7 +142,7 @@ class EncodeVocabulary(Op):
         return pa.array(found, pa.int32())
 
     def _index(self) -> VocabularyIndex:
-        return load_index(self.path) if self.index is None else self.index
+        return load_index(self.path) if self.read is None else self.read
 
     def _lists(self, texts: Any) -> Any:
         import pyarrow as pa

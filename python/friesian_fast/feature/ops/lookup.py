@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class LookUp(Op):
     output: str
     sha256: str
     path: str
+    read: Dictionary | None = field(default=None, compare=False, repr=False)
     name = "look_up"
 
     @property
@@ -52,9 +53,9 @@ class LookUp(Op):
         return {"dictionary": pinned_file(params)}
 
     def opened(self, sha256: str) -> Op:
-        dictionary = load_dictionary(self.path)
+        dictionary = read_dictionary(self.path)
         require_sha256(self.path, _sha256(dictionary.keys, dictionary.values), sha256)
-        return self
+        return replace(self, read=dictionary)
 
     @classmethod
     def create(
@@ -77,7 +78,7 @@ class LookUp(Op):
             else:
                 values = array.flatten()
             return list_array(lists.lengths, self._found(values))
-        dictionary = load_dictionary(self.path)
+        dictionary = self.read or load_dictionary(self.path)
         found = dictionary.find(pc.fill_null(array, 0).to_numpy().astype(np.int64))
         return pa.array(found, mask=np.asarray(array.is_null()) if array.null_count else None)
 
@@ -136,16 +137,21 @@ def _sha256(keys: Any, values: Any) -> str:
 
 @lru_cache(maxsize=8)
 def load_dictionary(path: str) -> Dictionary:
-    """The dictionary of a file, read once per worker process; files are never rewritten under one name."""
+    """`read_dictionary`, once per worker process; files are never rewritten under one name."""
+    return read_dictionary(path)
+
+
+def read_dictionary(path: str) -> Dictionary:
+    """The dictionary of a file."""
     import numpy as np
     import pyarrow as pa
 
     try:
         with pa.memory_map(path) as source:
             table = pa.ipc.open_file(source).read_all()
-    except (OSError, pa.ArrowException) as error:
+            keys, values = table.column("key").to_numpy(), table.column("value").to_numpy()
+    except (OSError, KeyError, pa.ArrowException) as error:
         raise InvalidInputError(f"{path} cannot be read as a dictionary ({error}); make it again") from error
-    keys, values = table.column("key").to_numpy(), table.column("value").to_numpy()
     dense = None
     if len(keys) and int(keys[-1]) - int(keys[0]) < _DENSE * len(keys):
         dense = np.zeros(int(keys[-1]) - int(keys[0]) + 1, values.dtype)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from friesian_fast.feature.map_file import load_numbers, map_sha256, read_map
+from friesian_fast.feature.map_file import load_numbers, map_sha256, numbers_of, read_map
 from friesian_fast.feature.ops.base import Op, column, pinned_file, put, require_sha256
 from friesian_fast.feature.ops.keys import key_texts
 
@@ -26,6 +26,7 @@ class EncodeTarget(Op):
     path: str
     fold: str | None = None
     folds: tuple[int, ...] = ()
+    read: Any = field(default=None, compare=False, repr=False)
     name = "encode_target"
 
     @property
@@ -49,8 +50,9 @@ class EncodeTarget(Op):
         return {"map": pinned_file(params)}
 
     def opened(self, sha256: str) -> Op:
-        require_sha256(self.path, map_sha256(read_map(self.path)), sha256)
-        return self
+        batch = read_map(self.path)
+        require_sha256(self.path, map_sha256(batch), sha256)
+        return replace(self, read=numbers_of(batch))
 
     @classmethod
     def create(
@@ -68,7 +70,7 @@ class EncodeTarget(Op):
         keys = key_texts([column(batch, name) for name in self.columns], self.columns)
         if batch.num_rows == 0:  # planning asks for the type only, and needs no map for that
             return put(batch, dict.fromkeys(self.out_cols, pa.array([], pa.float64())), last=True)
-        index, matrices = load_numbers(self.path)
+        index, matrices = self.read or load_numbers(self.path)
         row = index.lookup(keys) - 1
         fold, known = self._fold(batch)
         known = known & (row >= 0)
