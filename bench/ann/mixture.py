@@ -16,7 +16,7 @@ CLUSTERS, INTRINSIC = 2000, 16
 SPREAD, NOISE, QUERY_NOISE = 1.0, 0.02, 0.03
 
 
-def mixture(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def load(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """`n` vectors and `queries` queries, float32, normalised."""
     rng = np.random.default_rng(SEED)
     centres = rng.standard_normal((CLUSTERS, dim), dtype=np.float32) / np.sqrt(dim)
@@ -28,7 +28,13 @@ def mixture(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], 
     return vectors[rng.permutation(n)], _draw(rng, asked, centres, directions, QUERY_NOISE)
 
 
-def _draw(rng, cluster, centres, directions, noise):  # type: ignore[no-untyped-def]
+def _draw(
+    rng: np.random.Generator,
+    cluster: NDArray[np.int64],
+    centres: NDArray[np.float32],
+    directions: NDArray[np.float32],
+    noise: float,
+) -> NDArray[np.float32]:
     out = np.empty((len(cluster), centres.shape[1]), np.float32)
     for begin in range(0, len(cluster), 4096):
         part = cluster[begin : begin + 4096]

@@ -1,8 +1,8 @@
 import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
