@@ -127,7 +127,7 @@ def write_rows(inputs: Inputs, building: Path) -> dict[str, RowSetEntry]:
 
 
 def write_index(inputs: Inputs, building: Path) -> IndexEntry:
-    """The item index, probing as many lists as the recall target takes for a fixed sample of the user vectors."""
+    """The item index, as deep as the recall target takes for a fixed sample of the user vectors."""
     (building / "index").mkdir()
     items, users = inputs.vectors["item"], inputs.vectors["user"].vectors
     count, dim = items.vectors.shape
@@ -135,7 +135,7 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
     index = IvfIndex.build(items.vectors, items.ids, metric=METRIC, path=path)
     k = min(RECALL_K, count)
     sample = np.random.default_rng(0).permutation(len(users))[:RECALL_QUERIES]
-    nprobe, recall = index.tune(TARGET_RECALL, k, queries=np.ascontiguousarray(users[np.sort(sample)]))
+    tuned = index.tune(TARGET_RECALL, k, queries=np.ascontiguousarray(users[np.sort(sample)]))
     return IndexEntry(
         file=f"index/{path.name}",
         layout=f"index/{path.with_suffix('.ivf').name}",
@@ -143,8 +143,9 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
         dim=dim,
         metric=METRIC,
         nlist=index.nlist,
-        nprobe=nprobe,
-        recall=recall,
+        nprobe=tuned.nprobe,
+        rerank=tuned.rerank,
+        recall=tuned.recall,
         recall_k=k,
         recall_queries=len(sample),
     )
