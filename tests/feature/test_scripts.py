@@ -101,10 +101,10 @@ def test_wide_and_deep(run, tmp_path, parts):
 @pytest.mark.filterwarnings("ignore:Spark runs already")
 @pytest.mark.parametrize("parts", [1, 3])
 def test_book_histories(run, tmp_path, parts):
-    reviews = [(f"u{i % 4}", f"b{i * i % 9}", 1000 - i) for i in range(30)] + [("once", "b0", 5)]
+    reviews = [(f"u{i % 4}", f"b{i * 7 % 20}", 1000 - i) for i in range(30)] + [("once", "b0", 5)]
     lines = [json.dumps({"reviewerID": u, "asin": b, "unixReviewTime": t, "summary": "fine"}) for u, b, t in reviews]
     write_lines([*lines, json.dumps({"reviewerID": None, "asin": "b1", "unixReviewTime": 3})], tmp_path / "r", parts)
-    books = {f"b{i}": f"c{i % 3}" for i in range(9)}
+    books = {f"b{i}": f"c{i % 3}" for i in range(20)}
     write_lines([json.dumps({"asin": b, "category": c}) for b, c in books.items()], tmp_path / "m", parts)
     run("book_histories", input_transaction=tmp_path / "r", input_meta=tmp_path / "m", output=tmp_path / "out")
     users, items = ids_of(u for u, _, _ in reviews), ids_of(b for _, b, _ in reviews)

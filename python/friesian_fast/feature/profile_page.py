@@ -41,12 +41,13 @@ def _overview(sketches: Mapping[str, ColumnSketch], types: Mapping[str, str]) ->
 
 
 def _column(name: str, kind: str, one: ColumnSketch) -> Iterable[str]:
-    what = "length of the list" if one.distinct is None else name
+    is_list = kind.partition("<")[0].endswith("list")
     yield f"<h2>{escape(name)}</h2>"
-    yield f'<p class="note">{escape(kind)}; {one.nulls:,} of {one.rows:,} null{_notes(one)}</p>'
+    yield f'<p class="note">{escape(kind)}; {one.nulls:,} of {one.rows:,} null{_notes(one, is_list)}</p>'
     bins = [(max(low, -_WIDEST), min(high, _WIDEST), count) for low, high, count in one.histogram.bins()]
     if bins:
-        yield histogram_plot(bins, title=f"Histogram of {name}", x_label=what, y_label="rows")
+        label = "length of the list" if is_list else name
+        yield histogram_plot(bins, title=f"Histogram of {name}", x_label=label, y_label="rows")
     top = [(value, count) for value, count in one.top(_TOP) if count > one.lost]  # else any other may be as frequent
     if top:
         least = "" if one.lost == 0 else "at least "
@@ -56,8 +57,9 @@ def _column(name: str, kind: str, one: ColumnSketch) -> Iterable[str]:
         )
 
 
-def _notes(one: ColumnSketch) -> str:
-    notes = f"; {_distinct(one)} distinct" if one.distinct is not None else "; figures are those of the lists' lengths"
+def _notes(one: ColumnSketch, is_list: bool) -> str:
+    notes = "; figures are those of the lists' lengths" if is_list else ""
+    notes += f"; {_distinct(one)} distinct" if one.distinct is not None else ""
     return notes + (f"; {one.odd:,} NaN or infinite, which the plot leaves out" if one.odd else "")
 
 

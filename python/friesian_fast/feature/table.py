@@ -70,7 +70,7 @@ class Table:
             with spark_errors("read_parquet"):
                 return cls(get_session().read.parquet(*given))
         table = cls.__new__(cls)
-        table._set((Part(open_files(paths)),), False, {})
+        table._set((Part(open_files(given)),), False, {})
         return table
 
     @property
