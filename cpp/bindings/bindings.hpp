@@ -7,3 +7,4 @@ void register_hash(pybind11::module_& module);
 void register_vocab(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_ivf(pybind11::module_& module);
+void register_filter(pybind11::module_& module);

@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, module) {
   register_vocab(module);
   register_rows(module);
   register_ivf(module);
+  register_filter(module);
 }
