@@ -94,7 +94,9 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
   if (probes < 1 || probes > static_cast<std::int64_t>(layout.nlist()))
     throw InvalidInput("nprobe must be in [1, " + std::to_string(layout.nlist()) + "], got " +
                        std::to_string(probes));
-  const SimdLevel run_level = resolve_simd_level(level);
+  const IvfSearchOptions options{.k = static_cast<std::size_t>(k),
+                                 .nprobe = static_cast<std::size_t>(probes),
+                                 .level = resolve_simd_level(level)};
   const auto n = static_cast<std::size_t>(queries.shape(0));
   const std::vector<py::ssize_t> shape{queries.shape(0), static_cast<py::ssize_t>(k)};
   py::array_t<float> scores(shape);
@@ -105,8 +107,7 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
   std::vector<std::uint32_t> positions(n * static_cast<std::size_t>(k));
   {
     const py::gil_scoped_release nogil;
-    ivf_search(layout, query_data, n, static_cast<std::size_t>(k), static_cast<std::size_t>(probes),
-               run_level, positions.data(), scores_out);
+    ivf_search(layout, query_data, n, options, positions.data(), scores_out);
     if (!layout.string_ids()) number_ids(layout, positions, numbers_out);
   }
   if (layout.string_ids()) return py::make_tuple(string_ids(layout, positions), scores);

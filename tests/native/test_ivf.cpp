@@ -87,7 +87,8 @@ void search_file(const std::string& path, bool must_open) {
     std::vector<float> scores(2 * k);
     for (const SimdLevel level : runnable_levels())
       for (const std::size_t nprobe : {std::size_t{1}, layout.nprobe(), layout.nlist()}) {
-        ivf_search(layout, queries.data(), 2, k, nprobe, level, positions.data(), scores.data());
+        const IvfSearchOptions options{.k = k, .nprobe = nprobe, .level = level};
+        ivf_search(layout, queries.data(), 2, options, positions.data(), scores.data());
         for (const std::uint32_t position : positions) {
           CHECK(position == kNoPosition || position < layout.size());
           if (position == kNoPosition) continue;

@@ -33,6 +33,8 @@ class Searcher {
         coarse_(nprobe),
         best_(k) {}
 
+  void allow(const std::uint64_t* positions) { allowed_ = positions; }
+
   TopK& search(const float* query) {
     prepare(query);
     pick_lists();
@@ -44,7 +46,7 @@ class Searcher {
       prefetch(layout_.vector(begin),
                std::min(kNextListBytes, rows * layout_.dim() * sizeof(float)));
       scan(layout_.vector(0), layout_.list_begin(probes_[i]), layout_.list_begin(probes_[i] + 1),
-           best_);
+           allowed_, best_);
     }
     return best_;
   }
@@ -65,25 +67,30 @@ class Searcher {
       return;
     }
     coarse_.clear();
-    scan(layout_.centroids(), 0, layout_.nlist(), coarse_);
+    scan(layout_.centroids(), 0, layout_.nlist(), nullptr, coarse_);
     probes_.resize(coarse_.finish());
     for (std::size_t i = 0; i < probes_.size(); ++i) probes_[i] = coarse_.position_at(i);
   }
 
   // Offers rows [begin, end) of a matrix, by blocks that stay in the first-level cache.
-  void scan(const float* rows, std::size_t begin, std::size_t end, TopK& best) {
+  void scan(const float* rows, std::size_t begin, std::size_t end, const std::uint64_t* allowed,
+            TopK& best) {
     for (std::size_t first = begin; first < end; first += kBlock) {
       const std::size_t n = std::min(kBlock, end - first);
       kernels_.scan(query_.data(), rows + first * layout_.dim(), n, layout_.dim(), scores_.data());
       const std::size_t hits = kernels_.select(scores_.data(), n, best.least(), hits_.data());
-      for (std::size_t i = 0; i < hits; ++i)
-        best.add(scores_[hits_[i]], static_cast<std::uint32_t>(first) + hits_[i]);
+      for (std::size_t i = 0; i < hits; ++i) {
+        const std::size_t at = first + hits_[i];
+        if (allowed == nullptr || (allowed[at / 64] >> (at % 64) & 1) != 0)
+          best.add(scores_[hits_[i]], static_cast<std::uint32_t>(at));
+      }
     }
   }
 
   const IvfLayout& layout_;
   ScanKernels kernels_;
   std::size_t nprobe_;
+  const std::uint64_t* allowed_ = nullptr;
   std::vector<float> query_;
   std::vector<std::uint32_t> probes_;
   TopK coarse_;
@@ -106,11 +113,14 @@ void check(const IvfLayout& layout, const float* queries, std::size_t n, std::si
 
 }  // namespace
 
-void ivf_search(const IvfLayout& layout, const float* queries, std::size_t n, std::size_t k,
-                std::size_t nprobe, SimdLevel level, std::uint32_t* positions, float* scores) {
-  check(layout, queries, n, k, nprobe);
-  Searcher searcher(layout, std::min(k, std::max<std::size_t>(layout.size(), 1)), nprobe, level);
+void ivf_search(const IvfLayout& layout, const float* queries, std::size_t n,
+                const IvfSearchOptions& options, std::uint32_t* positions, float* scores) {
+  const std::size_t k = options.k;
+  check(layout, queries, n, k, options.nprobe);
+  Searcher searcher(layout, std::min(k, std::max<std::size_t>(layout.size(), 1)), options.nprobe,
+                    options.level);
   for (std::size_t i = 0; i < n; ++i) {
+    if (options.allowed != nullptr) searcher.allow(options.allowed + i * options.allowed_stride);
     TopK& best = searcher.search(queries + i * layout.dim());
     const std::size_t found = best.finish();
     for (std::size_t j = 0; j < found; ++j) {
