@@ -78,7 +78,7 @@ def test_set_far_apart(level, wanted):
 def test_levels_agree(values, wanted):
     rows = np.array(values + wanted, np.int32)
     some = np.array(sorted(set(wanted)), np.int32)
-    low, high = (wanted + [0, 0])[:2]
+    low, high = ([*wanted, 0, 0])[:2]
     for level in LEVELS:
         inside = bits_of(_core.filter_range(rows, low, high, level=level), len(rows))
         assert inside.tolist() == [low <= value <= high for value in rows.tolist()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from friesian_fast import _core
 from friesian_fast._files import replacing_directory, sync
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.recall import leaves
@@ -63,7 +63,8 @@ class ItemColumns:
     --------
     >>> import pyarrow as pa
     >>> from friesian_fast.recall import ItemColumns, col
-    >>> columns = ItemColumns.from_arrow({"price": pa.array([5.0, 20.0, None]), "country": pa.array(["FR", "DE", "FR"])})
+    >>> table = {"price": pa.array([5.0, 20.0, None]), "country": pa.array(["FR", "DE", "FR"])}
+    >>> columns = ItemColumns.from_arrow(table)
     >>> columns.matches((col("price") < 10) & (col("country") == "FR")).tolist()
     [True, False, False]
     """
@@ -241,10 +242,10 @@ def _open_column(path: Path, number: int, entry: Any, rows: int) -> ItemColumn:
     if kind == "string":
         if not isinstance(dictionary, list) or any(not isinstance(text, str) for text in dictionary):
             raise InvalidInputError(f"{path}: string column '{entry['name']}' has no dictionary of strings")
-        if any(a >= b for a, b in zip(dictionary, dictionary[1:], strict=False)):
+        if any(a >= b for a, b in itertools.pairwise(dictionary)):
             raise InvalidInputError(f"{path}: the dictionary of column '{entry['name']}' does not rise")
         limit = max(len(dictionary), 1)
-    if limit is not None and rows and not (0 <= int(values.min()) and int(values.max()) < limit):
+    if limit is not None and rows and (int(values.min()) < 0 or int(values.max()) >= limit):
         raise InvalidInputError(f"{path.with_name(f'{number}.npy')} has codes outside [0, {limit}); write it again")
     valid_path = path.with_name(f"{number}.valid.npy")
     valid = _load(valid_path, "uint64", _words(rows)) & full_bitmap(rows) if valid_path.exists() else None
