@@ -63,33 +63,44 @@ def write_row_store(
 # Search
 
 class IvfLayout:
-    def __init__(self, path: str, verify: bool = False) -> None: ...
+    def __init__(self, path: str, verify: bool = False, huge_pages: bool = False) -> None: ...
     def __len__(self) -> int: ...
     @property
     def dim(self) -> int: ...
     @property
     def nlist(self) -> int: ...
     @property
-    def nprobe(self) -> int: ...
+    def depth(self) -> tuple[int, int, int]: ...
     @property
     def metric(self) -> str: ...
     @property
     def string_ids(self) -> bool: ...
+    @property
+    def list_sizes(self) -> NDArray[np.int64]: ...
     def search(
-        self, queries: NDArray[np.float32], k: int, nprobe: int | None = None, *, level: str | None = None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        nprobe: int | None = None,
+        rerank: int | None = None,
+        threads: int = 1,
+        *,
+        level: str | None = None,
     ) -> tuple[NDArray[np.int64] | list[str | None], NDArray[np.float32]]: ...
 
 def write_ivf_layout(
     path: str,
     metric: str,
-    nprobe: int,
+    depth: tuple[int, int, int],
     centroids: NDArray[np.float32],
     list_offsets: NDArray[np.uint64],
+    codebook: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    vectors: NDArray[np.float32],
     ids: NDArray[np.int64] | Sequence[str],
     string_ids: bool,
-    vectors: NDArray[np.float32],
 ) -> None: ...
-def store_nprobe(path: str, nprobe: int) -> None: ...
+def store_depth(path: str, nprobe: int, rerank: int, k: int) -> None: ...
 
 # Filters of a search. A bitmap is 64-bit words; bit i is bit i % 64, from the lowest, of word i / 64.
 
