@@ -101,6 +101,19 @@ std::size_t count(const py::array& bitmap) {
   return bitmap_count(words);
 }
 
+// The lists that hold a position of the bitmap, as a bitmap of lists.
+Words lists(const IvfLayout& layout, const py::array& bitmap) {
+  const auto words = words_of(bitmap);
+  if (words.size() != bitmap_words(layout.size()))
+    throw py::value_error("bitmap must have " + std::to_string(bitmap_words(layout.size())) +
+                          " words, got " + std::to_string(words.size()));
+  Words out = new_bitmap(layout.nlist());
+  std::uint64_t* const found = out.mutable_data();
+  const py::gil_scoped_release nogil;
+  bitmap_lists(layout, words, found);
+  return out;
+}
+
 // The layout is kept by pybind11 (keep_alive).
 py::array_t<std::uint32_t> find(const IdPositions& table, const py::object& ids, bool strings) {
   const IdList list = IdList::from_python(ids, strings);
@@ -123,6 +136,7 @@ void register_filter(py::module_& module) {
   module.def("filter_set", &set, py::arg("values"), py::arg("wanted"), py::kw_only(),
              py::arg("level") = py::none());
   module.def("bitmap_count", &count, py::arg("bitmap"));
+  module.def("bitmap_lists", &lists, py::arg("layout"), py::arg("bitmap"));
   py::class_<IdPositions>(module, "IdPositions")
       .def(py::init<const IvfLayout&>(), py::arg("layout"), py::keep_alive<1, 2>(),
            py::call_guard<py::gil_scoped_release>())

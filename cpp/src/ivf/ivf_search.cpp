@@ -1,6 +1,7 @@
 #include "ivf/ivf_search.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -8,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/bitmap.hpp"
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
 #include "ivf/fast_scan.hpp"
@@ -69,13 +71,17 @@ class Searcher {
  private:
   // Every row, without codes: exact.
   void compare_all(const std::uint64_t* allowed) {
-    for (std::size_t first = 0; first < layout_->size(); first += kExactTurn) {
-      positions_.clear();
-      const std::size_t end = std::min(layout_->size(), first + kExactTurn);
-      for (std::size_t at = first; at < end; ++at)
-        if (allowed == nullptr || (allowed[at / 64] >> (at % 64) & 1) != 0)
-          positions_.push_back(static_cast<std::uint32_t>(at));
+    positions_.clear();
+    for (std::size_t first = 0; first < layout_->size(); first += 64) {
+      const std::size_t left = layout_->size() - first;
+      std::uint64_t word = allowed == nullptr ? ~std::uint64_t{0} : allowed[first / 64];
+      if (left < 64) word &= (std::uint64_t{1} << left) - 1;
+      for (; word != 0; word &= word - 1)
+        positions_.push_back(static_cast<std::uint32_t>(first) +
+                             static_cast<std::uint32_t>(std::countr_zero(word)));
+      if (positions_.size() < kExactTurn && left > 64) continue;
       compare_rows();
+      positions_.clear();
     }
   }
 
@@ -88,6 +94,7 @@ class Searcher {
                 centroid_groups(layout_->dim()), dots_.data());
     const std::span<std::int32_t> dots(dots_.data(), nlist);
     tables_.order_lists(*layout_, dots);
+    close_lists(dots);
     probes_.clear();
     if (nprobe == nlist) {
       for (std::size_t i = 0; i < nlist; ++i)
@@ -95,6 +102,10 @@ class Searcher {
     } else {
       keep_best_lists(dots, nprobe);
     }
+    if (options_->allowed_lists != nullptr)
+      std::erase_if(probes_, [this](const Probe& probe) {
+        return !bitmap_has(options_->allowed_lists, probe.list);
+      });
     std::int64_t best = std::numeric_limits<std::int32_t>::min();
     for (const Probe& probe : probes_) best = std::max<std::int64_t>(best, dots[probe.list]);
     std::uint32_t slot = 0;
@@ -105,6 +116,14 @@ class Searcher {
           kCodeBlock * (layout_->block_begin(probe.list + 1) - layout_->block_begin(probe.list)));
     }
     slots_ = slot;
+  }
+
+  // Lists without an allowed row come last, so that they take no other's place.
+  void close_lists(std::span<std::int32_t> dots) const {
+    if (options_->allowed_lists == nullptr) return;
+    for (std::size_t list = 0; list < dots.size(); ++list)
+      if (!bitmap_has(options_->allowed_lists, list))
+        dots[list] = std::numeric_limits<std::int32_t>::min();
   }
 
   // Exactly nprobe of them; equal ones by their number.
@@ -173,7 +192,7 @@ class Searcher {
       std::size_t at = layout_->list_begin(probe.list);
       const std::size_t end = layout_->list_begin(probe.list + 1);
       for (std::size_t slot = probe.slot; at < end; ++at, ++slot)
-        if ((allowed[at / 64] >> (at % 64) & 1) == 0) scores_[slot] = kNoScore;
+        if (!bitmap_has(allowed, at)) scores_[slot] = kNoScore;
     }
   }
 

@@ -19,6 +19,8 @@ struct IvfSearchOptions {
   const std::uint64_t* allowed = nullptr;
   // Words between the bitmaps of two queries; 0 when all queries share one.
   std::size_t allowed_stride = 0;
+  // Lists that hold an allowed position, one bit each, so that others are not probed. Null: unknown.
+  const std::uint64_t* allowed_lists = nullptr;
   std::size_t threads = 1;
   SimdLevel level = SimdLevel::scalar;
 };
