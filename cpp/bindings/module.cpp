@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, module) {
   register_rows(module);
   register_ivf(module);
   register_filter(module);
+  register_rank(module);
 }

@@ -114,3 +114,9 @@ def bitmap_lists(layout: IvfLayout, bitmap: NDArray[np.uint64]) -> NDArray[np.ui
 class IdPositions:
     def __init__(self, layout: IvfLayout) -> None: ...
     def find(self, ids: NDArray[np.int64] | Sequence[str], strings: bool) -> NDArray[np.uint32]: ...
+
+# Rules
+
+def diversify(
+    relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int, diversity: float
+) -> NDArray[np.uint32]: ...

@@ -84,9 +84,7 @@ def write_layout(
     strings = not isinstance(ids, np.ndarray)
     depth = (_first_nprobe(nlist), FIRST_RERANK * FIRST_K, FIRST_K)
     with replacing(path) as partial:
-        _core.write_ivf_layout(
-            str(partial), metric, depth, centroids, offsets, codebook, codes, vectors, ids, strings
-        )
+        _core.write_ivf_layout(str(partial), metric, depth, centroids, offsets, codebook, codes, vectors, ids, strings)
 
 
 def _quantised(faiss: Any, residuals: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

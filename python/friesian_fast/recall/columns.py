@@ -228,6 +228,15 @@ def bits_of(words: Bitmap, rows: int) -> NDArray[np.bool_]:
     return np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), count=rows, bitorder="little").view(np.bool_)
 
 
+def bits_at(words: Bitmap, positions: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether the bits at some positions are set; False behind the end."""
+    at = np.minimum(positions >> 6, max(len(words) - 1, 0)).astype(np.int64)
+    if len(words) == 0:
+        return np.zeros(len(positions), np.bool_)
+    set_ = (words[at] >> (positions & 63).astype(np.uint64)) & np.uint64(1)
+    return np.logical_and(set_ == 1, positions < 64 * len(words))
+
+
 def _words(rows: int) -> int:
     return -(-rows // 64)
 
@@ -254,7 +263,7 @@ def _open_column(path: Path, number: int, entry: Any, rows: int) -> ItemColumn:
         type=kind,
         values=values,
         valid=valid,
-        dictionary=tuple(dictionary) if kind == "string" else None,
+        dictionary=tuple(dictionary) if dictionary is not None and kind == "string" else None,
     )
 
 

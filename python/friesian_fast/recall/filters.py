@@ -18,7 +18,7 @@ from friesian_fast.recall.predicates import Predicate
 if TYPE_CHECKING:
     from friesian_fast.recall.index import IvfIndex
 
-Ids: TypeAlias = "NDArray[np.int64] | Sequence[str] | Sequence[int]"
+Ids: TypeAlias = "NDArray[np.int64] | Sequence[str] | Sequence[int] | Sequence[int | str]"
 Positions: TypeAlias = "NDArray[np.uint32]"
 _MISSING = np.uint32(0xFFFFFFFF)
 # Of the bitmaps that queries with lists of their own need, so many bytes are made at a time.
@@ -206,4 +206,5 @@ def _columns(index: IvfIndex) -> ItemColumns:
 
 
 def _found(positions: Positions) -> Positions:
-    return positions[positions != _MISSING]
+    found: Positions = positions[positions != _MISSING]
+    return found

@@ -29,9 +29,7 @@ def layout_of(index: Any, ids: NDArray[np.int64] | Sequence[str] | None, path: P
     offsets, members = inverted_lists(faiss, index)
     vectors = np.concatenate([decode(i, centroids[i]) for i in range(index.nlist) if index.invlists.list_size(i)])
     layout = path.with_suffix(".ivf")
-    write_layout(
-        faiss, layout, metrics[index.metric_type], centroids, offsets, vectors, _named(members, ids), seed
-    )
+    write_layout(faiss, layout, metrics[index.metric_type], centroids, offsets, vectors, _named(members, ids), seed)
     return layout
 
 

@@ -68,9 +68,7 @@ def steps(nlist: int) -> list[int]:
     return sorted({round(2 ** (i / 4)) for i in range(4 * nlist.bit_length() + 4) if round(2 ** (i / 4)) < nlist})
 
 
-def choose(
-    sizes: Sizes, recall: float, k: int, measure: Callable[[int, int], float]
-) -> tuple[int, int, float] | None:
+def choose(sizes: Sizes, recall: float, k: int, measure: Callable[[int, int], float]) -> tuple[int, int, float] | None:
     """The cheapest (nprobe, rerank) whose `measure` reaches `recall`, and what it measured.
 
     None if an exact search is cheaper, or nothing else reaches the recall.
