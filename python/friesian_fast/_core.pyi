@@ -72,6 +72,8 @@ class IvfLayout:
     @property
     def depth(self) -> tuple[int, int, int]: ...
     @property
+    def exact_share(self) -> float: ...
+    @property
     def metric(self) -> str: ...
     @property
     def string_ids(self) -> bool: ...
@@ -88,7 +90,11 @@ class IvfLayout:
         level: str | None = None,
         allowed: NDArray[np.uint64] | None = None,
         allowed_lists: NDArray[np.uint64] | None = None,
+        exact: ExactScan | None = None,
     ) -> tuple[NDArray[np.int64] | list[str | None], NDArray[np.float32]]: ...
+
+class ExactScan:
+    def __init__(self, layout: IvfLayout) -> None: ...
 
 def write_ivf_layout(
     path: str,
@@ -102,7 +108,7 @@ def write_ivf_layout(
     ids: NDArray[np.int64] | Sequence[str],
     string_ids: bool,
 ) -> None: ...
-def store_depth(path: str, nprobe: int, rerank: int, k: int) -> None: ...
+def store_depth(path: str, nprobe: int, rerank: int, k: int, exact_share: float = 0.0) -> None: ...
 
 # Filters of a search. A bitmap is 64-bit words; bit i is bit i % 64, from the lowest, of word i / 64.
 

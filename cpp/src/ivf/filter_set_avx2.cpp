@@ -18,11 +18,10 @@ void filter_set_int32_avx2(const std::int32_t* values, std::size_t n, std::int32
       const __m256i at = _mm256_sub_epi32(
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values + first + i)), first_value);
       const __m256i inside = _mm256_cmpeq_epi32(_mm256_min_epu32(at, last), at);
-      const __m256i found =
-          _mm256_mask_i32gather_epi32(_mm256_setzero_si256(), words, _mm256_srli_epi32(at, 5),
-                                      inside, sizeof(std::uint32_t));
-      const __m256i bit = _mm256_sllv_epi32(
-          found, _mm256_sub_epi32(five_bits, _mm256_and_si256(at, five_bits)));
+      const __m256i found = _mm256_mask_i32gather_epi32(
+          _mm256_setzero_si256(), words, _mm256_srli_epi32(at, 5), inside, sizeof(std::uint32_t));
+      const __m256i bit =
+          _mm256_sllv_epi32(found, _mm256_sub_epi32(five_bits, _mm256_and_si256(at, five_bits)));
       word |= std::uint64_t{static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(bit)))}
               << i;
     }

@@ -16,9 +16,8 @@ void filter_set_int32_avx512(const std::int32_t* values, std::size_t n, std::int
     for (std::size_t i = 0; i < 64; i += 16) {
       const __m512i at = _mm512_sub_epi32(_mm512_loadu_si512(values + first + i), first_value);
       const __mmask16 inside = _mm512_cmplt_epu32_mask(at, bits);
-      const __m512i found =
-          _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), inside, _mm512_srli_epi32(at, 5),
-                                      table, sizeof(std::uint32_t));
+      const __m512i found = _mm512_mask_i32gather_epi32(
+          _mm512_setzero_si512(), inside, _mm512_srli_epi32(at, 5), table, sizeof(std::uint32_t));
       const __m512i bit = _mm512_sllv_epi32(one, _mm512_and_si512(at, five_bits));
       word |= std::uint64_t{_mm512_mask_test_epi32_mask(inside, found, bit)} << i;
     }

@@ -24,8 +24,8 @@ bool stands_at(const IvfLayout& layout, std::size_t position, std::string_view i
 IdPositions::IdPositions(const IvfLayout& layout)
     : layout_(layout), slots_(std::bit_ceil(2 * layout.size() + 1)) {
   for (std::size_t position = 0; position < layout.size(); ++position) {
-    std::uint64_t at = layout.string_ids() ? place_of(layout.string_id(position))
-                                           : place_of(layout.id(position));
+    std::uint64_t at =
+        layout.string_ids() ? place_of(layout.string_id(position)) : place_of(layout.id(position));
     while (slots_[at & (slots_.size() - 1)] != 0) ++at;
     slots_[at & (slots_.size() - 1)] = static_cast<std::uint32_t>(position + 1);
   }
@@ -37,7 +37,8 @@ void IdPositions::find_each(std::span<const Id> ids, std::uint32_t* out) const {
   for (const Id id : ids) {
     std::uint64_t at = place_of(id);
     std::uint32_t slot = 0;
-    while ((slot = slots_[at & (slots_.size() - 1)]) != 0 && !stands_at(layout_, slot - 1, id)) ++at;
+    while ((slot = slots_[at & (slots_.size() - 1)]) != 0 && !stands_at(layout_, slot - 1, id))
+      ++at;
     *out++ = slot == 0 ? kNoPosition : slot - 1;
   }
 }

@@ -12,6 +12,7 @@
 #include "common/bitmap.hpp"
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
+#include "ivf/exact_scan.hpp"
 #include "ivf/fast_scan.hpp"
 #include "ivf/half_rows.hpp"
 #include "ivf/query_tables.hpp"
@@ -58,7 +59,10 @@ class Searcher {
     tables_.prepare(*layout_, query);
     best_.clear();
     if (options_->nprobe == layout_->nlist() && options_->rerank == 0) {
-      compare_all(allowed);
+      if (options_->exact == nullptr)
+        compare_all(allowed);
+      else
+        compare_possible(allowed);
     } else {
       pick_lists();
       scan_codes();
@@ -116,6 +120,13 @@ class Searcher {
           kCodeBlock * (layout_->block_begin(probe.list + 1) - layout_->block_begin(probe.list)));
     }
     slots_ = slot;
+  }
+
+  // The rows that can be among the best by what their codes say: exact as well.
+  void compare_possible(const std::uint64_t* allowed) {
+    options_->exact->candidates(tables_.row_values(), options_->k, allowed, options_->level,
+                                exact_scratch_, positions_);
+    compare_rows();
   }
 
   // Lists without an allowed row come last, so that they take no other's place.
@@ -245,6 +256,7 @@ class Searcher {
   SelectKernels select_{};
   QueryTables tables_;
   TopK best_;
+  ExactScratch exact_scratch_;
   std::size_t slots_ = 0;
   std::vector<std::int32_t> dots_;
   std::vector<Probe> probes_;

@@ -23,6 +23,8 @@ Positions: TypeAlias = "NDArray[np.uint32]"
 _MISSING = np.uint32(0xFFFFFFFF)
 # Of the bitmaps that queries with lists of their own need, so many bytes are made at a time.
 _BITMAP_BYTES = 1 << 24
+# Comparing a row costs as much as scanning the codes of so many.
+ROW_COST = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,7 +110,7 @@ def search_filtered(
     if compiled.hidden is not None and len(compiled.hidden) != len(queries):
         raise InvalidInputError(f"there are {len(compiled.hidden)} lists of seen items, but {len(queries)} queries")
     if nprobe is None:
-        nprobe, rerank = depth_for(index, compiled.allowed, k, rerank)
+        nprobe = lists_for(index, compiled.allowed)
     step = len(queries) if compiled.hidden is None else max(1, _BITMAP_BYTES // max(compiled.bitmap.nbytes, 1))
     parts = []
     for first in range(0, max(len(queries), 1), max(step, 1)):
@@ -124,22 +126,22 @@ def search_filtered(
                     level=level,
                     allowed=bitmaps,
                     allowed_lists=compiled.lists,
+                    exact=index.exact_scan if _is_wide(index, compiled) else None,
                 )
             )
         )
     return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore
 
 
-def depth_for(index: IvfIndex, allowed: int, k: int, rerank: int | None) -> tuple[int, int | None]:
-    """Lists to probe and rows to compare under a filter that lets `allowed` vectors through.
+def lists_for(index: IvfIndex, allowed: int) -> int:
+    """Lists to probe under a filter that lets `allowed` vectors through; all of them, exactly, where that is few.
 
     The k best of a share s lie about as deep as the k / s best of all, so the lists probed grow as 1 / s. Those without
     an allowed vector are passed over and not counted.
     """
     if allowed <= index.exact_share * len(index):
-        return index.nlist, None
-    nprobe = min(index.nlist, math.ceil(index.nprobe * len(index) / allowed))
-    return nprobe, rerank
+        return index.nlist
+    return min(index.nlist, math.ceil(index.nprobe * len(index) / allowed))
 
 
 def as_table(ids: Any, scores: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
@@ -171,10 +173,11 @@ def align_columns(index: IvfIndex, ids: Ids, columns: Mapping[str, Any]) -> Item
     if len(positions) != len(index):
         raise InvalidInputError(f"there are {len(positions)} ids of item columns, but {len(index)} vectors")
     if (positions == _MISSING).any():
-        raise InvalidInputError(f"id {ids[int(np.argmax(positions == _MISSING))]!r} of the item columns has no vector")
-    order = np.empty(len(index), np.int64)
+        unknown = ids[int(np.argmax(positions == _MISSING))]
+        raise InvalidInputError(f"id {unknown!r} of the item columns has no vector")
+    order = np.full(len(index), -1)
     order[positions] = np.arange(len(index))
-    if not np.array_equal(positions[order], np.arange(len(index))):
+    if (order < 0).any():
         raise InvalidInputError("an id of the item columns is there twice")
     return ItemColumns.from_arrow(columns).select(order)
 
@@ -194,6 +197,11 @@ def _bitmaps(compiled: CompiledFilter, first: int, end: int) -> Bitmap:
     for row, hidden in zip(rows, compiled.hidden[first:end], strict=True):
         np.bitwise_and.at(row, hidden >> 6, ~(np.uint64(1) << (hidden & 63).astype(np.uint64)))
     return rows
+
+
+def _is_wide(index: IvfIndex, compiled: CompiledFilter) -> bool:
+    """Whether scanning the codes of all costs less than comparing the rows that are allowed."""
+    return compiled.allowed * ROW_COST > len(index)
 
 
 def _columns(index: IvfIndex) -> ItemColumns:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.recall.columns import ItemColumns
+from friesian_fast.recall.exact import exact_is_faster, exact_scan
 from friesian_fast.recall.filters import (
     CompiledFilter,
     Filter,
@@ -24,7 +25,7 @@ from friesian_fast.recall.filters import (
     search_filtered,
 )
 from friesian_fast.recall.predicates import Predicate
-from friesian_fast.recall.tuning import Sizes, Tuning, choose
+from friesian_fast.recall.tuning import Sizes, Tuning, choose, exact_share
 
 Metric = Literal["ip", "cosine", "l2"]
 
@@ -38,6 +39,8 @@ class IvfIndex:
     ----------
     path : Path
         The layout file.
+    exact_scan : ExactScan or None
+        Codes that make an exact search cheaper, where that is what a search does by default.
     """
 
     def __init__(self, path: Path, native: _core.IvfLayout, *, huge_pages: bool = False) -> None:
@@ -46,6 +49,7 @@ class IvfIndex:
         self._huge_pages = huge_pages
         self._columns: ItemColumns | None = None
         self._positions: _core.IdPositions | None = None
+        self.exact_scan = exact_scan(native)
 
     @classmethod
     def build(
@@ -185,6 +189,11 @@ class IvfIndex:
         return self._native.depth[2]
 
     @property
+    def exact_share(self) -> float:
+        """A filter that lets at most this share of the vectors through is searched exactly."""
+        return self._native.exact_share
+
+    @property
     def metric(self) -> str:
         """``ip``, ``cosine`` or ``l2``."""
         return self._native.metric
@@ -245,7 +254,7 @@ class IvfIndex:
         """
         if filter is not None:
             return search_filtered(self, self._native, queries, k, nprobe, rerank, threads, level, filter)
-        return as_table(*self._native.search(queries, k, nprobe, rerank, threads, level=level))
+        return as_table(*self._native.search(queries, k, nprobe, rerank, threads, level=level, exact=self.exact_scan))
 
     @property
     def columns(self) -> ItemColumns | None:
@@ -303,6 +312,28 @@ class IvfIndex:
         """
         return align_columns(self, ids, columns)
 
+    def prefer_exact(self, k: int = 100, *, queries: NDArray[np.float32]) -> bool:
+        """Time searches as they are now against exact ones, and keep what is faster in the layout file.
+
+        For a small catalogue, after `tune`; not worth trying above some 100,000 vectors.
+
+        Parameters
+        ----------
+        k : int, default 100
+        queries : ndarray of float32, shape (n, d)
+            Like those to come, n >= 1.
+
+        Returns
+        -------
+        bool
+            Whether searches are exact from now on.
+        """
+        if self.nprobe < self.nlist and exact_is_faster(self, self._native, queries, k):
+            _core.store_depth(str(self.path), self.nlist, self.rerank, self.tuned_k, 1.0)
+            self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
+            self._positions, self.exact_scan = None, exact_scan(self._native)
+        return self.nprobe == self.nlist
+
     def compile(self, filter: Filter | Predicate) -> CompiledFilter:
         """Prepare a filter that many searches share.
 
@@ -354,6 +385,7 @@ class IvfIndex:
 
         sizes = Sizes(len(self), self.dim, self._native.list_sizes)
         nprobe, rerank, reached = choose(sizes, recall, k, measure) or (self.nlist, k, 1.0)
-        _core.store_depth(str(self.path), nprobe, rerank, k)
+        _core.store_depth(str(self.path), nprobe, rerank, k, exact_share(sizes, nprobe, rerank))
         self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
+        self._positions, self.exact_scan = None, exact_scan(self._native)
         return Tuning(nprobe, rerank, reached, k, len(queries))

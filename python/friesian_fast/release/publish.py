@@ -42,6 +42,7 @@ LOCK = ".lock"
 METRIC: Final = "ip"
 POPULAR_LIMIT = 1000
 RECALL_K = 100
+SMALL_CATALOGUE = 200_000  # below it, an exact search is timed beside the tuned one
 RECALL_QUERIES = 1000
 TARGET_RECALL = 0.95
 RANKER_FILE = "rank/ranker.onnx"
@@ -137,7 +138,9 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
     index = IvfIndex.build(items.vectors, items.ids, metric=METRIC, path=path)
     k = min(RECALL_K, count)
     sample = np.random.default_rng(0).permutation(len(users))[:RECALL_QUERIES]
-    tuned = index.tune(TARGET_RECALL, k, queries=np.ascontiguousarray(users[np.sort(sample)]))
+    queries = np.ascontiguousarray(users[np.sort(sample)])
+    tuned = index.tune(TARGET_RECALL, k, queries=queries)
+    exact = count <= SMALL_CATALOGUE and index.prefer_exact(k, queries=queries)
     return IndexEntry(
         file=f"index/{path.name}",
         layout=f"index/{path.with_suffix('.ivf').name}",
@@ -145,8 +148,8 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
         dim=dim,
         metric=METRIC,
         nlist=index.nlist,
-        nprobe=tuned.nprobe,
-        recall=tuned.recall,
+        nprobe=index.nprobe,
+        recall=1.0 if exact else tuned.recall,
         recall_k=k,
         recall_queries=len(sample),
     )
