@@ -11,6 +11,7 @@ from tests.reference import rules as reference
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
 
+INFINITE = np.full((4, 2), np.inf, np.float32)
 TWINS = np.array([[1, 0], [2, 0], [0, 3], [0, 0]], np.float32)
 
 
@@ -57,7 +58,7 @@ def test_like_the_reference(n, dim, diversity, seed):
         ((np.zeros(3, np.float32), TWINS, 1, 0.5), ValueError, "there are 4 vectors, but 3 relevances"),
         ((np.full(4, np.nan, np.float32), TWINS, 1, 0.5), InvalidInputError, "relevance holds NaN or infinity"),
         (
-            (np.zeros(4, np.float32), np.full((4, 2), np.inf, np.float32), 1, 0.5),
+            (np.zeros(4, np.float32), INFINITE, 1, 0.5),
             InvalidInputError,
             "vectors holds NaN or infinity",
         ),

@@ -180,14 +180,14 @@ def test_other_metrics(tmp_path, metric):
 def test_rejects(index):
     other = 3 if index.string_ids else "a"
     bare = IvfIndex.open(index.path)
-    for given, message in [
+    for bad, message in [
         (Filter(deny=[other]), "is not a string|the ids of this index are int64"),
         (Filter(seen=[[]]), "there are 1 lists of seen items, but 40 queries"),
         (3, "a filter is a condition on columns, a Filter or a compiled one, got 3"),
         (col("colour") == 1, "no column 'colour'"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
-            index.search(QUERIES, K, filter=given)
+            index.search(QUERIES, K, filter=bad)
     with pytest.raises(InvalidInputError, match="has no item columns to filter by"):
         bare.search(QUERIES, K, filter=col("price") < 1)
     with pytest.raises(InvalidInputError, match="there are 1 rows of item columns, but 3000 vectors"):
@@ -198,10 +198,10 @@ def test_align_rejects(index):
     ids, table = ids_of(index, np.arange(N)), {"a": pa.array(np.arange(N))}
     unknown = ["x", *ids[1:]] if index.string_ids else np.append(5, ids[1:])
     twice = [ids[1], *ids[1:]] if index.string_ids else np.append(ids[1], ids[1:])
-    for given, message in [
+    for bad, message in [
         (ids[1:], "there are 2999 ids of item columns, but 3000 vectors"),
         (unknown, "of the item columns has no vector"),
         (twice, "an id of the item columns is there twice"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
-            index.align(given, table)
+            index.align(bad, table)
