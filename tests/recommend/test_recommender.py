@@ -1,6 +1,8 @@
 import contextvars
 import json
 import threading
+from functools import partial
+from types import SimpleNamespace
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -171,8 +173,8 @@ def test_recall_bounds_k(release):
 def test_recall_leaves_out_the_padding(release):
     """Fewer vectors than k: no -1 reaches the caller."""
     index = release.index()
-    index.nprobe = index.nlist
-    found = IndexRecall(index, release.row_store("user_vector"), "int64").candidates(1, 600)
+    everything = SimpleNamespace(search=partial(index.search, nprobe=index.nlist))
+    found = IndexRecall(everything, release.row_store("user_vector"), "int64").candidates(1, 600)
     assert sorted(found.ids) == [item_id(n) for n in range(tiny_release.ITEMS)]
 
 

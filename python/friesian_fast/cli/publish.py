@@ -48,7 +48,7 @@ def _summary(manifest: Manifest, release: Path, elapsed: float) -> Table:
     for name, entry in manifest.row_sets.items():
         table.add_row(f"rows {name}", f"{entry.rows:,}")
     index, ranker = manifest.index, manifest.ranker
-    probes = f"{index.vectors:,} vectors in {index.nlist} lists, {index.nprobe} probed"
+    probes = f"{index.vectors:,} vectors in {index.nlist} lists, {index.nprobe} probed, {index.rerank} rows compared"
     table.add_row("index", f"{Path(index.file).name}: {probes}")
     recall = f"{index.recall:.4f} against exact search, {index.recall_queries:,} queries"
     table.add_row(f"recall@{index.recall_k}", recall)

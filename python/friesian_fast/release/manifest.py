@@ -37,7 +37,7 @@ class RowSetEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexEntry:
-    """The item index; `recall` of the top `recall_k` was measured against exact search."""
+    """The item index; `recall` of the top `recall_k`, at `nprobe` and `rerank`, was measured against exact search."""
 
     file: str
     layout: str
@@ -46,6 +46,7 @@ class IndexEntry:
     metric: str
     nlist: int
     nprobe: int
+    rerank: int
     recall: float
     recall_k: int
     recall_queries: int

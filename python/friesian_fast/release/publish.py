@@ -130,7 +130,7 @@ def write_rows(inputs: Inputs, building: Path) -> dict[str, RowSetEntry]:
 
 
 def write_index(inputs: Inputs, building: Path) -> IndexEntry:
-    """The item index, probing as many lists as the recall target takes for a fixed sample of the user vectors."""
+    """The item index, as deep as the recall target takes for a fixed sample of the user vectors."""
     (building / "index").mkdir()
     items, users = inputs.vectors["item"], inputs.vectors["user"].vectors
     count, dim = items.vectors.shape
@@ -149,6 +149,7 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
         metric=METRIC,
         nlist=index.nlist,
         nprobe=index.nprobe,
+        rerank=index.rerank,
         recall=1.0 if exact else tuned.recall,
         recall_k=k,
         recall_queries=len(sample),
