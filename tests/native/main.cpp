@@ -1,5 +1,6 @@
 #include <cstdio>
 
+void test_filter();
 void test_hash();
 void test_ivf();
 void test_rows();
@@ -15,6 +16,8 @@ int main() {
   std::puts("rows: ok");
   test_ivf();
   std::puts("ivf: ok");
+  test_filter();
+  std::puts("filter: ok");
   test_vocab();
   std::puts("vocab: ok");
   return 0;

@@ -44,7 +44,7 @@ def complete(outputs):
     (outputs / "rules.json").write_text(json.dumps(RULES))
     change_plan(
         outputs,
-        columns={"path": "catalogue.parquet", "names": ["price", "colour"]},
+        columns={"path": "catalogue.parquet", "names": ["price", "colour", "item_id"]},
         seen={"path": "bought.parquet", "user": "buyer", "item": "bought"},
         rules="rules.json",
     )
@@ -66,7 +66,7 @@ def test_a_release_with_all_of_them(complete, tmp_path):
     assert release.manifest.row_sets["seen"].rows == 2
     assert release.spec.row_set("seen").columns[0].length == 2
     index = release.index()
-    assert index.columns.names == ("price", "colour")
+    assert index.columns.names == ("price", "colour", "item_id")
     found, _ = index.search(np.ones((1, 8), np.float32), ITEMS, nprobe=index.nlist, filter=col("price") == 4.5)
     assert found[0, 0] == "item-04"  # the last row of an id counts
     free = {f"item-{i:02d}" for i in range(20)} - {"item-03"}
@@ -85,7 +85,7 @@ def test_the_plan_survives_a_round_trip(complete, tmp_path):
     plan = PublishPlan.load(complete / "publish.yaml")
     write_plan(tmp_path / "other" / "publish.yaml", plan)
     again = PublishPlan.load(tmp_path / "other" / "publish.yaml")
-    assert (again.columns.names, again.seen.user, again.seen.item) == (("price", "colour"), "buyer", "bought")
+    assert (again.columns.names, again.seen.user, again.seen.item) == (("price", "colour", "item_id"), "buyer", "bought")
     assert again.rules.resolve() == plan.rules.resolve()
 
 

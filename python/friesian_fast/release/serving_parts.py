@@ -48,7 +48,7 @@ class SeenItems:
 
 def read_item_columns(plan: ItemColumnsPlan, row_set: RowSet, items: Any) -> dict[str, Any]:
     """The columns, in the order of `items`, which must all be there; of several rows with one id the last counts."""
-    table = read_columns(plan.path, [row_set.id_column, *plan.names])
+    table = read_columns(plan.path, list(dict.fromkeys((row_set.id_column, *plan.names))))
     ids, last = last_of_each(plan.path, row_set.id_column, row_set.id_type, table[row_set.id_column])
     missing = np.setdiff1d(items, ids)
     if len(missing):
@@ -62,7 +62,7 @@ def read_item_columns(plan: ItemColumnsPlan, row_set: RowSet, items: Any) -> dic
 
 def read_seen(log: Seen, spec: FeatureSpec, users: Any, items: Any) -> SeenItems:
     """Who had what, of the users and items of the release."""
-    table = read_columns(log.path, [log.user, log.item])
+    table = read_columns(log.path, list(dict.fromkeys((log.user, log.item))))
     pairs = {}
     for name, ids, row_set in ((log.user, users, "user"), (log.item, items, "item")):
         kind = pa.int64() if spec.row_set(row_set).id_type == "int64" else pa.string()
