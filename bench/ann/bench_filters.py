@@ -1,7 +1,7 @@
-"""Search under filters: the core against Faiss with an id bitmap on the same lists, and against brute force.
+"""Search under filters: the core against Faiss with an id bitmap on the same lists, and both against brute force.
 
-For each share of allowed vectors, chosen at random or whole clusters at a time, it prints how the search was done (lists
-probed, or exactly), recall@100 against brute force over what is allowed, the recall without a filter, and the time of both.
+For each share of allowed vectors, chosen at random or whole clusters at a time, it prints how the search was done
+(lists probed, or exactly), recall@100 against brute force over what is allowed, and the time of both.
 Sizes from FRIESIAN_BENCH_VECTORS (100,000) and FRIESIAN_BENCH_DIM (64).
 
     .venv/bin/python bench/ann/bench_filters.py
@@ -76,7 +76,8 @@ def main() -> None:
         peer = faiss.read_index(str(Path(directory) / "i.idx"))
         print("tuned:", index.tune(0.95, K, queries=held_out), f"exact up to a share of {index.exact_share:.4f}")
         unfiltered = recall(index.search(queries, K)[0], exact(vectors, queries, np.ones(N, bool)))
-        rows = [row_of(index, peer, vectors, queries, share, kind) for kind in ("random", "clusters") for share in SHARES]
+        cases = [(share, kind) for kind in ("random", "clusters") for share in SHARES]
+        rows = [row_of(index, peer, vectors, queries, share, kind) for share, kind in cases]
     print(f"recall without a filter: {unfiltered:.4f}")
     print("| filter | share | lists | recall | us | faiss recall | faiss us | ratio |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")

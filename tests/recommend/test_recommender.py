@@ -1,9 +1,9 @@
 import contextvars
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
