@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "bindings.hpp"
+#include "common/bitmap.hpp"
 #include "common/error.hpp"
 #include "id_list.hpp"
+#include "ivf/exact_scan.hpp"
 #include "ivf/ivf_layout.hpp"
 #include "ivf/ivf_search.hpp"
 #include "level.hpp"
@@ -129,12 +131,35 @@ IvfSearchOptions search_options(const IvfLayout& layout, std::int64_t n, std::in
           .level = resolve_simd_level(level)};
 }
 
+// Bits of the rows or lists a filter lets through: `bits` of them in a row of words, for all
+// queries or, with two dimensions, one row for each.
+const std::uint64_t* bitmap_in(const std::optional<py::array>& bitmap, std::size_t bits,
+                               py::ssize_t queries, const char* name) {
+  if (!bitmap) return nullptr;
+  const auto words = static_cast<py::ssize_t>(bitmap_words(bits));
+  const bool fits = bitmap->dtype().equal(py::dtype::of<std::uint64_t>()) &&
+                    (bitmap->flags() & py::array::c_style) != 0 && bitmap->ndim() >= 1 &&
+                    bitmap->ndim() <= 2 && bitmap->shape(bitmap->ndim() - 1) == words &&
+                    (bitmap->ndim() == 1 || bitmap->shape(0) == queries);
+  if (!fits)
+    throw InvalidInput(std::string(name) + " must be C-contiguous uint64 with " +
+                       std::to_string(words) + " words, or that for each query");
+  return static_cast<const std::uint64_t*>(bitmap->data());
+}
+
 py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t k,
                  std::optional<std::int64_t> nprobe, std::optional<std::int64_t> rerank,
-                 std::int64_t threads, const std::optional<std::string>& level) {
+                 std::int64_t threads, const std::optional<std::string>& level,
+                 const std::optional<py::array>& allowed,
+                 const std::optional<py::array>& allowed_lists, const ExactScan* exact) {
   check_queries(layout, queries);
-  const IvfSearchOptions options =
+  if (exact != nullptr && !exact->is_of(layout)) throw InvalidInput("exact is of another layout");
+  IvfSearchOptions options =
       search_options(layout, queries.shape(0), k, nprobe, rerank, threads, level);
+  options.allowed = bitmap_in(allowed, layout.size(), queries.shape(0), "allowed");
+  if (allowed && allowed->ndim() == 2) options.allowed_stride = bitmap_words(layout.size());
+  options.exact = exact;
+  options.allowed_lists = bitmap_in(allowed_lists, layout.nlist(), 1, "allowed_lists");
   const auto n = static_cast<std::size_t>(queries.shape(0));
   const std::vector<py::ssize_t> shape{queries.shape(0), static_cast<py::ssize_t>(k)};
   py::array_t<float> scores(shape);
@@ -170,6 +195,7 @@ void register_ivf(py::module_& module) {
                                const IvfDepth& depth = layout.depth();
                                return py::make_tuple(depth.nprobe, depth.rerank, depth.k);
                              })
+      .def_property_readonly("exact_share", &IvfLayout::exact_share)
       .def_property_readonly("string_ids", &IvfLayout::string_ids)
       .def_property_readonly(
           "metric",
@@ -187,15 +213,18 @@ void register_ivf(py::module_& module) {
           })
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("nprobe") = py::none(),
            py::arg("rerank") = py::none(), py::arg("threads") = 1, py::kw_only(),
-           py::arg("level") = py::none());
+           py::arg("level") = py::none(), py::arg("allowed") = py::none(),
+           py::arg("allowed_lists") = py::none(), py::arg("exact") = py::none());
+  py::class_<ExactScan>(module, "ExactScan")
+      .def(py::init<const IvfLayout&>(), py::arg("layout"), py::keep_alive<1, 2>(),
+           py::call_guard<py::gil_scoped_release>());
   module.def("write_ivf_layout", &write_layout, py::arg("path"), py::arg("metric"),
              py::arg("depth"), py::arg("centroids"), py::arg("list_offsets"), py::arg("codebook"),
              py::arg("codes"), py::arg("vectors"), py::arg("ids"), py::arg("string_ids"));
   module.def(
       "store_depth",
-      [](const std::string& path, std::uint32_t nprobe, std::uint32_t rerank, std::uint32_t k) {
-        store_depth(path, depth_of(nprobe, rerank, k));
-      },
+      [](const std::string& path, std::uint32_t nprobe, std::uint32_t rerank, std::uint32_t k,
+         float exact_share) { store_depth(path, depth_of(nprobe, rerank, k), exact_share); },
       py::arg("path"), py::arg("nprobe"), py::arg("rerank"), py::arg("k"),
-      py::call_guard<py::gil_scoped_release>());
+      py::arg("exact_share") = 0.0f, py::call_guard<py::gil_scoped_release>());
 }

@@ -8,3 +8,5 @@ void register_vocab(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_ivf(pybind11::module_& module);
 void register_sequence(pybind11::module_& module);
+void register_filter(pybind11::module_& module);
+void register_rank(pybind11::module_& module);

@@ -8,4 +8,6 @@ PYBIND11_MODULE(_core, module) {
   register_rows(module);
   register_ivf(module);
   register_sequence(module);
+  register_filter(module);
+  register_rank(module);
 }

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+void test_filter();
 void test_hash();
 void test_ivf();
 void test_rows();
@@ -18,6 +19,8 @@ int main() {
   std::puts("sequence: ok");
   test_ivf();
   std::puts("ivf: ok");
+  test_filter();
+  std::puts("filter: ok");
   test_vocab();
   std::puts("vocab: ok");
   return 0;

@@ -2,14 +2,17 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "check.hpp"
 #include "common/bytes_hash.hpp"
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
+#include "ivf/exact_scan.hpp"
 #include "ivf/fast_scan.hpp"
 #include "ivf/half.hpp"
 #include "ivf/half_rows.hpp"
+#include "ivf/id_positions.hpp"
 #include "ivf/ivf_layout.hpp"
 #include "ivf/ivf_search.hpp"
 #include "ivf/select.hpp"
@@ -208,10 +211,16 @@ void search_file(const std::string& path, bool must_open) {
     const std::vector<float> queries = random_floats(2 * layout.dim());
     std::vector<std::uint32_t> positions(2 * k);
     std::vector<float> scores(2 * k);
+    std::optional<ExactScan> exact;
+    if (layout.metric() != Metric::l2) exact.emplace(layout);
+    const IdPositions places(layout);
     for (const SimdLevel level : runnable_levels())
       for (const std::size_t nprobe :
            {std::size_t{1}, std::size_t{layout.depth().nprobe}, layout.nlist()}) {
-        const IvfSearchOptions options{.k = k, .nprobe = nprobe, .level = level};
+        const IvfSearchOptions options{.k = k,
+                                       .nprobe = nprobe,
+                                       .exact = exact && nprobe % 2 == 0 ? &*exact : nullptr,
+                                       .level = level};
         ivf_search(layout, queries.data(), 2, options, positions.data(), scores.data());
         for (const std::uint32_t position : positions) {
           CHECK(position == kNoPosition || position < layout.size());

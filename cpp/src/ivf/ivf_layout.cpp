@@ -52,7 +52,8 @@ void IvfLayout::check_numbers() const {
                      h.depth.nprobe <= h.nlist && h.depth.rerank > 0 && h.depth.k > 0 &&
                      h.vectors < (std::uint64_t{1} << 32) &&
                      static_cast<std::uint32_t>(h.metric) <= 2 && usable(h.centroid_scale) &&
-                     usable(h.norm_scale) && usable(h.row_scale);
+                     usable(h.norm_scale) && usable(h.row_scale) && h.exact_share >= 0 &&
+                     h.exact_share <= 1;
   if (!sound) fail("the numbers in its header are out of range");
 }
 

@@ -43,7 +43,7 @@ struct IvfHeader {
   float centroid_scale;  // a centroid's value is its code times this
   float norm_scale;      // a row's norm term is its code times this
   float row_scale;       // a row's value is its half-precision number times this, a power of two
-  std::uint32_t zero;
+  float exact_share;     // a filter that lets at most this share through is searched exactly
   IvfSection sections[kIvfSections];  // in the order of IvfPart
   std::uint64_t header_checksum;
 };
@@ -98,6 +98,7 @@ class IvfLayout {
   [[nodiscard]] std::size_t dim() const noexcept { return header_.dim; }
   [[nodiscard]] std::size_t nlist() const noexcept { return header_.nlist; }
   [[nodiscard]] const IvfDepth& depth() const noexcept { return header_.depth; }
+  [[nodiscard]] float exact_share() const noexcept { return header_.exact_share; }
   [[nodiscard]] Metric metric() const noexcept { return header_.metric; }
   [[nodiscard]] bool string_ids() const noexcept { return header_.string_ids != 0; }
   [[nodiscard]] float centroid_scale() const noexcept { return header_.centroid_scale; }
@@ -152,7 +153,8 @@ struct IvfParts {
 // Writes a new layout at `path`, synced; the caller renames it into place.
 void write_ivf_layout(const std::string& path, const IvfParts& parts);
 
-// Changes how deep a search goes by default: one synced write of the header.
-void store_depth(const std::string& path, const IvfDepth& depth);
+// Changes how deep a search goes by default, and below which share of allowed vectors, in [0, 1],
+// it is exact: one synced write of the header.
+void store_depth(const std::string& path, const IvfDepth& depth, float exact_share = 0);
 
 }  // namespace friesian

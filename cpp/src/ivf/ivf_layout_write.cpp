@@ -209,7 +209,7 @@ void write_ivf_layout(const std::string& path, const IvfParts& parts) {
               parts.has_string_ids ? ByteSpan(texts) : bytes_of(parts.ids)});
 }
 
-void store_depth(const std::string& path, const IvfDepth& depth) {
+void store_depth(const std::string& path, const IvfDepth& depth, float exact_share) {
   IvfHeader header;
   {
     const IvfLayout checked(path, false);
@@ -217,9 +217,12 @@ void store_depth(const std::string& path, const IvfDepth& depth) {
       throw InvalidInput("nprobe must be in [1, " + std::to_string(checked.nlist()) + "], got " +
                          std::to_string(depth.nprobe));
     if (depth.rerank < 1 || depth.k < 1) throw InvalidInput("rerank and k must be at least 1");
+    if (!(exact_share >= 0 && exact_share <= 1))
+      throw InvalidInput("exact_share must be in [0, 1], got " + std::to_string(exact_share));
     std::memcpy(&header, MappedFile(path).bytes().data(), sizeof header);
   }
   header.depth = depth;
+  header.exact_share = exact_share;
   seal(header);
   const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (file < 0) throw std::system_error(errno, std::generic_category(), path);

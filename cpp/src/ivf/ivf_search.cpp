@@ -1,6 +1,7 @@
 #include "ivf/ivf_search.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -8,8 +9,10 @@
 #include <thread>
 #include <vector>
 
+#include "common/bitmap.hpp"
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
+#include "ivf/exact_scan.hpp"
 #include "ivf/fast_scan.hpp"
 #include "ivf/half_rows.hpp"
 #include "ivf/query_tables.hpp"
@@ -56,7 +59,10 @@ class Searcher {
     tables_.prepare(*layout_, query);
     best_.clear();
     if (options_->nprobe == layout_->nlist() && options_->rerank == 0) {
-      compare_all(allowed);
+      if (options_->exact == nullptr)
+        compare_all(allowed);
+      else
+        compare_possible(allowed);
     } else {
       pick_lists();
       scan_codes();
@@ -69,13 +75,17 @@ class Searcher {
  private:
   // Every row, without codes: exact.
   void compare_all(const std::uint64_t* allowed) {
-    for (std::size_t first = 0; first < layout_->size(); first += kExactTurn) {
-      positions_.clear();
-      const std::size_t end = std::min(layout_->size(), first + kExactTurn);
-      for (std::size_t at = first; at < end; ++at)
-        if (allowed == nullptr || (allowed[at / 64] >> (at % 64) & 1) != 0)
-          positions_.push_back(static_cast<std::uint32_t>(at));
+    positions_.clear();
+    for (std::size_t first = 0; first < layout_->size(); first += 64) {
+      const std::size_t left = layout_->size() - first;
+      std::uint64_t word = allowed == nullptr ? ~std::uint64_t{0} : allowed[first / 64];
+      if (left < 64) word &= (std::uint64_t{1} << left) - 1;
+      for (; word != 0; word &= word - 1)
+        positions_.push_back(static_cast<std::uint32_t>(first) +
+                             static_cast<std::uint32_t>(std::countr_zero(word)));
+      if (positions_.size() < kExactTurn && left > 64) continue;
       compare_rows();
+      positions_.clear();
     }
   }
 
@@ -88,6 +98,7 @@ class Searcher {
                 centroid_groups(layout_->dim()), dots_.data());
     const std::span<std::int32_t> dots(dots_.data(), nlist);
     tables_.order_lists(*layout_, dots);
+    close_lists(dots);
     probes_.clear();
     if (nprobe == nlist) {
       for (std::size_t i = 0; i < nlist; ++i)
@@ -95,6 +106,10 @@ class Searcher {
     } else {
       keep_best_lists(dots, nprobe);
     }
+    if (options_->allowed_lists != nullptr)
+      std::erase_if(probes_, [this](const Probe& probe) {
+        return !bitmap_has(options_->allowed_lists, probe.list);
+      });
     std::int64_t best = std::numeric_limits<std::int32_t>::min();
     for (const Probe& probe : probes_) best = std::max<std::int64_t>(best, dots[probe.list]);
     std::uint32_t slot = 0;
@@ -105,6 +120,21 @@ class Searcher {
           kCodeBlock * (layout_->block_begin(probe.list + 1) - layout_->block_begin(probe.list)));
     }
     slots_ = slot;
+  }
+
+  // The rows that can be among the best by what their codes say: exact as well.
+  void compare_possible(const std::uint64_t* allowed) {
+    options_->exact->candidates(tables_.row_values(), options_->k, allowed, options_->level,
+                                exact_scratch_, positions_);
+    compare_rows();
+  }
+
+  // Lists without an allowed row come last, so that they take no other's place.
+  void close_lists(std::span<std::int32_t> dots) const {
+    if (options_->allowed_lists == nullptr) return;
+    for (std::size_t list = 0; list < dots.size(); ++list)
+      if (!bitmap_has(options_->allowed_lists, list))
+        dots[list] = std::numeric_limits<std::int32_t>::min();
   }
 
   // Exactly nprobe of them; equal ones by their number.
@@ -173,7 +203,7 @@ class Searcher {
       std::size_t at = layout_->list_begin(probe.list);
       const std::size_t end = layout_->list_begin(probe.list + 1);
       for (std::size_t slot = probe.slot; at < end; ++at, ++slot)
-        if ((allowed[at / 64] >> (at % 64) & 1) == 0) scores_[slot] = kNoScore;
+        if (!bitmap_has(allowed, at)) scores_[slot] = kNoScore;
     }
   }
 
@@ -226,6 +256,7 @@ class Searcher {
   SelectKernels select_{};
   QueryTables tables_;
   TopK best_;
+  ExactScratch exact_scratch_;
   std::size_t slots_ = 0;
   std::vector<std::int32_t> dots_;
   std::vector<Probe> probes_;

@@ -7,6 +7,8 @@
 
 namespace friesian {
 
+class ExactScan;
+
 inline constexpr std::uint32_t kNoPosition = 0xFFFFFFFF;
 
 // What a search asks for beside its queries.
@@ -19,6 +21,11 @@ struct IvfSearchOptions {
   const std::uint64_t* allowed = nullptr;
   // Words between the bitmaps of two queries; 0 when all queries share one.
   std::size_t allowed_stride = 0;
+  // Lists that hold an allowed position, one bit each, so that others are not probed. Null:
+  // unknown.
+  const std::uint64_t* allowed_lists = nullptr;
+  // Of this layout: what a search of every row takes instead of comparing each. Null: none.
+  const ExactScan* exact = nullptr;
   std::size_t threads = 1;
   SimdLevel level = SimdLevel::scalar;
 };

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,20 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError, NotFoundError
-from friesian_fast.recall.tuning import Sizes, Tuning, choose
+from friesian_fast.recall.columns import ItemColumns
+from friesian_fast.recall.exact import exact_is_faster, exact_scan
+from friesian_fast.recall.filters import (
+    CompiledFilter,
+    Filter,
+    Ids,
+    align_columns,
+    as_table,
+    compile_filter,
+    find_positions,
+    search_filtered,
+)
+from friesian_fast.recall.predicates import Predicate
+from friesian_fast.recall.tuning import Sizes, Tuning, choose, exact_share
 
 Metric = Literal["ip", "cosine", "l2"]
 
@@ -25,12 +39,17 @@ class IvfIndex:
     ----------
     path : Path
         The layout file.
+    exact_scan : ExactScan or None
+        Codes that make an exact search cheaper, where that is what a search does by default.
     """
 
     def __init__(self, path: Path, native: _core.IvfLayout, *, huge_pages: bool = False) -> None:
         self.path = path
         self._native = native
         self._huge_pages = huge_pages
+        self._columns: ItemColumns | None = None
+        self._positions: _core.IdPositions | None = None
+        self.exact_scan = exact_scan(native)
 
     @classmethod
     def build(
@@ -170,6 +189,11 @@ class IvfIndex:
         return self._native.depth[2]
 
     @property
+    def exact_share(self) -> float:
+        """A filter that lets at most this share of the vectors through is searched exactly."""
+        return self._native.exact_share
+
+    @property
     def metric(self) -> str:
         """``ip``, ``cosine`` or ``l2``."""
         return self._native.metric
@@ -187,6 +211,7 @@ class IvfIndex:
         nprobe: int | None = None,
         rerank: int | None = None,
         threads: int = 1,
+        filter: Filter | Predicate | CompiledFilter | None = None,
         level: str | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Find the best k vectors for each query.
@@ -209,6 +234,9 @@ class IvfIndex:
             when k is above `self.tuned_k`.
         threads : int, default 1
             Share the queries of a batch.
+        filter : Filter, Predicate or CompiledFilter, optional
+            What may be answered. A filter that lets few vectors through, at most `exact_share` of them, makes the
+            search exact; a wider one makes it probe more lists, unless `nprobe` is given.
         level : str, optional
             Instruction-set level, for tests. The candidates are the same at each; scores differ by rounding.
 
@@ -224,12 +252,98 @@ class IvfIndex:
         InvalidInputError
             If a query has another dtype or shape or is not finite, or k, nprobe, rerank or threads is out of range.
         """
-        ids, scores = self._native.search(queries, k, nprobe, rerank, threads, level=level)
-        if isinstance(ids, list):
-            table = np.empty(len(ids), object)
-            table[:] = ids
-            ids = table.reshape(scores.shape)
-        return ids, scores
+        if filter is not None:
+            return search_filtered(self, self._native, queries, k, nprobe, rerank, threads, level, filter)
+        return as_table(*self._native.search(queries, k, nprobe, rerank, threads, level=level, exact=self.exact_scan))
+
+    @property
+    def columns(self) -> ItemColumns | None:
+        """The item columns that filters compare, if there are any."""
+        return self._columns
+
+    def with_columns(self, columns: ItemColumns) -> IvfIndex:
+        """The same index with item columns to filter by, which stand in its order; see `align`.
+
+        Raises
+        ------
+        InvalidInputError
+            If they are not as many rows as there are vectors.
+        """
+        if columns.rows != len(self):
+            raise InvalidInputError(f"there are {columns.rows} rows of item columns, but {len(self)} vectors")
+        other = copy.copy(self)
+        other._columns = columns
+        return other
+
+    def positions(self, ids: Ids) -> NDArray[np.uint32]:
+        """Where ids stand in the layout.
+
+        Parameters
+        ----------
+        ids : ndarray of int64 or sequence of int, or sequence of str, shape (n,)
+
+        Returns
+        -------
+        ndarray of uint32, shape (n,)
+            2^32 - 1 for an id that is not there.
+
+        Raises
+        ------
+        InvalidInputError
+            If an id is of another type than the index's.
+        """
+        if self._positions is None:
+            self._positions = _core.IdPositions(self._native)  # made twice at worst, and then equal
+        return find_positions(self._positions, ids, self.string_ids)
+
+    def align(self, ids: Ids, columns: Mapping[str, Any]) -> ItemColumns:
+        """Item columns in the order of the layout; needs pyarrow.
+
+        Parameters
+        ----------
+        ids : ids, shape (n,)
+            Each of the index once, in any order.
+        columns : mapping of name to pyarrow Array, shape (n,)
+
+        Raises
+        ------
+        InvalidInputError
+            If an id is missing, unknown or repeated, or a column cannot be used.
+        """
+        return align_columns(self, ids, columns)
+
+    def prefer_exact(self, k: int = 100, *, queries: NDArray[np.float32]) -> bool:
+        """Time searches as they are now against exact ones, and keep what is faster in the layout file.
+
+        For a small catalogue, after `tune`; not worth trying above some 100,000 vectors.
+
+        Parameters
+        ----------
+        k : int, default 100
+        queries : ndarray of float32, shape (n, d)
+            Like those to come, n >= 1.
+
+        Returns
+        -------
+        bool
+            Whether searches are exact from now on.
+        """
+        if self.nprobe < self.nlist and exact_is_faster(self, self._native, queries, k):
+            _core.store_depth(str(self.path), self.nlist, self.rerank, self.tuned_k, 1.0)
+            self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
+            self._positions, self.exact_scan = None, exact_scan(self._native)
+        return self.nprobe == self.nlist
+
+    def compile(self, filter: Filter | Predicate) -> CompiledFilter:
+        """Prepare a filter that many searches share.
+
+        Raises
+        ------
+        InvalidInputError
+            If the index has no columns, or not that column, or it is compared with a value of another kind, or an id
+            is of another type.
+        """
+        return compile_filter(self, self._native, filter)
 
     def tune(self, recall: float = 0.95, k: int = 100, *, queries: NDArray[np.float32]) -> Tuning:
         """Choose the cheapest depth that reaches a recall, and keep it in the layout file.
@@ -271,6 +385,7 @@ class IvfIndex:
 
         sizes = Sizes(len(self), self.dim, self._native.list_sizes)
         nprobe, rerank, reached = choose(sizes, recall, k, measure) or (self.nlist, k, 1.0)
-        _core.store_depth(str(self.path), nprobe, rerank, k)
+        _core.store_depth(str(self.path), nprobe, rerank, k, exact_share(sizes, nprobe, rerank))
         self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
+        self._positions, self.exact_scan = None, exact_scan(self._native)
         return Tuning(nprobe, rerank, reached, k, len(queries))

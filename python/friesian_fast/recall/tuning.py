@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,15 @@ class Sizes:
     def exact_cost(self) -> float:
         """The same of a search that compares every row."""
         return self.vectors * self.dim * 2.0
+
+
+def exact_share(sizes: Sizes, nprobe: int, rerank: int) -> float:
+    """The share of allowed vectors at which comparing their rows costs what probing as many more lists does."""
+    nlist = len(sizes.list_sizes)
+    row = (sizes.dim * 2 / LINE + 1) * RANDOM_LINE * LINE
+    shares = [2 ** (-i / 4) for i in range(80)]
+    cheaper = (s for s in shares if s * sizes.vectors * row <= sizes.cost(min(nlist, ceil(nprobe / s)), rerank))
+    return next(cheaper, 0.0)
 
 
 def steps(nlist: int) -> list[int]:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from friesian_fast.errors import FriesianError, ReleaseError
-from friesian_fast.recall import IvfIndex
+from friesian_fast.recall import ItemColumns, IvfIndex
+from friesian_fast.recall.columns import FILE_NAME as COLUMNS_FILE
 from friesian_fast.release.manifest import FILE_NAME, Manifest
+from friesian_fast.release.rules import Rules, rules_from_json
+from friesian_fast.release.seen import SEEN
 from friesian_fast.spec import FeatureSpec
 from friesian_fast.store import MappedRowStore
 
@@ -21,6 +24,8 @@ CURRENT = "CURRENT"
 BUILDING = ".building-"
 SPEC_FILE = "spec.json"
 POPULAR_FILE = "popular.json"
+RULES_FILE = "rules.json"
+COLUMNS_DIRECTORY = "index/columns"
 _LONGEST_ID = 100  # ours have 25 characters
 _MEND = "publish again, or point CURRENT at another release"
 
@@ -44,6 +49,7 @@ class Release:
     spec : FeatureSpec
     popular : tuple of PopularItem
         Best first.
+    rules : Rules or None
     """
 
     id: str
@@ -51,6 +57,7 @@ class Release:
     manifest: Manifest
     spec: FeatureSpec
     popular: tuple[PopularItem, ...]
+    rules: Rules | None = None
 
     @property
     def ranker_path(self) -> Path:
@@ -63,8 +70,11 @@ class Release:
         return MappedRowStore.open(self.path / self.manifest.row_sets[name].file, row_set, self.spec.row_tag(name))
 
     def index(self) -> IvfIndex:
-        """Map the item index, set to search as `publish` measured it."""
-        return IvfIndex.open(self.path / self.manifest.index.layout)
+        """Map the item index, with the item columns if there are any, set to search as `publish` measured it."""
+        index = IvfIndex.open(self.path / self.manifest.index.layout)
+        if f"{COLUMNS_DIRECTORY}/{COLUMNS_FILE}" not in self.manifest.files:
+            return index
+        return index.with_columns(ItemColumns.open(self.path / COLUMNS_DIRECTORY))
 
 
 def open_release(path: str | os.PathLike[str], verify: bool = True) -> Release:
@@ -108,6 +118,7 @@ def load(directory: Path, release_id: str, *, verify: bool) -> Release:
         manifest=manifest,
         spec=spec,
         popular=_read_popular(directory, manifest, int if spec.row_set("item").id_type == "int64" else str),
+        rules=_read_rules(directory, manifest, spec),
     )
     _check_parts(release)
     return release
@@ -209,6 +220,19 @@ def _read_popular(directory: Path, manifest: Manifest, id_type: type[int] | type
     return items
 
 
+def _read_rules(directory: Path, manifest: Manifest, spec: FeatureSpec) -> Rules | None:
+    if RULES_FILE not in manifest.files:
+        return None
+    path = directory / RULES_FILE
+    try:
+        rules = rules_from_json(path.read_text(encoding="utf-8"), spec.row_set("item").id_type)
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"{path}: {error}; {_MEND}") from error
+    if rules.hide_seen and SEEN not in manifest.row_sets:
+        raise ReleaseError(f"{path} hides what users have seen, but the release has no row set '{SEEN}'; {_MEND}")
+    return rules
+
+
 def _check_names(directory: Path, manifest: Manifest) -> None:
     """Every part is one of the files."""
     parts = [entry.file for entry in manifest.row_sets.values()]
@@ -252,3 +276,8 @@ def _check_index(release: Release) -> None:
     for name, value in found.items():
         if value != getattr(entry, name):
             raise ReleaseError(f"{path} has {name} {value} instead of {getattr(entry, name)}; {_MEND}")
+    if release.rules is not None:
+        try:
+            release.rules.check(index)
+        except FriesianError as error:
+            raise ReleaseError(f"{release.path / RULES_FILE}: {error}; {_MEND}") from error

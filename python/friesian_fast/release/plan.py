@@ -24,6 +24,23 @@ class Interactions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemColumnsPlan:
+    """Columns of the items that filters and rules compare; the id column is that of the item rows."""
+
+    path: Path
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Who had which item before: columns of a Parquet file or directory."""
+
+    path: Path
+    user: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishPlan:
     """Where the parts of a release come from.
 
@@ -35,6 +52,10 @@ class PublishPlan:
     ranker : Path
         Directory of ``ranker.onnx`` and ``ranker.json``.
     interactions : Interactions
+    columns : ItemColumnsPlan, optional
+    seen : Seen, optional
+    rules : Path, optional
+        A JSON file.
     """
 
     spec: Path
@@ -42,6 +63,9 @@ class PublishPlan:
     vectors: Mapping[str, Path]
     ranker: Path
     interactions: Interactions
+    columns: ItemColumnsPlan | None = None
+    seen: Seen | None = None
+    rules: Path | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PublishPlan:
@@ -57,7 +81,12 @@ class PublishPlan:
         path = Path(path)
         data = _read_yaml(path)
         base = path.parent
-        _check_keys(data, path, required=("spec", "rows", "vectors", "ranker", "interactions"))
+        _check_keys(
+            data,
+            path,
+            required=("spec", "rows", "vectors", "ranker", "interactions"),
+            optional=("columns", "seen", "rules"),
+        )
         interactions = _mapping(data, path, "interactions")
         _check_keys(interactions, path, required=("path", "item"), optional=("label",), under="interactions.")
         for key in ("rows", "vectors"):
@@ -73,7 +102,35 @@ class PublishPlan:
                 item=_string(interactions, path, "item", "interactions."),
                 label=None if label is None else _string(interactions, path, "label", "interactions."),
             ),
+            columns=_columns_plan(data, path),
+            seen=_seen(data, path),
+            rules=base / _string(data, path, "rules") if "rules" in data else None,
         )
+
+
+def _columns_plan(data: Mapping[str, Any], path: Path) -> ItemColumnsPlan | None:
+    if "columns" not in data:
+        return None
+    columns = _mapping(data, path, "columns")
+    _check_keys(columns, path, required=("path", "names"), under="columns.")
+    names = columns["names"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(f"{path}: 'columns.names' must be a list of column names, not {names!r}")
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{path}: 'columns.names' names a column twice: {', '.join(names)}")
+    return ItemColumnsPlan(path=path.parent / _string(columns, path, "path", "columns."), names=tuple(names))
+
+
+def _seen(data: Mapping[str, Any], path: Path) -> Seen | None:
+    if "seen" not in data:
+        return None
+    seen = _mapping(data, path, "seen")
+    _check_keys(seen, path, required=("path", "user", "item"), under="seen.")
+    return Seen(
+        path=path.parent / _string(seen, path, "path", "seen."),
+        user=_string(seen, path, "user", "seen."),
+        item=_string(seen, path, "item", "seen."),
+    )
 
 
 def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
@@ -86,13 +143,19 @@ def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
     interactions = {"path": relative(plan.interactions.path), "item": plan.interactions.item}
     if plan.interactions.label is not None:
         interactions["label"] = plan.interactions.label
-    data = {
+    data: dict[str, Any] = {
         "spec": relative(plan.spec),
         "rows": {name: relative(target) for name, target in plan.rows.items()},
         "vectors": {name: relative(target) for name, target in plan.vectors.items()},
         "ranker": relative(plan.ranker),
         "interactions": interactions,
     }
+    if plan.columns is not None:
+        data["columns"] = {"path": relative(plan.columns.path), "names": list(plan.columns.names)}
+    if plan.seen is not None:
+        data["seen"] = {"path": relative(plan.seen.path), "user": plan.seen.user, "item": plan.seen.item}
+    if plan.rules is not None:
+        data["rules"] = relative(plan.rules)
     text = _yaml().safe_dump(data, sort_keys=False)
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -33,6 +33,7 @@ from friesian_fast.release.manifest import (
 )
 from friesian_fast.release.open import BUILDING, CURRENT, POPULAR_FILE, SPEC_FILE, load, sha256_of
 from friesian_fast.release.plan import Interactions, PublishPlan
+from friesian_fast.release.serving_parts import write_item_columns, write_rules, write_seen
 from friesian_fast.release.tables import RowTable, read_columns
 from friesian_fast.spec import FeatureSpec
 from friesian_fast.store import MappedRowStore
@@ -41,6 +42,7 @@ LOCK = ".lock"
 METRIC: Final = "ip"
 POPULAR_LIMIT = 1000
 RECALL_K = 100
+SMALL_CATALOGUE = 200_000  # below it, an exact search is timed beside the tuned one
 RECALL_QUERIES = 1000
 TARGET_RECALL = 0.95
 RANKER_FILE = "rank/ranker.onnx"
@@ -99,6 +101,7 @@ def _build(inputs: Inputs, building: Path, release_id: str, on_step: Callable[[s
     row_sets = write_rows(inputs, building)
     on_step(f"building the index of {len(inputs.vectors['item'].ids):,} items and measuring its recall")
     index = write_index(inputs, building)
+    row_sets |= write_serving_parts(inputs, building / index.layout, building)
     on_step("writing the ranker, the fallback list and the manifest")
     ranker = write_ranker(inputs, building)
     popular = write_popular(inputs, building)
@@ -135,7 +138,9 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
     index = IvfIndex.build(items.vectors, items.ids, metric=METRIC, path=path)
     k = min(RECALL_K, count)
     sample = np.random.default_rng(0).permutation(len(users))[:RECALL_QUERIES]
-    tuned = index.tune(TARGET_RECALL, k, queries=np.ascontiguousarray(users[np.sort(sample)]))
+    queries = np.ascontiguousarray(users[np.sort(sample)])
+    tuned = index.tune(TARGET_RECALL, k, queries=queries)
+    exact = count <= SMALL_CATALOGUE and index.prefer_exact(k, queries=queries)
     return IndexEntry(
         file=f"index/{path.name}",
         layout=f"index/{path.with_suffix('.ivf').name}",
@@ -143,12 +148,22 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
         dim=dim,
         metric=METRIC,
         nlist=index.nlist,
-        nprobe=tuned.nprobe,
-        rerank=tuned.rerank,
-        recall=tuned.recall,
+        nprobe=index.nprobe,
+        rerank=index.rerank,
+        recall=1.0 if exact else tuned.recall,
         recall_k=k,
         recall_queries=len(sample),
     )
+
+
+def write_serving_parts(inputs: Inputs, layout: Path, building: Path) -> dict[str, RowSetEntry]:
+    """What filters and rules need, where the plan names it: item columns, what users have seen, the rules."""
+    index, items = IvfIndex.open(layout), inputs.vectors["item"].ids
+    if inputs.columns is not None:
+        index = index.with_columns(write_item_columns(inputs.columns, items, index, building))
+    if inputs.rules is not None and inputs.rules_path is not None:
+        write_rules(inputs.rules, inputs.rules_path, index, building)
+    return {} if inputs.seen is None else write_seen(inputs.seen, items, index, inputs.spec, building)
 
 
 def write_ranker(inputs: Inputs, building: Path) -> RankerEntry:
