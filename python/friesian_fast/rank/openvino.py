@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,9 +14,9 @@ from friesian_fast.errors import InvalidInputError, MissingExtraError, ReleaseEr
 from friesian_fast.rank.model import ModelRanker, Port, require_file, tail
 from friesian_fast.spec import Column, FeatureSpec
 
-# A new number of rows costs OpenVINO milliseconds of preparation, so calls are padded to one of these sizes, each
-# prepared when the ranker is opened; beyond the last one to a multiple of it.
-_SIZES = (1, 16, 32, 64, 128, 256, 512, 1024)
+# A number of rows that OpenVINO has not seen costs it milliseconds. So there is one compiled model for each of these,
+# which share the weights' memory; calls are filled up to the next one, and longer ones run in pieces of the last.
+_SIZES = (16, 32, 64, 128, 192, 256, 384, 512, 1024)
 
 # By precision: the hint, and the capability that a CPU must report to have it.
 _PRECISIONS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
@@ -24,14 +24,14 @@ _TYPES = {"i32": "int32", "i64": "int64", "f32": "float32", "f64": "float64"}
 
 
 class OpenvinoRanker(ModelRanker):
-    """Runs an OpenVINO IR or an ONNX file; safe to call from many threads at once.
+    """Runs an ONNX file or an OpenVINO IR; safe to call from many threads at once.
 
     As many calls run at once as there are cores; further ones wait.
 
     Parameters
     ----------
     path : path
-        The ``.xml`` of an IR (its ``.bin`` beside it), or an ONNX file.
+        An ONNX file, or the ``.xml`` of an IR with its ``.bin`` beside it.
     spec : FeatureSpec
     precision : {"fp32", "bf16", "int8"}, default "fp32"
         Of the large products. "bf16" rounds what the file holds as it is loaded; "int8" needs a file that is quantised.
@@ -52,35 +52,74 @@ class OpenvinoRanker(ModelRanker):
 
     def __init__(self, path: str | Path, spec: FeatureSpec, *, precision: str = "fp32", threads: int = 1) -> None:
         path = Path(path)
-        self._compiled = _load(path, precision, threads)
+        model, compiled = _load(path, precision, threads)
         # A port has several names once its conversion is folded away; the node keeps the input's own.
-        ports = {port.get_node().get_friendly_name(): port for port in self._compiled.inputs}
         found = {
-            name: Port(_TYPES.get(port.get_element_type().get_type_name(), str(port.get_element_type())),
-                       port.get_partial_shape().rank.get_length())
-            for name, port in ports.items()
-        }  # fmt: skip
-        super().__init__(path, spec, found, [str(number) for number in range(len(self._compiled.outputs))])
-        self._columns = {value.name: spec.input_column(value) for value in spec.model_inputs}
-        self._ports = ports
-        self._idle: list[_Slot] = []
+            port.get_node().get_friendly_name(): Port(_type(port), port.get_partial_shape().rank.get_length())
+            for port in model.inputs
+        }
+        super().__init__(path, spec, found, [str(number) for number in range(len(model.outputs))])
+        columns = {value.name: spec.input_column(value) for value in spec.model_inputs}
+        self._models = {size: _SizedModel(compiled(size), size, columns) for size in _SIZES}
         self.warm_up()
 
     def warm_up(self) -> None:
-        """Prepare every size, so that no request pays for it."""
-        for size in _SIZES:
-            arrays = _Arrays(self._columns, 1)
-            self.score({name: np.repeat(array, size, axis=0) for name, array in arrays.by_name.items()})
+        """Run every size once."""
+        super().warm_up()
+        for model in self._models.values():
+            model.warm_up()
 
     def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> NDArray[Any]:
+        last = _SIZES[-1]
+        if rows > last:
+            pieces = [
+                self._run(
+                    {name: array[start : start + last] for name, array in inputs.items()}, min(last, rows - start)
+                )
+                for start in range(0, rows, last)
+            ]
+            return np.concatenate(pieces)
+        size = next(size for size in _SIZES if rows <= size)
+        return self._models[size].run(inputs, rows)
+
+
+class _SizedModel:
+    """The model for one number of rows, and what the calls that ran so far left for the next ones."""
+
+    def __init__(self, compiled: Any, size: int, columns: Mapping[str, Column]) -> None:
+        self._compiled = compiled
+        self._size = size
+        self._columns = columns
+        self._idle: list[tuple[Any, _Arrays]] = []
+
+    def warm_up(self) -> None:
+        request, arrays = self._new_request()
+        request.infer()
+        self._idle.append((request, arrays))
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> NDArray[Any]:
         try:
-            slot = self._idle.pop()
+            request, arrays = self._idle.pop()
         except IndexError:
-            slot = _Slot(self._compiled.create_infer_request(), self._ports, self._columns)
+            request, arrays = self._new_request()
         try:
-            return slot.run(inputs, rows)
+            arrays.fill(inputs, rows)
+            request.infer()
+            # An answer that does not follow the number of rows is the caller's to refuse, so it goes there whole.
+            answer = request.get_output_tensor(0).data
+            scores: NDArray[Any] = (answer[:rows] if answer.shape[:1] == (self._size,) else answer).copy()
+            return scores
         finally:
-            self._idle.append(slot)
+            self._idle.append((request, arrays))
+
+    def _new_request(self) -> tuple[Any, _Arrays]:
+        import openvino
+
+        request, arrays = self._compiled.create_infer_request(), _Arrays(self._columns, self._size)
+        for port in self._compiled.inputs:
+            array = arrays.by_name[port.get_node().get_friendly_name()]
+            request.set_tensor(port, openvino.Tensor(array, shared_memory=True))
+        return request, arrays
 
 
 class _Arrays:
@@ -114,37 +153,6 @@ class _Arrays:
                 _refuse(name, values, size)
 
 
-class _Slot:
-    """What one call at a time uses: a request, and for each number of rows the arrays it reads."""
-
-    def __init__(self, request: Any, ports: Mapping[str, Any], columns: Mapping[str, Column]) -> None:
-        self._request = request
-        self._ports = ports
-        self._columns = columns
-        self._arrays: dict[int, _Arrays] = {}
-        self._bound = 0
-
-    def run(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> NDArray[Any]:
-        size = _padded(rows)
-        if size not in self._arrays:
-            self._arrays[size] = _Arrays(self._columns, size)
-        arrays = self._arrays[size]
-        arrays.fill(inputs, rows)
-        if self._bound != size:
-            self._bind(arrays)
-            self._bound = size
-        self._request.infer()
-        scores: NDArray[Any] = self._request.get_output_tensor(0).data
-        # An answer that does not follow the number of rows is the caller's to refuse, so it goes there whole.
-        return scores[:rows].copy() if scores.shape[:1] == (size,) else scores.copy()
-
-    def _bind(self, arrays: _Arrays) -> None:
-        import openvino
-
-        for name, array in arrays.by_name.items():
-            self._request.set_tensor(self._ports[name], openvino.Tensor(array, shared_memory=True))
-
-
 def _is_id(column: Column) -> bool:
     return column.type == "int32" and column.kind == "scalar"
 
@@ -153,14 +161,13 @@ def _refuse(name: str, values: NDArray[Any], size: int) -> NoReturn:
     raise InvalidInputError(f"input '{name}' holds ids from {values.min()} to {values.max()}; it has {size} values")
 
 
-def _padded(rows: int) -> int:
-    for size in _SIZES:
-        if rows <= size:
-            return size
-    return -(-rows // _SIZES[-1]) * _SIZES[-1]
+def _type(port: Any) -> str:
+    name = str(port.get_element_type().get_type_name())
+    return _TYPES.get(name, name)
 
 
-def _load(path: Path, precision: str, threads: int) -> Any:
+def _load(path: Path, precision: str, threads: int) -> tuple[Any, Callable[[int], Any]]:
+    """The model, and what compiles it for a number of rows."""
     require_file(path)
     try:
         import openvino
@@ -177,7 +184,17 @@ def _load(path: Path, precision: str, threads: int) -> Any:
         "INFERENCE_NUM_THREADS": streams * threads,
         "ENABLE_CPU_PINNING": False,  # a server's threads go where the system puts them
     }
+
+    def compiled(size: int) -> Any:
+        try:
+            shapes = {port: [size, *list(port.get_partial_shape())[1:]] for port in model.inputs}
+            model.reshape(shapes)
+            return core.compile_model(model, "CPU", settings)
+        except Exception as error:  # as below
+            raise ReleaseError(f"{path} is no model that OpenVINO runs on {size} rows: {error}") from error
+
     try:
-        return core.compile_model(core.read_model(path), "CPU", settings)
+        model = core.read_model(path)
     except Exception as error:  # the runtime's exceptions have no common base but this
         raise ReleaseError(f"{path} is no model that OpenVINO takes: {error}") from error
+    return model, compiled

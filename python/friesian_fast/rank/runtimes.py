@@ -41,9 +41,9 @@ class Runtime:
 RUNTIMES = {
     REFERENCE: Runtime(package="onnxruntime", extra="serve", precision="fp32", file="ranker.onnx"),
     "onnxruntime-int8": Runtime(package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx"),
-    "openvino-fp32": Runtime(package="openvino", extra="openvino", precision="fp32", file="ranker.xml"),
-    "openvino-bf16": Runtime(package="openvino", extra="openvino", precision="bf16", file="ranker.xml"),
-    "openvino-int8": Runtime(package="openvino", extra="openvino", precision="int8", file="ranker_int8.xml"),
+    "openvino-fp32": Runtime(package="openvino", extra="openvino", precision="fp32", file="ranker.onnx"),
+    "openvino-bf16": Runtime(package="openvino", extra="openvino", precision="bf16", file="ranker.onnx"),
+    "openvino-int8": Runtime(package="openvino", extra="openvino", precision="int8", file="ranker_static_int8.onnx"),
     "tensorflow-fp32": Runtime(package="tensorflow", extra="train", precision="fp32", file="saved_model"),
 }
 
@@ -71,7 +71,7 @@ def open_ranker(path: str | Path, spec: FeatureSpec, *, runtime: str = REFERENCE
     Parameters
     ----------
     path : path
-        What the runtime takes: an ONNX file, an IR's ``.xml`` or a SavedModel's directory.
+        What the runtime takes: an ONNX file or a SavedModel's directory.
     spec : FeatureSpec
     runtime : str, default "onnxruntime-fp32"
         A key of `RUNTIMES`.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
-from friesian_fast.rank import OnnxRanker, Ranker
+from friesian_fast.rank import Ranker
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.recommend.stages import (
     MAX_CANDIDATES,
@@ -194,7 +194,7 @@ def open_recommender(release: Release, clock: Clock = untimed) -> Recommender:
         users=release.row_store("user"),
         items=release.row_store("item"),
         recall=recall,
-        ranker=OnnxRanker(release.ranker_path, release.spec),
+        ranker=release.ranker(),
         clock=clock,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
-from friesian_fast.release.plan import ENTITIES, Interactions, PublishPlan
+from friesian_fast.release.plan import ENTITIES, Interactions, PublishPlan, RankPlan
 from friesian_fast.release.tables import RowTable, VectorTable, read_rows, read_vectors
 from friesian_fast.spec import Column, FeatureSpec, RowSet
 
@@ -30,6 +30,7 @@ class Inputs:
     training : dict
         What ``ranker.json`` says.
     interactions : Interactions
+    rank : RankPlan
     """
 
     spec: FeatureSpec
@@ -38,6 +39,7 @@ class Inputs:
     ranker: Path
     training: dict[str, Any]
     interactions: Interactions
+    rank: RankPlan
 
 
 def read_inputs(plan: PublishPlan) -> Inputs:
@@ -69,6 +71,7 @@ def read_inputs(plan: PublishPlan) -> Inputs:
         ranker=ranker,
         training=training,
         interactions=plan.interactions,
+        rank=plan.rank,
     )
 
 
