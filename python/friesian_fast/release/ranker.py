@@ -82,7 +82,7 @@ def write_ranker(
     trials, skipped = _open_all(names, inputs, directory, requests[:CALIBRATION])
     done = _run_all(trials, requests, track)
     entries = tuple(trial.entry(trials[REFERENCE]) for trial in trials.values())
-    runtime = inputs.rank.runtime or _fastest(entries)
+    runtime = inputs.rank.runtime or fastest(entries)
     _remove_unused(directory, {file, RUNTIMES[runtime].file})
     return RankerEntry(
         file=f"{MODELS}/{file}",
@@ -116,7 +116,7 @@ class _Trial:
     def entry(self, reference: _Trial) -> RuntimeEntry:
         """What the manifest says of it."""
         pairs = list(zip(reference.scores, self.scores, strict=False))
-        agreement = float(np.mean([_agreement(*pair) for pair in pairs])) if pairs else 0.0
+        agreement = float(np.mean([agreement_of(*pair) for pair in pairs])) if pairs else 0.0
         error = max((float(np.abs(one - other).max()) for one, other in pairs), default=0.0)
         p50, p99 = np.percentile(self.seconds, [50, 99]) * 1e3 if self.seconds else (0.0, 0.0)
         return RuntimeEntry(
@@ -130,7 +130,7 @@ class _Trial:
         )
 
 
-def _agreement(reference: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
+def agreement_of(reference: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
     """The share of the reference's best that are among the best here."""
     top = min(TOP, len(reference))
     best = [set(np.argsort(-values, kind="stable")[:top].tolist()) for values in (reference, scores)]
@@ -143,7 +143,7 @@ def _refusal(agreement: float, error: float) -> str:
     return f"error {error:.1e} is above {MAX_ERROR:.0e}" if error > MAX_ERROR else ""
 
 
-def _fastest(entries: Sequence[RuntimeEntry]) -> str:
+def fastest(entries: Sequence[RuntimeEntry]) -> str:
     """The best median of those that hold; the reference unless another is clearly faster."""
     reference = next(entry for entry in entries if entry.name == REFERENCE)
     better = [entry for entry in entries if not entry.refused and entry.p50_ms < MAX_SHARE * reference.p50_ms]
