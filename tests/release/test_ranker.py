@@ -39,12 +39,13 @@ def wide_outputs(outputs):
     """The same, with a ranker of two layers, of which the second is large."""
     rng = np.random.default_rng(0)
     weights = {
-        "first": rng.normal(size=(2, WIDTH)).astype(np.float32) / 50,
-        "bias": rng.normal(size=WIDTH).astype(np.float32) / 50,
-        "second": rng.normal(size=(WIDTH, WIDTH)).astype(np.float32) / np.sqrt(WIDTH),
-        "third": rng.normal(size=(WIDTH, 1)).astype(np.float32) / WIDTH,
-        "one": np.array([1], np.int64),
+        "first": rng.normal(size=(2, WIDTH)) / 50,
+        "bias": rng.normal(size=WIDTH) / 50,
+        "second": rng.normal(size=(WIDTH, WIDTH)) / np.sqrt(WIDTH),
+        "third": rng.normal(size=(WIDTH, 1)) / WIDTH,
     }
+    constants = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()]
+    constants.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
     nodes = [
         helper.make_node("Cast", ["user_age"], ["age"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["age", "one"], ["age_column"]),
@@ -66,7 +67,7 @@ def wide_outputs(outputs):
             helper.make_tensor_value_info("item_price", TensorProto.FLOAT, ["N"]),
         ],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"])],
-        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+        constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, outputs / "ranker" / "ranker.onnx")
@@ -147,7 +148,7 @@ def test_scores_that_are_off_are_refused_and_a_runtime_that_fails_too(wide_outpu
     assert entry.runtime == REFERENCE
     assert entry.requests == ranker.LEAST
     assert {value.name: value.refused for value in entry.runtimes[1:]} == {
-        "openvino-fp32": "error 1.0e-02 is above 2e-03",
+        "openvino-fp32": "error 1.0e-02 > 2e-03",
         "openvino-bf16": "lost it",
     }
 
@@ -160,7 +161,7 @@ def test_a_runtime_can_be_forced_by_plan_or_flag(wide_outputs, tmp_path):
     arguments = ["publish", "-c", str(plan), "--releases", str(tmp_path / "releases"), "--runtime", REFERENCE]
     shown = CliRunner().invoke(app, arguments)
     assert shown.exit_code == 0, shown.output
-    assert "top-10 agreement" in shown.stdout
+    assert "agreement" in shown.stdout
     assert [value.name for value in open_release(tmp_path / "releases").manifest.ranker.runtimes] == [REFERENCE]
     unknown = CliRunner().invoke(app, [*arguments[:-1], "fast"])
     assert unknown.exit_code != 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import track as progress
 from rich.table import Table
@@ -79,9 +80,11 @@ def _summary(manifest: Manifest, release: Path, elapsed: float) -> Table:
 
 def _runtimes(ranker: RankerEntry) -> Table:
     asked = f"{ranker.requests:,} requests of up to {ranker.candidates} candidates"
-    table = Table(title=f"ranking runtimes on {asked}, {ranker.machine.cpu}", title_justify="left")
-    for name in ("runtime", "p50 ms", "p99 ms", "top-10 agreement", "largest error", ""):
-        table.add_column(name, justify="left" if name in ("runtime", "") else "right")
+    title = f"ranking runtimes on {asked}, {ranker.machine.cpu}"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("runtime", "p50 ms", "p99 ms", "agreement", "error", ""):
+        text = name in ("runtime", "")
+        table.add_column(name, justify="left" if text else "right", no_wrap=not text or name == "runtime")
     for entry in ranker.runtimes:
         chosen = "chosen" if entry.name == ranker.runtime else ""
         why = ", ".join(part for part in (chosen, entry.refused) if part)
