@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import tensorflow as tf
 from onnx import TensorProto, helper, numpy_helper
@@ -19,6 +20,7 @@ from friesian_fast.errors import (
 )
 from friesian_fast.rank import RUNTIMES, open_ranker, runtimes
 from friesian_fast.rank.cpu import cpu_model, multiplies_int8
+from friesian_fast.rank.openvino_split import split_at_large_product
 from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet
 
 ALL = ("onnxruntime-fp32", "openvino-fp32", "tensorflow-fp32")
@@ -88,7 +90,7 @@ def inputs(n):
     }
 
 
-@pytest.mark.parametrize("n", [1, 15, 16, 17, 50, 1000, 1024, 1025, 2100])
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 64, 65, 384, 385, 1000])
 def test_scores_are_the_models(ranker, n):
     given = inputs(n)
     ages, genres = given["user_age"], given["genre"]
@@ -210,30 +212,68 @@ def test_a_saved_model_without_the_signature(tmp_path):
         open_ranker(tmp_path / "saved_model", SPEC, runtime="tensorflow-fp32")
 
 
-def test_bf16_rounds_and_int8_opens_where_the_cpu_has_them(tmp_path):
-    weights = np.random.default_rng(0).normal(size=(1, 64)).astype(np.float32)
+WIDTH = 512
+
+
+def save_deep(path, *, width=WIDTH, twice=False):
+    """x → width → width (→ width) → 1; the square products are large enough to be rounded."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "first": rng.normal(size=(1, width)),
+        "square": rng.normal(size=(width, width)) / np.sqrt(width),
+        "bias": rng.normal(size=width),
+        "last": rng.normal(size=(width, 1)) / width,
+    }
     nodes = [
         helper.make_node("Unsqueeze", ["x", "one"], ["column"]),
-        helper.make_node("MatMul", ["column", "weights"], ["wide"]),
-        helper.make_node("ReduceSum", ["wide", "one"], ["score"], keepdims=0),
+        helper.make_node("MatMul", ["column", "first"], ["h1"]),
+        helper.make_node("Relu", ["h1"], ["a1"]),
+        helper.make_node("Gemm", ["a1", "square", "bias"], ["h2"]),
+        helper.make_node("Relu", ["h2"], ["a2"]),
+        helper.make_node("Gemm", ["a2", "square", "bias"], ["h3"]),
+        helper.make_node("MatMul", ["h3" if twice else "a2", "last"], ["sum"]),
+        helper.make_node("Add", ["sum", "column"], ["logit"]),
+        helper.make_node("Squeeze", ["logit", "one"], ["score"]),
     ]
+    constants = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()]
+    constants.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
     graph = helper.make_graph(
-        nodes,
-        "g",
+        nodes if twice else [node for node in nodes if "h3" not in node.output],
+        "deep",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N"])],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"])],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.array([1], np.int64), "one")],
+        constants,
     )
-    path = tmp_path / "ranker.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-    x = np.random.default_rng(1).random(50, np.float32)
-    exact = open_ranker(path, SPEC).score({"x": x})
-    try:
-        rounded = open_ranker(path, SPEC, runtime="openvino-bf16").score({"x": x})
-    except UnsupportedRuntimeError as error:
-        assert "no bf16" in str(error)  # noqa: PT017 -- the machine decides which half is tested
-    else:
-        np.testing.assert_allclose(rounded, exact, rtol=0.05, atol=0.1)
+    return path
+
+
+def has_bf16():
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_bf16_rounds_the_large_products_and_nothing_else(tmp_path, twice):
+    path = save_deep(tmp_path / "ranker.onnx", twice=twice)
+    if not has_bf16():
+        with pytest.raises(UnsupportedRuntimeError, match="no bf16 that OpenVINO uses"):
+            open_ranker(path, SPEC, runtime="openvino-bf16")
+        return
+    x = 1 + np.random.default_rng(1).random(400, np.float32)
+    exact, rounded = (open_ranker(path, SPEC, runtime=name).score({"x": x}) for name in (ALL[0], "openvino-bf16"))
+    errors = np.abs(rounded - exact)
+    # The logit adds x, which bf16 would move by up to 2**-8; the products, of which many are summed, less.
+    assert 0 < errors.max() < 2**-9
+
+
+def test_the_parts_are_cut_where_the_first_large_product_stands(tmp_path):
+    core = openvino.Core()
+    head, tail = split_at_large_product(core.read_model(save_deep(tmp_path / "ranker.onnx")))
+    assert [node.get_type_name() for node in head.get_ordered_ops()].count("MatMul") == 1
+    kinds = [node.get_type_name() for node in tail.get_ordered_ops()]
+    assert (kinds.count("MatMul"), kinds.count("ReduceSum")) == (1, 1)
+    assert len(head.outputs) == len(tail.inputs) == 2
+    assert split_at_large_product(core.read_model(save_deep(tmp_path / "small.onnx", width=16))) is None
 
 
 def test_a_runtime_that_is_not_there_says_how_to_get_it(models, monkeypatch):

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError, ReleaseError, SchemaMismatchError
 from friesian_fast.spec import Column, FeatureSpec
 
+# Weights of a product from which fewer bits are worth it. Below, it costs little, and its inputs are the features
+# themselves, which fewer bits resolve badly.
+LARGE_PRODUCT = 1 << 18
+
 
 class Port(NamedTuple):
     """One input of a model: its element type as the spec writes it, and how many dimensions it has."""

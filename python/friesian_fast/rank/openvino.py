@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError, MissingExtraError, ReleaseError, UnsupportedRuntimeError
 from friesian_fast.rank.model import ModelRanker, Port, require_file, tail
+from friesian_fast.rank.openvino_split import split_at_large_product
 from friesian_fast.spec import Column, FeatureSpec
 
 # A number of rows that OpenVINO has not seen costs it milliseconds. So there is one compiled model for each of these,
 # which share the weights' memory; calls are filled up to the next one, and longer ones run in pieces of the last.
-_SIZES = (16, 32, 64, 128, 192, 256, 384, 512, 1024)
+_SIZES = (16, 64, 128, 256, 384)
 
-# By precision: the hint, and the capability that a CPU must report to have it.
-_PRECISIONS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
+_CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "int8": "INT8"}
 _TYPES = {"i32": "int32", "i64": "int64", "f32": "float32", "f64": "float64"}
 
 
@@ -33,7 +34,8 @@ class OpenvinoRanker(ModelRanker):
         An ONNX file, or the ``.xml`` of an IR with its ``.bin`` beside it.
     spec : FeatureSpec
     precision : {"fp32", "bf16", "int8"}, default "fp32"
-        Of the large products. "bf16" rounds what the file holds as it is loaded; "int8" needs a file that is quantised.
+        Of the large products; the rest is fp32. "bf16" rounds what the file holds as it is loaded, from the first
+        large product on; "int8" needs a file that is quantised.
     threads : int, default 1
         Threads of one call.
 
@@ -51,7 +53,7 @@ class OpenvinoRanker(ModelRanker):
 
     def __init__(self, path: str | Path, spec: FeatureSpec, *, precision: str = "fp32", threads: int = 1) -> None:
         path = Path(path)
-        model, compiled = _load(path, precision, threads)
+        core, model = _load(path, precision)
         # A port has several names once its conversion is folded away; the node keeps the input's own.
         found = {
             port.get_node().get_friendly_name(): Port(_type(port), port.get_partial_shape().rank.get_length())
@@ -59,7 +61,8 @@ class OpenvinoRanker(ModelRanker):
         }
         super().__init__(path, spec, found, [str(number) for number in range(len(model.outputs))])
         columns = {value.name: spec.input_column(value) for value in spec.model_inputs}
-        self._models = {size: _SizedModel(compiled(size), size, columns) for size in _SIZES}
+        parts = (split_at_large_product(model) if precision == "bf16" else None) or (model,)
+        self._models = {size: _SizedModel(_compile(core, path, parts, size, threads), size, columns) for size in _SIZES}
         self.warm_up()
 
     def warm_up(self) -> None:
@@ -83,42 +86,47 @@ class OpenvinoRanker(ModelRanker):
 
 
 class _SizedModel:
-    """The model for one number of rows, and what the calls that ran so far left for the next ones."""
+    """The model for one number of rows, in one part or two, and what earlier calls left for the next ones."""
 
-    def __init__(self, compiled: Any, size: int, columns: Mapping[str, Column]) -> None:
-        self._compiled = compiled
+    def __init__(self, parts: Sequence[Any], size: int, columns: Mapping[str, Column]) -> None:
+        self._parts = parts
         self._size = size
         self._columns = columns
-        self._idle: list[tuple[Any, _Arrays]] = []
+        self._idle: list[tuple[list[Any], _Arrays]] = []
 
     def warm_up(self) -> None:
-        request, arrays = self._new_request()
-        request.infer()
-        self._idle.append((request, arrays))
+        self._idle.append(self._new_requests())
+        self.run(_Arrays(self._columns, 1).by_name, 1)
 
     def run(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> NDArray[Any]:
         try:
-            request, arrays = self._idle.pop()
+            requests, arrays = self._idle.pop()
         except IndexError:
-            request, arrays = self._new_request()
+            requests, arrays = self._new_requests()
         try:
             arrays.fill(inputs, rows)
-            request.infer()
+            for request in requests:
+                request.infer()
             # An answer that does not follow the number of rows is the caller's to refuse, so it goes there whole.
-            answer = request.get_output_tensor(0).data
+            answer = requests[-1].get_output_tensor(0).data
             scores: NDArray[Any] = (answer[:rows] if answer.shape[:1] == (self._size,) else answer).copy()
             return scores
         finally:
-            self._idle.append((request, arrays))
+            self._idle.append((requests, arrays))
 
-    def _new_request(self) -> tuple[Any, _Arrays]:
+    def _new_requests(self) -> tuple[list[Any], _Arrays]:
+        """One request for each part, which reads what the one before writes; the first reads the arrays."""
         import openvino
 
-        request, arrays = self._compiled.create_infer_request(), _Arrays(self._columns, self._size)
-        for port in self._compiled.inputs:
+        requests = [part.create_infer_request() for part in self._parts]
+        arrays = _Arrays(self._columns, self._size)
+        for port in self._parts[0].inputs:
             array = arrays.by_name[port.get_node().get_friendly_name()]
-            request.set_tensor(port, openvino.Tensor(array, shared_memory=True))
-        return request, arrays
+            requests[0].set_tensor(port, openvino.Tensor(array, shared_memory=True))
+        for before, after in pairwise(range(len(requests))):
+            for number, port in enumerate(self._parts[after].inputs):
+                requests[after].set_tensor(port, requests[before].get_output_tensor(number))
+        return requests, arrays
 
 
 class _Arrays:
@@ -165,35 +173,36 @@ def _type(port: Any) -> str:
     return _TYPES.get(name, name)
 
 
-def _load(path: Path, precision: str, threads: int) -> tuple[Any, Callable[[int], Any]]:
-    """The model, and what compiles it for a number of rows."""
+def _load(path: Path, precision: str) -> tuple[Any, Any]:
+    """OpenVINO's core, and the model."""
     require_file(path)
     try:
         import openvino
     except ImportError as error:
         raise MissingExtraError("ranking with OpenVINO", "openvino") from error
-    hint, capability = _PRECISIONS[precision]
     core = openvino.Core()
-    if capability not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if _CAPABILITIES[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise UnsupportedRuntimeError(f"this CPU has no {precision} that OpenVINO uses")
-    # One stream runs in the thread that calls; several would hand each call to another thread.
-    settings = {
-        "INFERENCE_PRECISION_HINT": hint,
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads,
-        "ENABLE_CPU_PINNING": False,  # a server's threads go where the system puts them
-    }
-
-    def compiled(size: int) -> Any:
-        try:
-            shapes = {port: [size, *list(port.get_partial_shape())[1:]] for port in model.inputs}
-            model.reshape(shapes)
-            return core.compile_model(model, "CPU", settings)
-        except Exception as error:  # as below
-            raise ReleaseError(f"{path} is no model that OpenVINO runs on {size} rows: {error}") from error
-
     try:
-        model = core.read_model(path)
+        return core, core.read_model(path)
     except Exception as error:  # the runtime's exceptions have no common base but this
         raise ReleaseError(f"{path} is no model that OpenVINO takes: {error}") from error
-    return model, compiled
+
+
+def _compile(core: Any, path: Path, parts: Sequence[Any], size: int, threads: int) -> list[Any]:
+    """The parts for a number of rows; of two, the second in bf16."""
+    compiled = []
+    for part, hint in zip(parts, ("f32", "bf16"), strict=False):
+        # One stream runs in the thread that calls; several would hand each call to another thread.
+        settings = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # a server's threads go where the system puts them
+        }
+        try:
+            part.reshape({port: [size, *list(port.get_partial_shape())[1:]] for port in part.inputs})
+            compiled.append(core.compile_model(part, "CPU", settings))
+        except Exception as error:  # as above
+            raise ReleaseError(f"{path} is no model that OpenVINO runs on {size} rows: {error}") from error
+    return compiled

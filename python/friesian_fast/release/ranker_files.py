@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import NotFoundError, UnsupportedRuntimeError
-
-# A product with fewer weights costs little, and its inputs are the features themselves, which int8 resolves badly.
-MIN_WEIGHTS = 1 << 18
+from friesian_fast.rank.model import LARGE_PRODUCT
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -108,7 +106,7 @@ def _large_products(path: Path) -> Iterator[tuple[Any, list[str]]]:
     weights = {weight.name: int(np.prod(weight.dims)) for weight in model.graph.initializer}
     nodes, names = [], []
     for number, node in enumerate(model.graph.node):
-        large = node.op_type in ("Gemm", "MatMul") and weights.get(node.input[1], 0) >= MIN_WEIGHTS
+        large = node.op_type in ("Gemm", "MatMul") and weights.get(node.input[1], 0) >= LARGE_PRODUCT
         if not large or (node.op_type == "Gemm" and (node.attribute or len(node.input) != 3)):
             nodes.append(node)
             continue
