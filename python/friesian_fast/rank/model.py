@@ -99,7 +99,7 @@ class ModelRanker(ABC):
             raise
         except Exception as error:  # the runtimes' exceptions have no common base but this
             raise InvalidInputError(f"{self._path} refuses these {rows} rows: {error}") from error
-        if scores.size != rows or scores.shape[0] != rows:
+        if scores.ndim == 0 or scores.size != rows or scores.shape[0] != rows:
             raise ReleaseError(f"{self._path} answered shape {scores.shape} for {rows} rows; publish a sound ranker")
         flat: NDArray[np.float32] = scores.reshape(rows).astype(np.float32, copy=False)
         if not np.isfinite(flat).all():
