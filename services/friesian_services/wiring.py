@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from friesian_fast.errors import ConfigError
-from friesian_fast.rank import OnnxRanker, Ranker
+from friesian_fast.rank import Ranker
 from friesian_fast.recall import IvfIndex
 from friesian_fast.recommend import Clock, IndexRecall, RulesStage
 from friesian_fast.release.open import Release, sha256_of
@@ -90,9 +90,9 @@ class TimedRanker:
             return self._ranker.score(inputs)
 
 
-def open_ranker(release: Release) -> OnnxRanker:
-    """The ranker on the release's model."""
-    return OnnxRanker(release.ranker_path, release.spec)
+def open_ranker(release: Release) -> Ranker:
+    """The release's ranker, one thread a call: requests already run beside each other."""
+    return release.ranker()
 
 
 def check_model_path(release: Release, path: Path | None) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
-from friesian_fast.rank import OnnxRanker, Ranker
+from friesian_fast.rank import Ranker
 from friesian_fast.recommend.explain import Explanation, Trace
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.recommend.rules import RulesStage
@@ -234,7 +234,7 @@ def open_recommender(release: Release, clock: Clock = untimed) -> Recommender:
         users=release.row_store("user"),
         items=release.row_store("item"),
         recall=IndexRecall(index, vectors, id_type, clock, rules),
-        ranker=OnnxRanker(release.ranker_path, release.spec),
+        ranker=release.ranker(),
         clock=clock,
         rules=rules,
     )

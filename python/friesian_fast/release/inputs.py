@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
-from friesian_fast.release.plan import ENTITIES, Interactions, PublishPlan
+from friesian_fast.release.plan import ENTITIES, Interactions, PublishPlan, RankPlan
 from friesian_fast.release.rules import Rules
 from friesian_fast.release.serving_parts import SeenItems, read_item_columns, read_rules, read_seen
 from friesian_fast.release.tables import RowTable, VectorTable, read_rows, read_vectors
@@ -32,6 +32,7 @@ class Inputs:
     training : dict
         What ``ranker.json`` says.
     interactions : Interactions
+    rank : RankPlan
     columns : mapping of name to Arrow array, optional
         Of the items, in the order of their ids.
     seen : SeenItems, optional
@@ -45,6 +46,7 @@ class Inputs:
     ranker: Path
     training: dict[str, Any]
     interactions: Interactions
+    rank: RankPlan
     columns: dict[str, Any] | None = None
     seen: SeenItems | None = None
     rules: Rules | None = None
@@ -89,6 +91,7 @@ def read_inputs(plan: PublishPlan) -> Inputs:
         ranker=ranker,
         training=training,
         interactions=plan.interactions,
+        rank=plan.rank,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from friesian_fast.errors import FriesianError, ReleaseError
+from friesian_fast.errors import FriesianError, MissingExtraError, ReleaseError, UnsupportedRuntimeError
+from friesian_fast.rank import REFERENCE, Ranker, open_ranker
 from friesian_fast.recall import ItemColumns, IvfIndex
 from friesian_fast.recall.columns import FILE_NAME as COLUMNS_FILE
 from friesian_fast.release.manifest import FILE_NAME, Manifest
@@ -27,6 +29,7 @@ POPULAR_FILE = "popular.json"
 RULES_FILE = "rules.json"
 COLUMNS_DIRECTORY = "index/columns"
 _LONGEST_ID = 100  # ours have 25 characters
+_log = logging.getLogger(__name__)
 _MEND = "publish again, or point CURRENT at another release"
 
 
@@ -63,6 +66,28 @@ class Release:
     def ranker_path(self) -> Path:
         """The ONNX model."""
         return self.path / self.manifest.ranker.file
+
+    def ranker(self, threads: int = 1) -> Ranker:
+        """Open the ranker on the runtime that `publish` chose, or, where this machine lacks it, on the reference.
+
+        Parameters
+        ----------
+        threads : int, default 1
+            Threads of one call.
+
+        Raises
+        ------
+        ReleaseError, SchemaMismatchError
+            If the model is damaged or not the spec's.
+        """
+        entry = self.manifest.ranker
+        try:
+            return open_ranker(self.path / entry.model, self.spec, runtime=entry.runtime, threads=threads)
+        except (MissingExtraError, UnsupportedRuntimeError) as error:
+            if entry.runtime == REFERENCE:
+                raise
+            _log.warning("release %s ranks on %s, not on %s as published: %s", self.id, REFERENCE, entry.runtime, error)
+        return open_ranker(self.ranker_path, self.spec, threads=threads)
 
     def row_store(self, name: str) -> MappedRowStore:
         """Map the rows of a row set; the caller closes the store."""
@@ -240,6 +265,9 @@ def _check_names(directory: Path, manifest: Manifest) -> None:
     for name in parts:
         if name not in manifest.files:
             raise ReleaseError(f"{directory / FILE_NAME} names '{name}' as a part, but not among its files; {_MEND}")
+    model = manifest.ranker.model
+    if not any(name == model or name.startswith(f"{model}/") for name in manifest.files):
+        raise ReleaseError(f"{directory / FILE_NAME} names '{model}' as a part, but not among its files; {_MEND}")
 
 
 def _check_parts(release: Release) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from friesian_fast._files import replacing
 from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError
+from friesian_fast.rank import RUNTIMES
 
 ENTITIES = ("user", "item")
 
@@ -41,6 +42,22 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RankPlan:
+    """What may run the ranker; nothing said means what is installed, timed and checked.
+
+    Parameters
+    ----------
+    runtime : str, optional
+        To be taken in any case, fast or not.
+    runtimes : tuple of str, optional
+        Those to choose from, besides ``onnxruntime-fp32``.
+    """
+
+    runtime: str | None = None
+    runtimes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishPlan:
     """Where the parts of a release come from.
 
@@ -52,6 +69,7 @@ class PublishPlan:
     ranker : Path
         Directory of ``ranker.onnx`` and ``ranker.json``.
     interactions : Interactions
+    rank : RankPlan
     columns : ItemColumnsPlan, optional
     seen : Seen, optional
     rules : Path, optional
@@ -63,6 +81,7 @@ class PublishPlan:
     vectors: Mapping[str, Path]
     ranker: Path
     interactions: Interactions
+    rank: RankPlan = RankPlan()
     columns: ItemColumnsPlan | None = None
     seen: Seen | None = None
     rules: Path | None = None
@@ -85,7 +104,7 @@ class PublishPlan:
             data,
             path,
             required=("spec", "rows", "vectors", "ranker", "interactions"),
-            optional=("columns", "seen", "rules"),
+            optional=("rank", "columns", "seen", "rules"),
         )
         interactions = _mapping(data, path, "interactions")
         _check_keys(interactions, path, required=("path", "item"), optional=("label",), under="interactions.")
@@ -102,6 +121,7 @@ class PublishPlan:
                 item=_string(interactions, path, "item", "interactions."),
                 label=None if label is None else _string(interactions, path, "label", "interactions."),
             ),
+            rank=_rank(data, path),
             columns=_columns_plan(data, path),
             seen=_seen(data, path),
             rules=base / _string(data, path, "rules") if "rules" in data else None,
@@ -150,6 +170,10 @@ def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
         "ranker": relative(plan.ranker),
         "interactions": interactions,
     }
+    if plan.rank.runtime is not None:
+        data["rank"] = {"runtime": plan.rank.runtime}
+    elif plan.rank.runtimes is not None:
+        data["rank"] = {"runtimes": list(plan.rank.runtimes)}
     if plan.columns is not None:
         data["columns"] = {"path": relative(plan.columns.path), "names": list(plan.columns.names)}
     if plan.seen is not None:
@@ -159,6 +183,22 @@ def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
     text = _yaml().safe_dump(data, sort_keys=False)
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _rank(data: Mapping[str, Any], path: Path) -> RankPlan:
+    if "rank" not in data:
+        return RankPlan()
+    rank = _mapping(data, path, "rank")
+    _check_keys(rank, path, required=(), optional=("runtime", "runtimes"), under="rank.")
+    if len(rank) == 2:
+        raise ConfigError(f"{path} has 'rank.runtime', which decides, and 'rank.runtimes', to choose from; keep one")
+    names = rank.get("runtimes")
+    if names is not None and (not isinstance(names, list) or not names):
+        raise ConfigError(f"{path}: 'rank.runtimes' must be a list of names, not {names!r}")
+    for name in [rank["runtime"]] if "runtime" in rank else names or []:
+        if name not in RUNTIMES:
+            raise ConfigError(f"{path}: 'rank' names the runtime {name!r}; known are {', '.join(RUNTIMES)}")
+    return RankPlan(runtime=rank.get("runtime"), runtimes=None if names is None else tuple(names))
 
 
 def _yaml() -> Any:
