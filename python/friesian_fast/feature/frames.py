@@ -130,10 +130,14 @@ def spark_errors(what: str) -> Iterator[None]:
     InvalidInputError
         If Spark refuses anything else; the message has Spark's own first line, which names the column or argument.
     """
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import AnalysisException, IllegalArgumentException, PySparkTypeError, PySparkValueError
 
     try:
         yield
+    except Py4JJavaError as error:  # what pyspark has no class for, such as a file system that is not configured
+        line = str(error.java_exception.toString()).splitlines()[0]
+        raise InvalidInputError(f"{what}: {line}") from error
     except (AnalysisException, IllegalArgumentException, PySparkTypeError, PySparkValueError) as error:
         line = str(error).strip().splitlines()[0]
         kind = NotFoundError if "PATH_NOT_FOUND" in line else InvalidInputError

@@ -156,6 +156,7 @@ def _loaded(what: str, source: str, package: str, place: str) -> Any:
     NotSupportedError
         If Spark has no such reader.
     """
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
     if not isinstance(place, str) or not place:
@@ -163,7 +164,7 @@ def _loaded(what: str, source: str, package: str, place: str) -> Any:
     with spark_errors(what):
         try:
             return get_session().read.format(source).load(place)
-        except PySparkException as error:
+        except (PySparkException, Py4JJavaError) as error:
             if "DATA_SOURCE_NOT_FOUND" not in str(error) and "ClassNotFound" not in str(error):
                 raise
             raise NotSupportedError(
