@@ -91,7 +91,13 @@ def cheapest(call, rounds=ROUNDS):
 def read(session, table):
     """Reads the table's columns in tasks like ours, and does nothing with them."""
     part = table.parts[0]
-    task = {"stage": stage_for(part, table.columns).to_json(), "vocabularies": [], "stats": [], "directory": ""}
+    task = {
+        "stage": stage_for(part, table.columns).to_json(),
+        "vocabularies": [],
+        "stats": [],
+        "groups": {},
+        "directory": "",
+    }
     run_tasks(session, count_files, [{**task, "pieces": one} for one in splits(part.source.files, 1)])
 
 

@@ -77,9 +77,9 @@ def _hashes() -> list[Case]:
     return [
         Case(
             name="hash_encode id, 1000 bins",
-            columns=["id"],
-            ours=lambda table: table.hash_encode("id", 1000),
-            theirs=lambda frame: categories.hash_encode(frame, ["id"], 1000),
+            columns=["tweet_id"],
+            ours=lambda table: table.hash_encode("tweet_id", 1000),
+            theirs=lambda frame: categories.hash_encode(frame, ["tweet_id"], 1000),
             original=3.74,
             tuned=True,
             scan="id",
@@ -193,7 +193,7 @@ def _indices() -> list[Case]:
             scan="id",
             check=check.index,
         )
-        for column, original, tuned in (("language", 4.93, False), ("id", 4.01, True), ("str200k", 4.86, False))
+        for column, original, tuned in (("language", 4.93, False), ("tweet_id", 4.01, True), ("str200k", 4.86, False))
     ] + [
         Case(
             name="gen_string_idx present_links, do_split",
@@ -212,9 +212,9 @@ def _encodings() -> list[Case]:
     rows = (
         ("gen_string_idx + encode_string language", "language", 3.77, False, {}),
         ("gen_string_idx + encode_string str200k", "str200k", 7.85, False, {}),
-        ("gen_string_idx + encode_string id, not broadcast", "id", 6.35, True, {"broadcast": False}),
+        ("gen_string_idx + encode_string id, not broadcast", "tweet_id", 6.35, True, {"broadcast": False}),
         ("category_encode str200k", "str200k", 4.61, True, {}),
-        ("category_encode id", "id", 5.60, True, {}),
+        ("category_encode id", "tweet_id", 5.60, True, {}),
     )
     cases = [
         Case(
@@ -247,7 +247,7 @@ def _targets() -> list[Case]:
     def case(name: str, cats: list[str], kfold: int, original: float, **more: Any) -> Case:
         return Case(
             name=name,
-            columns=[*cats, "label"],
+            columns=[*cats, "label", *COUNTS],  # so that rows differ: equal ones share a fold
             ours=lambda table: table.target_encode(cats, "label", kfold=kfold)[0],
             theirs=lambda frame: categories.target_encode(frame, cats, "label", kfold),
             original=original,
@@ -361,9 +361,9 @@ def _rows() -> list[Case]:
     return [
         Case(
             name="drop_duplicates id",
-            columns=["id"],
-            ours=lambda table: table.drop_duplicates("id"),
-            theirs=lambda frame: frame.dropDuplicates(["id"]),
+            columns=["tweet_id"],
+            ours=lambda table: table.drop_duplicates("tweet_id"),
+            theirs=lambda frame: frame.dropDuplicates(["tweet_id"]),
             original=1.20,
             tuned=True,
             scan="id",

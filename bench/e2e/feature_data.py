@@ -69,7 +69,7 @@ def _base(rng: np.random.Generator, rows: int, strings: pa.Array, languages: pa.
     offsets = pa.array(np.concatenate([[0], np.cumsum(links)]), pa.int32())
     lists = pa.ListArray.from_arrays(offsets, draw_ids(rng, int(links.sum())))
     return {
-        "id": draw_ids(rng, rows),
+        "tweet_id": draw_ids(rng, rows),
         "language": languages.take(pa.array(rng.integers(0, len(languages), rows))),
         "media": pa.array(_MEDIA).take(pa.array(rng.integers(0, len(_MEDIA), rows))),
         "type": pa.array(_TYPES).take(pa.array(rng.integers(0, len(_TYPES), rows))),
