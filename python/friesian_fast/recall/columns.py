@@ -225,16 +225,18 @@ def bitmap_of(flags: NDArray[np.bool_]) -> Bitmap:
 
 def bits_of(words: Bitmap, rows: int) -> NDArray[np.bool_]:
     """One bool a row of a bitmap."""
-    return np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), count=rows, bitorder="little").view(np.bool_)
+    flags = np.unpackbits(words.astype("<u8", copy=False).view(np.uint8), count=rows, bitorder="little")
+    return flags.astype(np.bool_)
 
 
 def bits_at(words: Bitmap, positions: NDArray[Any]) -> NDArray[np.bool_]:
     """Whether the bits at some positions are set; False behind the end."""
-    at = np.minimum(positions >> 6, max(len(words) - 1, 0)).astype(np.int64)
+    inside = positions < 64 * len(words)
+    at = np.where(inside, positions, 0).astype(np.int64)
     if len(words) == 0:
         return np.zeros(len(positions), np.bool_)
-    set_ = (words[at] >> (positions & 63).astype(np.uint64)) & np.uint64(1)
-    return np.logical_and(set_ == 1, positions < 64 * len(words))
+    found = (words[at >> 6] >> (at & 63).astype(np.uint64)) & np.uint64(1)
+    return np.logical_and(found.astype(np.bool_), inside)
 
 
 def _words(rows: int) -> int:

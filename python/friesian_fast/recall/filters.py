@@ -110,7 +110,7 @@ def search_filtered(
     if compiled.hidden is not None and len(compiled.hidden) != len(queries):
         raise InvalidInputError(f"there are {len(compiled.hidden)} lists of seen items, but {len(queries)} queries")
     if nprobe is None:
-        nprobe = lists_for(index, compiled.allowed)
+        nprobe = lists_for(index, compiled, k)
     step = len(queries) if compiled.hidden is None else max(1, _BITMAP_BYTES // max(compiled.bitmap.nbytes, 1))
     parts = []
     for first in range(0, max(len(queries), 1), max(step, 1)):
@@ -133,15 +133,18 @@ def search_filtered(
     return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore
 
 
-def lists_for(index: IvfIndex, allowed: int) -> int:
-    """Lists to probe under a filter that lets `allowed` vectors through; all of them, exactly, where that is few.
+def lists_for(index: IvfIndex, compiled: CompiledFilter, k: int) -> int:
+    """Lists to probe under a filter; all of them, which is exact, where it lets few vectors through.
 
     The k best of a share s lie about as deep as the k / s best of all, so the lists probed grow as 1 / s. Those without
-    an allowed vector are passed over and not counted.
+    an allowed vector are passed over and not counted. What a user has seen lies near the query more often than not: the
+    k best of the rest may lie as deep as all of that, which is deeper than was tuned for when there are many.
     """
-    if allowed <= index.exact_share * len(index):
+    if compiled.allowed <= index.exact_share * len(index):
         return index.nlist
-    return min(index.nlist, math.ceil(index.nprobe * len(index) / allowed))
+    hidden = max(map(len, compiled.hidden), default=0) if compiled.hidden is not None else 0
+    deeper = max(1.0, (k + hidden) / index.tuned_k) if hidden else 1.0
+    return min(index.nlist, math.ceil(index.nprobe * deeper * len(index) / compiled.allowed))
 
 
 def as_table(ids: Any, scores: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast import _core
+from friesian_fast.errors import FriesianError
 from friesian_fast.recall import CompiledFilter, Filter, IvfIndex
 from friesian_fast.recall.columns import bits_at
 from friesian_fast.recommend.stages import VECTOR_COLUMN, Ids
@@ -17,6 +19,8 @@ from friesian_fast.release.seen import SEEN, seen_positions
 from friesian_fast.store import RowStore
 
 Note = Callable[[str], None]
+
+_log = logging.getLogger(__name__)
 
 
 def _silent(text: str) -> None:
@@ -86,7 +90,11 @@ class RulesStage:
         """The first k of the fallback list that this user may be shown."""
         positions = self._index.positions([item.id for item in items])
         free = bits_at(self._open.bitmap, positions)
-        hidden = self._hidden(user)
+        try:
+            hidden = self._hidden(user)
+        except FriesianError as error:  # this list is the last resort
+            _log.warning("user %r is shown popular items that may have been seen: %s", user, error)
+            hidden = None
         if hidden is not None:
             free &= ~np.isin(positions, hidden)
         return [items[i] for i in np.flatnonzero(free)[:k]]
@@ -136,7 +144,10 @@ class RulesStage:
                 store.close()
 
     def _hidden(self, user: Ids) -> NDArray[np.uint32] | None:
-        return None if self._seen is None else seen_positions(self._seen, user)
+        if self._seen is None:
+            return None
+        positions = seen_positions(self._seen, user)
+        return positions[positions < len(self._index)]
 
     def _boosted(self, scores: NDArray[np.float32], positions: NDArray[np.uint32], note: Note) -> NDArray[np.float32]:
         """A factor above 1 raises a score below 0 too."""
