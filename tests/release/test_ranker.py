@@ -151,6 +151,8 @@ def test_scores_that_are_off_are_refused_and_a_runtime_that_fails_too(wide_outpu
         "openvino-fp32": "error 1.0e-02 > 2e-03",
         "openvino-bf16": "lost it",
     }
+    with pytest.raises(NotFoundError, match="lost it"):
+        publish(plan_rank(wide_outputs, runtime="openvino-bf16"), tmp_path / "releases")
 
 
 def test_a_runtime_can_be_forced_by_plan_or_flag(wide_outputs, tmp_path):

@@ -67,21 +67,19 @@ def write_ranker(
     row_sets : mapping of name to RowSetEntry
     index : IndexEntry
     track : callable, optional
-        Takes the requests and gives them back one by one; a progress bar.
+        Takes the blocks of requests and gives them back one by one; a progress bar.
 
     Raises
     ------
     FriesianError
         If the model cannot score the release's own rows.
     """
-    directory = building / MODELS
+    directory, file = building / MODELS, RUNTIMES[REFERENCE].file
     directory.mkdir()
-    file = RUNTIMES[REFERENCE].file
     shutil.copyfile(inputs.ranker, directory / file)
     requests = list(_requests(inputs, building, row_sets, index))
-    names = _wanted(inputs.rank)
-    trials, skipped = _open_all(names, inputs, directory, requests[:CALIBRATION])
-    done = _run_all(trials, requests, track)
+    trials, skipped = _open_all(_wanted(inputs.rank), inputs, directory, requests[:CALIBRATION])
+    done = _run_all(trials, requests, track, {REFERENCE, inputs.rank.runtime})
     entries = tuple(trial.entry(trials[REFERENCE]) for trial in trials.values())
     runtime = inputs.rank.runtime or fastest(entries)
     _remove_unused(directory, {file, RUNTIMES[runtime].file})
@@ -181,7 +179,7 @@ def _open_all(
     return trials, skipped
 
 
-def _run_all(trials: Mapping[str, _Trial], requests: Sequence[Rows], track: Track) -> int:
+def _run_all(trials: Mapping[str, _Trial], requests: Sequence[Rows], track: Track, needed: set[str | None]) -> int:
     """Every request through every runtime; a block of them at a time, so that all meet the same disturbances, and each
     finds the caches as its own runs left them, which is how a server finds them.
     """
@@ -190,7 +188,7 @@ def _run_all(trials: Mapping[str, _Trial], requests: Sequence[Rows], track: Trac
     for block in track(blocks):
         for trial in trials.values():
             if not trial.failure:
-                trial.run(block, fatal=trial.name == REFERENCE)
+                trial.run(block, fatal=trial.name in needed)
         done += len(block)
         if done >= LEAST and time.perf_counter() - started > BUDGET_S:
             break
