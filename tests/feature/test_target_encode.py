@@ -300,7 +300,7 @@ def test_given_means_and_categories_of_other_types(make):
         "x": [0.0, -0.0, math.nan, math.nan, 1.5],
         "m": pa.array([Decimal("1.5"), Decimal("1.5"), None, Decimal("2.0"), Decimal("2.0")], pa.decimal128(5, 2)),
         "b": [True, False, True, None, True],
-        "t": pa.array([1, 1, 2, 2, None], pa.date32()),
+        "t": pa.array([1, 1, 2, 2, None], pa.timestamp("us", "UTC")),
         "y": [1, 2, 3, 4, 5],
         "id": [0, 1, 2, 3, 4],
     }

@@ -13,6 +13,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.ops.cast import cast_array
 from friesian_fast.feature.scan import open_files, read_split, splits
 from friesian_fast.feature.session import get_session
+from friesian_fast.feature.table import arrow_schema
 from friesian_fast.feature.tasks import scratch
 from friesian_fast.feature.vocabulary_file import VocabularyFile, read, write_vocabulary
 from friesian_fast.feature.write import write_batches
@@ -41,9 +42,7 @@ class StringIndex:
         for name in ("id", col_name):
             if name not in df.columns:
                 raise InvalidInputError(f"{name} should be a column of the DataFrame")
-        from pyspark.sql.pandas.types import to_arrow_schema
-
-        kinds = to_arrow_schema(df.select(col_name, "id").schema).types
+        kinds = arrow_schema(df.select(col_name, "id").schema).types
         rows = df.select(df[col_name].cast("string"), df["id"].cast("long")).collect()
         self._set(col_name, _checked(dict(map(tuple, rows)), col_name), None, *kinds)
 

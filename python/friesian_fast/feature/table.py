@@ -264,9 +264,17 @@ def run_stage(stage: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:
 
 
 def _frame_part(df: Any, origin: Origin | None = None) -> Part:
+    return Part(FrameSource(df, arrow_schema(df.schema), origin))
+
+
+def arrow_schema(schema: Any) -> Any:
+    """A Spark schema in Arrow's terms, timestamps in UTC."""
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    return Part(FrameSource(df, to_arrow_schema(df.schema), origin))
+    try:
+        return to_arrow_schema(schema, timezone="UTC")
+    except TypeError:  # older versions know UTC only, and no such argument
+        return to_arrow_schema(schema)
 
 
 def _frame(part: Part, outputs: Sequence[str]) -> Any:
