@@ -61,15 +61,15 @@ def test_add_negative_samples(make, tmp_path):
 
 
 def test_negatives_are_none_of_the_users_items(make, tmp_path):
-    table = make(BOUGHT).add_negative_samples(7, "item", "clicked", 20, user_col="user", seed=3)
+    table = make(BOUGHT).add_negative_samples(7, "item", "clicked", 60, user_col="user", seed=3)
     assert table.columns == ["user", "time", "item", "clicked"]
-    assert table.size() == 147
+    assert table.size() == 427
     rows = written(table, tmp_path).to_pylist()
     allowed = {1: {4, 5, 6}, 2: {1, 2, 5, 6}, 3: {2, 3, 4, 5, 6}}
     for user, items in allowed.items():
         mine = [row for row in rows if row["user"] == user]
         assert {row["item"] for row in mine if row["clicked"] == 0} == items
-        assert [row["clicked"] for row in mine] == ([0] * 20 + [1]) * (len(mine) // 21)
+        assert [row["clicked"] for row in mine] == ([0] * 60 + [1]) * (len(mine) // 61)
         positives = [row["item"] or 0 for row in mine if row["clicked"] == 1]
         assert positives == sorted(positives)  # by the table's other columns from left to right, null first
 
@@ -194,7 +194,7 @@ def test_pieces_change_nothing(monkeypatch):
     monkeypatch.setattr(unfold_module, "_PIECE_VALUES", 5)
     for op, expected in zip(ops, whole, strict=True):
         pieces = list(op.stream(batch))
-        assert len(pieces) > 2
+        assert len(pieces) > 1
         assert pa.Table.from_batches(pieces).to_pylist() == expected
         assert op.apply(batch.slice(0, 0)).schema == pieces[0].schema
 
