@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 SEED = 20261126
 CLUSTERS, INTRINSIC = 2000, 16
-SPREAD, NOISE, QUERY_NOISE = 1.0, 0.02, 0.03
+SPREAD, NOISE, QUERY_NOISE = 1.5, 0.06, 0.08
 
 
 def load(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -24,8 +24,10 @@ def load(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], NDA
     weights = 1 / np.arange(1, CLUSTERS + 1) ** 0.7
     counts = rng.multinomial(n, weights / weights.sum())
     vectors = _draw(rng, np.repeat(np.arange(CLUSTERS), counts), centres, directions, NOISE)
+    vectors = vectors[rng.permutation(n)]
+    rng = np.random.default_rng(SEED + 1)
     asked = rng.choice(CLUSTERS, queries, p=weights / weights.sum())
-    return vectors[rng.permutation(n)], _draw(rng, asked, centres, directions, QUERY_NOISE)
+    return vectors, _draw(rng, asked, centres, directions, QUERY_NOISE)
 
 
 def _draw(
