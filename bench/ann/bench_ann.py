@@ -2,13 +2,13 @@
 
     python -m bench.ann.bench_ann [mixture|words]
 
-FRIESIAN_ANN_VECTORS (1000000), FRIESIAN_ANN_NLISTS (1024,2048,4096,8192), FRIESIAN_ANN_METHODS (all), FRIESIAN_ANN_CACHE
-(a folder for what is built), FRIESIAN_ANN_ROUNDS (5), FRIESIAN_ANN_THREADS (for building: 2). Searching takes one thread.
-Times are CPU time of the process, through each library's Python call; recall@100 is against exact search. Prints the table
-and writes results.json and curves.svg into the cache folder.
+FRIESIAN_ANN_VECTORS (1000000), FRIESIAN_ANN_NLISTS (1024,2048,4096,8192), FRIESIAN_ANN_METHODS (all),
+FRIESIAN_ANN_CACHE (a folder for what is built), FRIESIAN_ANN_ROUNDS (5), FRIESIAN_ANN_THREADS (for building: 2).
+Searching takes one thread. Times are CPU time of the process, through each library's Python call; recall@100 is
+against exact search. Prints the table and writes results.json and curves.svg into the cache folder.
 
-A peer's fastest setting of at least the recall goes into the rounds; every round calls all of them, in another order, on the
-same queries. Ratios are taken within a round.
+A peer's fastest setting of at least the recall goes into the rounds; every round calls all of them, in another order,
+on the same queries. Ratios are taken within a round.
 """
 
 from __future__ import annotations

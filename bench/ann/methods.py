@@ -1,7 +1,8 @@
 """Ours and the peers of the search benchmark: how each is built, and the settings it is searched with.
 
-A method yields `Point`s: a setting, and a call from queries (float32, C-contiguous) to ids. What takes long to build is
-kept under the bench's cache directory. A peer that is not installed, or does not run on this CPU, is left out and named.
+A method yields `Point`s: a setting, and a call from queries (float32, C-contiguous) to ids. What takes long to build
+is kept under the bench's cache directory. A peer that is not installed, or does not run on this CPU, is left out and
+named.
 """
 
 from __future__ import annotations
