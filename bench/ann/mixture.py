@@ -1,8 +1,8 @@
 """The vectors of the search benchmarks: a clustered mixture that is neither easy nor hopeless for inverted lists.
 
-2000 Gaussians with Zipf weights; each spreads over 16 directions of its own and a little over all; normalised. Queries come
-from the same mixture with more noise. Everything follows from the seed; `fingerprint` says whether two machines have the
-same data.
+2000 Gaussians with Zipf weights; each spreads over 16 directions of its own and a little over all; normalised.
+Queries come from the same mixture with more noise. Everything follows from the seed; `fingerprint` says whether two
+machines have the same data.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Search of 200k x 64 vectors, k = 100: the core against Faiss on the very same lists, one thread each.
 
-Both probe as many lists; ours compares the rows of its best codes only, and its recall must be within 0.005 before a time counts.
-The peers at their own fastest settings are in bench/ann.
+Both probe as many lists; ours compares the rows of its best codes only, and its recall must be within 0.005 before
+a time counts. The peers at their own fastest settings are in bench/ann.
 """
 
 from __future__ import annotations
