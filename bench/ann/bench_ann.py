@@ -2,11 +2,13 @@
 
     python -m bench.ann.bench_ann [mixture|words]
 
-FRIESIAN_ANN_VECTORS (1000000), FRIESIAN_ANN_NLISTS (1024,2048,4096,8192), FRIESIAN_ANN_METHODS (all), FRIESIAN_ANN_CACHE (a folder for what is built), FRIESIAN_ANN_ROUNDS (5),
-FRIESIAN_ANN_THREADS (for building: 2). Searching takes one thread. Times are CPU time of the process, through each library's Python call; recall@100 is against exact search. Prints the
-table and writes results.json and curves.svg into the cache folder.
+FRIESIAN_ANN_VECTORS (1000000), FRIESIAN_ANN_NLISTS (1024,2048,4096,8192), FRIESIAN_ANN_METHODS (all),
+FRIESIAN_ANN_CACHE (a folder for what is built), FRIESIAN_ANN_ROUNDS (5), FRIESIAN_ANN_THREADS (for building: 2).
+Searching takes one thread. Times are CPU time of the process, through each library's Python call; recall@100 is
+against exact search. Prints the table and writes results.json and curves.svg into the cache folder.
 
-A peer's fastest setting of at least the recall goes into the rounds; every round calls all of them, in another order, on the same queries. Ratios are taken within a round.
+A peer's fastest setting of at least the recall goes into the rounds; every round calls all of them, in another order,
+on the same queries. Ratios are taken within a round.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def all_points(data: Data) -> Iterator[Point]:
 
 
 def survey(data: Data, queries: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """Recall and a coarse time of every setting; ours first, and of others only what could be the fastest at a target."""
+    """Recall and a coarse time of every setting that comes near a target."""
     truth = exact(data, queries)
     rows = []
     for point in all_points(data):
@@ -82,10 +84,8 @@ def survey(data: Data, queries: NDArray[np.float32]) -> list[dict[str, Any]]:
             continue
         times = {batch: seconds_per_query(point, queries[-QUICK:], batch) for batch in BATCHES}
         rows.append({"point": point, "recall": recall, "seconds": times})
-        print(
-            f"{point.method:24} {point.setting:34} recall {recall:.4f}  {times[1] * 1e6:8.1f} {times[32] * 1e6:8.1f} us",
-            flush=True,
-        )
+        cost = "".join(f"{seconds * 1e6:9.1f}" for seconds in times.values())
+        print(f"{point.method:24} {point.setting:34} recall {recall:.4f} {cost} us", flush=True)
     return rows
 
 
@@ -147,9 +147,8 @@ def main(kind: str = "mixture") -> None:
             results["best"][f"recall {target} batch {batch}"] = found
             print(f"\nrecall >= {target}, batch {batch}")
             for name, row in sorted(found.items(), key=lambda item: item[1]["us"]):
-                print(
-                    f"  {name:24} {row['us']:8.1f} us  {row['times_slower']:5.2f}x  recall {row['recall']:.4f}  {row['setting']}"
-                )
+                cost = f"{row['us']:8.1f} us  {row['times_slower']:5.2f}x"
+                print(f"  {name:24} {cost}  recall {row['recall']:.4f}  {row['setting']}")
     (cache / "results.json").write_text(json.dumps(results, indent=2))
     (cache / "curves.svg").write_text(curves(rows))
 

@@ -1,7 +1,8 @@
 """Ours and the peers of the search benchmark: how each is built, and the settings it is searched with.
 
-A method yields `Point`s: a setting, and a call from queries (float32, C-contiguous) to ids. What takes long to build is kept under the
-bench's cache directory. A peer that is not installed, or does not run on this CPU, is left out and named.
+A method yields `Point`s: a setting, and a call from queries (float32, C-contiguous) to ids. What takes long to build
+is kept under the bench's cache directory. A peer that is not installed, or does not run on this CPU, is left out and
+named.
 """
 
 from __future__ import annotations
@@ -70,6 +71,11 @@ def lists(data: Data, nlist: int) -> Any:
     return data.kept(f"ivf{nlist}.idx", build, faiss.write_index, faiss.read_index)
 
 
+def probes(nlist: int) -> list[int]:
+    """Numbers of lists to search."""
+    return [nprobe for nprobe in NPROBES if nprobe <= nlist]
+
+
 def ours(data: Data) -> Iterator[Point]:
     from friesian_fast.recall import IvfIndex
 
@@ -79,7 +85,7 @@ def ours(data: Data) -> Iterator[Point]:
         if index is None:
             IvfIndex.from_faiss(lists(data, nlist), path=path)
             index = IvfIndex.open(path, huge_pages=True)
-        for nprobe in NPROBES:
+        for nprobe in probes(nlist):
             for rerank in (150, 200, 300, 400, 600, 1000):
                 yield Point(
                     "friesian_fast", f"nlist {nlist} nprobe {nprobe} rerank {rerank}", _ours(index, nprobe, rerank)
@@ -98,7 +104,7 @@ def faiss_flat(data: Data) -> Iterator[Point]:
     faiss = faiss_module(data)
     for nlist in data.nlists:
         index = lists(data, nlist)
-        for nprobe in NPROBES:
+        for nprobe in probes(nlist):
             yield Point(
                 "faiss IVFFlat",
                 f"nlist {nlist} nprobe {nprobe}",
@@ -131,7 +137,7 @@ def faiss_sq(data: Data) -> Iterator[Point]:
     for codes in ("SQ8", "SQfp16"):
         for nlist in data.nlists:
             index = _recoded(data, nlist, codes)
-            for nprobe in NPROBES:
+            for nprobe in probes(nlist):
                 parameters = faiss.SearchParametersIVF(nprobe=nprobe)
                 yield Point(f"faiss IVF-{codes}", f"nlist {nlist} nprobe {nprobe}", _faiss(index, parameters))
 
@@ -142,7 +148,7 @@ def _refined(data: Data, method: str, nlist: int, base: Any) -> Iterator[Point]:
     flat.add(data.vectors)
     index = faiss.IndexRefine(base, flat)
     index.own = base, flat
-    for nprobe in NPROBES:
+    for nprobe in probes(nlist):
         for factor in (2, 3, 4, 6, 8):
             inner = faiss.SearchParametersIVF(nprobe=nprobe)
             if isinstance(base, faiss.IndexPreTransform):
@@ -264,7 +270,7 @@ def scann(data: Data) -> Iterator[Point]:
 
         return search
 
-    for to_search in NPROBES:
+    for to_search in probes(leaves):
         for reorder in (200, 350, 600):
             yield Point("ScaNN", f"leaves {leaves} searched {to_search} reorder {reorder}", at(to_search, reorder))
 

@@ -1,7 +1,8 @@
 """The vectors of the search benchmarks: a clustered mixture that is neither easy nor hopeless for inverted lists.
 
-2000 Gaussians with Zipf weights; each spreads over 16 directions of its own and a little over all; normalised. Queries come from
-the same mixture with more noise. Everything follows from the seed; `fingerprint` says whether two machines have the same data.
+2000 Gaussians with Zipf weights; each spreads over 16 directions of its own and a little over all; normalised.
+Queries come from the same mixture with more noise. Everything follows from the seed; `fingerprint` says whether two
+machines have the same data.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 SEED = 20261126
 CLUSTERS, INTRINSIC = 2000, 16
-SPREAD, NOISE, QUERY_NOISE = 1.0, 0.02, 0.03
+SPREAD, NOISE, QUERY_NOISE = 1.5, 0.06, 0.08
 
 
 def load(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -24,8 +25,10 @@ def load(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], NDA
     weights = 1 / np.arange(1, CLUSTERS + 1) ** 0.7
     counts = rng.multinomial(n, weights / weights.sum())
     vectors = _draw(rng, np.repeat(np.arange(CLUSTERS), counts), centres, directions, NOISE)
+    vectors = vectors[rng.permutation(n)]
+    rng = np.random.default_rng(SEED + 1)
     asked = rng.choice(CLUSTERS, queries, p=weights / weights.sum())
-    return vectors[rng.permutation(n)], _draw(rng, asked, centres, directions, QUERY_NOISE)
+    return vectors, _draw(rng, asked, centres, directions, QUERY_NOISE)
 
 
 def _draw(

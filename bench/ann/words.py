@@ -1,6 +1,7 @@
 """Real vectors: the words of many languages, by the character n-grams they are made of.
 
-The most frequent words of `wordfreq` (PyPI), each once; TF-IDF of their 2- to 4-grams, hashed; a truncated SVD of 128 dimensions; normalised. Queries are held-out words.
+The most frequent words of `wordfreq` (PyPI), each once; TF-IDF of their 2- to 4-grams, hashed; a truncated SVD of 128
+dimensions; normalised. Queries are held-out words.
 """
 
 from __future__ import annotations
