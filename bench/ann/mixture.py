@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 SEED = 20261126
 CLUSTERS, INTRINSIC = 2000, 16
-SPREAD, NOISE, QUERY_NOISE = 1.0, 0.02, 0.03
+SPREAD, NOISE, QUERY_NOISE = 1.5, 0.06, 0.08
 
 
-def mixture(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def load(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """`n` vectors and `queries` queries, float32, normalised."""
     rng = np.random.default_rng(SEED)
     centres = rng.standard_normal((CLUSTERS, dim), dtype=np.float32) / np.sqrt(dim)
@@ -24,11 +24,19 @@ def mixture(n: int, queries: int, dim: int = 128) -> tuple[NDArray[np.float32], 
     weights = 1 / np.arange(1, CLUSTERS + 1) ** 0.7
     counts = rng.multinomial(n, weights / weights.sum())
     vectors = _draw(rng, np.repeat(np.arange(CLUSTERS), counts), centres, directions, NOISE)
+    vectors = vectors[rng.permutation(n)]
+    rng = np.random.default_rng(SEED + 1)
     asked = rng.choice(CLUSTERS, queries, p=weights / weights.sum())
-    return vectors[rng.permutation(n)], _draw(rng, asked, centres, directions, QUERY_NOISE)
+    return vectors, _draw(rng, asked, centres, directions, QUERY_NOISE)
 
 
-def _draw(rng, cluster, centres, directions, noise):  # type: ignore[no-untyped-def]
+def _draw(
+    rng: np.random.Generator,
+    cluster: NDArray[np.int64],
+    centres: NDArray[np.float32],
+    directions: NDArray[np.float32],
+    noise: float,
+) -> NDArray[np.float32]:
     out = np.empty((len(cluster), centres.shape[1]), np.float32)
     for begin in range(0, len(cluster), 4096):
         part = cluster[begin : begin + 4096]

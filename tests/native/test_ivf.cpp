@@ -150,7 +150,7 @@ void select_every_tail() {
         const auto scores = random_integers<std::int16_t>(n, -range - 1, range);
         const SelectKernels kernels = select_kernels(level);
         const auto least = static_cast<std::int16_t>(range / 3);
-        std::vector<std::uint32_t> want, got(n);
+        std::vector<std::uint32_t> want, got(n + kSelectSlack);
         for (std::uint32_t i = 0; i < n; ++i)
           if (scores[i] >= least) want.push_back(i);
         got.resize(kernels.select(scores.data(), n, least, got.data()));

@@ -40,16 +40,19 @@ float sum_of(__m256 sums) {
   return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
 }
 
+void fetch(const std::uint16_t* row, std::size_t dim) {
+  const auto* at = reinterpret_cast<const char*>(row);
+  for (std::size_t byte = 0; byte < dim * 2; byte += 64) _mm_prefetch(at + byte, _MM_HINT_T1);
+}
+
 template <__m256 (*Add)(__m256, __m256, __m256)>
 void score(const float* query, const std::uint16_t* rows, std::size_t dim,
            const std::uint32_t* positions, std::size_t n, float* out) {
   const std::size_t whole = dim / 8 * 8;
   const __m256 query_rest = fewer(query + whole, dim - whole);
+  for (std::size_t i = 0; i < n && i < kRowsAhead; ++i) fetch(rows + positions[i] * dim, dim);
   for (std::size_t i = 0; i < n; ++i) {
-    if (i + kRowsAhead < n) {
-      const auto* next = reinterpret_cast<const char*>(rows + positions[i + kRowsAhead] * dim);
-      for (std::size_t at = 0; at < dim * 2; at += 64) _mm_prefetch(next + at, _MM_HINT_T1);
-    }
+    if (i + kRowsAhead < n) fetch(rows + positions[i + kRowsAhead] * dim, dim);
     const std::uint16_t* row = rows + positions[i] * dim;
     __m256 a = _mm256_setzero_ps(), b = a;
     std::size_t j = 0;

@@ -19,17 +19,20 @@ __m512 sixteen(const std::uint16_t* row) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row)));
 }
 
+void fetch(const std::uint16_t* row, std::size_t dim) {
+  const auto* at = reinterpret_cast<const char*>(row);
+  for (std::size_t byte = 0; byte < dim * 2; byte += 64) _mm_prefetch(at + byte, _MM_HINT_T1);
+}
+
 template <__m512 (*Add)(__m512, __m512, __m512)>
 void score(const float* query, const std::uint16_t* rows, std::size_t dim,
            const std::uint32_t* positions, std::size_t n, float* out) {
   const std::size_t whole = dim / 16 * 16;
   const auto rest = static_cast<__mmask16>((1u << (dim - whole)) - 1);
   const __m512 query_rest = _mm512_maskz_loadu_ps(rest, query + whole);
+  for (std::size_t i = 0; i < n && i < kRowsAhead; ++i) fetch(rows + positions[i] * dim, dim);
   for (std::size_t i = 0; i < n; ++i) {
-    if (i + kRowsAhead < n) {
-      const auto* next = reinterpret_cast<const char*>(rows + positions[i + kRowsAhead] * dim);
-      for (std::size_t at = 0; at < dim * 2; at += 64) _mm_prefetch(next + at, _MM_HINT_T1);
-    }
+    if (i + kRowsAhead < n) fetch(rows + positions[i + kRowsAhead] * dim, dim);
     const std::uint16_t* row = rows + positions[i] * dim;
     __m512 a = _mm512_setzero_ps(), b = a;
     std::size_t j = 0;

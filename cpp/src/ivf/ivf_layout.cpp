@@ -97,10 +97,6 @@ void IvfLayout::index_blocks() {
     fail("the sections in its header do not fit the file");
 }
 
-std::size_t IvfLayout::list_begin(std::size_t list) const noexcept {
-  return part<std::uint64_t>(IvfPart::list_offsets)[list];
-}
-
 std::int64_t IvfLayout::id(std::size_t position) const noexcept {
   return part<std::int64_t>(IvfPart::ids)[position];
 }

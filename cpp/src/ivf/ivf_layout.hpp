@@ -107,7 +107,9 @@ class IvfLayout {
 
   // The rows of list l are [list_begin(l), list_begin(l + 1)), its codes the blocks from
   // block_begin(l).
-  [[nodiscard]] std::size_t list_begin(std::size_t list) const noexcept;
+  [[nodiscard]] std::size_t list_begin(std::size_t list) const noexcept {
+    return part<std::uint64_t>(IvfPart::list_offsets)[list];
+  }
   [[nodiscard]] std::size_t block_begin(std::size_t list) const noexcept {
     return block_begin_[list];
   }

@@ -35,12 +35,21 @@ struct Turn {
   std::uint32_t list;
 };
 
-// Where a probed list's scores begin.
+// A probed list: its rows, its blocks, and where its scores begin.
 struct Probe {
   std::uint32_t list;
-  std::uint32_t slot;
-  std::int16_t bias;
+  std::uint32_t slot = 0;
+  std::int16_t bias = 0;
+  std::uint32_t row = 0;
+  std::uint32_t rows = 0;
+  std::uint32_t block = 0;
 };
+
+// Room for n values, whatever they are: a buffer that shrank would be filled with zeros again.
+template <typename T>
+void grow(std::vector<T>& buffer, std::size_t n) {
+  if (buffer.size() < n) buffer.resize(n);
+}
 
 // One query after another over one layout; its buffers are kept between them.
 class Searcher {
@@ -102,7 +111,7 @@ class Searcher {
     probes_.clear();
     if (nprobe == nlist) {
       for (std::size_t i = 0; i < nlist; ++i)
-        probes_.push_back({static_cast<std::uint32_t>(i), 0, 0});
+        probes_.push_back({.list = static_cast<std::uint32_t>(i)});
     } else {
       keep_best_lists(dots, nprobe);
     }
@@ -114,10 +123,13 @@ class Searcher {
     for (const Probe& probe : probes_) best = std::max<std::int64_t>(best, dots[probe.list]);
     std::uint32_t slot = 0;
     for (Probe& probe : probes_) {
+      const std::size_t begin = layout_->list_begin(probe.list);
       probe.bias = tables_.bias(best - dots[probe.list]);
       probe.slot = slot;
-      slot += static_cast<std::uint32_t>(
-          kCodeBlock * (layout_->block_begin(probe.list + 1) - layout_->block_begin(probe.list)));
+      probe.row = static_cast<std::uint32_t>(begin);
+      probe.rows = static_cast<std::uint32_t>(layout_->list_begin(probe.list + 1) - begin);
+      probe.block = static_cast<std::uint32_t>(layout_->block_begin(probe.list));
+      slot += static_cast<std::uint32_t>(code_blocks(probe.rows) * kCodeBlock);
     }
     slots_ = slot;
   }
@@ -143,36 +155,34 @@ class Searcher {
     unsigned shift = 0;
     const auto most = static_cast<std::uint64_t>(layout_->dim()) * 127 * 127;
     while (most >> shift > 32767) ++shift;
-    scores_.resize(dots.size());
+    grow(scores_, dots.size());
     for (std::size_t i = 0; i < dots.size(); ++i)
       scores_[i] = static_cast<std::int16_t>(std::clamp(dots[i] >> shift, -32767, 32767));
-    const std::int16_t least = nth_largest(select_, scores_.data(), scores_.size(), nprobe);
-    hits_.resize(dots.size());
-    hits_.resize(select_.select(scores_.data(), scores_.size(), least, hits_.data()));
+    const auto hits = best_scores(dots.size(), nprobe);
     keys_.clear();
-    for (const std::uint32_t list : hits_)
+    for (const std::uint32_t list : hits)
       keys_.push_back((static_cast<std::uint64_t>(std::int64_t{dots[list]} + (1LL << 31)) << 32) |
                       static_cast<std::uint32_t>(~list));
     const auto last = keys_.begin() + static_cast<std::ptrdiff_t>(nprobe) - 1;
     std::nth_element(keys_.begin(), last, keys_.end(), std::greater<>());
     const std::uint64_t bound = *last;
-    for (const std::uint32_t list : hits_)
+    for (const std::uint32_t list : hits)
       if (((static_cast<std::uint64_t>(std::int64_t{dots[list]} + (1LL << 31)) << 32) |
            static_cast<std::uint32_t>(~list)) >= bound)
-        probes_.push_back({list, 0, 0});
+        probes_.push_back({.list = list});
   }
 
   // Scores of the codes of all probed lists, list after list.
   void scan_codes() {
     turns_.clear();
     for (std::size_t i = 0; i < probes_.size(); ++i) {
-      const std::size_t end = layout_->block_begin(probes_[i].list + 1);
-      for (std::size_t at = layout_->block_begin(probes_[i].list); at < end; at += kBlocksPerTurn)
+      const std::size_t end = probes_[i].block + code_blocks(probes_[i].rows);
+      for (std::size_t at = probes_[i].block; at < end; at += kBlocksPerTurn)
         turns_.push_back({static_cast<std::uint32_t>(at),
                           static_cast<std::uint32_t>(std::min(kBlocksPerTurn, end - at)),
                           static_cast<std::uint32_t>(i)});
     }
-    scores_.resize(slots_);
+    grow(scores_, slots_);
     const auto* codes = layout_->part<std::uint8_t>(IvfPart::codes);
     const auto* norms =
         layout_->metric() == Metric::l2 ? layout_->part<std::int16_t>(IvfPart::row_norms) : nullptr;
@@ -188,13 +198,9 @@ class Searcher {
                  codes + ahead.block * bytes, out);
       out += turn.blocks * kCodeBlock;
     }
-    for (const Probe& probe : probes_) {  // places behind a list's last row
-      const std::size_t begin = layout_->list_begin(probe.list);
-      const std::size_t rows = layout_->list_begin(probe.list + 1) - begin;
-      const std::size_t places = code_blocks(rows) * kCodeBlock;
-      std::fill_n(scores_.begin() + static_cast<std::ptrdiff_t>(probe.slot + rows), places - rows,
-                  kNoScore);
-    }
+    for (const Probe& probe : probes_)  // places behind a list's last row
+      std::fill(scores_.data() + probe.slot + probe.rows,
+                scores_.data() + probe.slot + code_blocks(probe.rows) * kCodeBlock, kNoScore);
   }
 
   // Rows that may not be answered lose their scores, before the best are picked.
@@ -209,28 +215,36 @@ class Searcher {
 
   // The best codes' rows are compared; of equal codes at the bound the first ones.
   void compare_candidates() {
-    const std::size_t wanted = candidates();
-    const std::int16_t least = nth_largest(select_, scores_.data(), scores_.size(), wanted);
-    hits_.resize(scores_.size());
-    hits_.resize(select_.select(scores_.data(), scores_.size(), least, hits_.data()));
-    std::size_t ties = hits_.size() > wanted ? hits_.size() - wanted : 0;
-    if (ties > 0) {  // from the end, so that the first ones stay
-      std::size_t kept = hits_.size();
-      for (std::size_t i = hits_.size(); i-- > 0;)
-        if (ties > 0 && scores_[hits_[i]] == least)
-          --ties;
-        else
-          hits_[--kept] = hits_[i];
-      hits_.erase(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(kept));
-    }
+    std::span<std::uint32_t> hits = best_scores(slots_, candidates());
+    hits = without_late_ties(hits, candidates());
     positions_.clear();
     std::size_t probe = 0;
-    for (const std::uint32_t slot : hits_) {
+    for (const std::uint32_t slot : hits) {
       while (probe + 1 < probes_.size() && probes_[probe + 1].slot <= slot) ++probe;
-      positions_.push_back(static_cast<std::uint32_t>(layout_->list_begin(probes_[probe].list)) +
-                           (slot - probes_[probe].slot));
+      positions_.push_back(probes_[probe].row + (slot - probes_[probe].slot));
     }
     compare_rows();
+  }
+
+  // Where the first `n` of scores_ are among the best `wanted`, or equal to the last of these.
+  std::span<std::uint32_t> best_scores(std::size_t n, std::size_t wanted) {
+    grow(hits_, n + kSelectSlack);
+    const std::int16_t least = nth_largest(select_, scores_.data(), n, wanted);
+    return {hits_.data(), select_.select(scores_.data(), n, least, hits_.data())};
+  }
+
+  // `wanted` hits: of those that are equal to the last, the first ones.
+  std::span<std::uint32_t> without_late_ties(std::span<std::uint32_t> hits, std::size_t wanted) {
+    if (hits.size() <= wanted) return hits;
+    std::int16_t least = 32767;
+    for (const std::uint32_t slot : hits) least = std::min(least, scores_[slot]);
+    std::size_t ties = hits.size() - wanted, kept = hits.size();
+    for (std::size_t i = hits.size(); i-- > 0;)
+      if (ties > 0 && scores_[hits[i]] == least)
+        --ties;
+      else
+        hits[--kept] = hits[i];
+    return hits.subspan(kept);
   }
 
   [[nodiscard]] std::size_t candidates() const {
@@ -241,11 +255,30 @@ class Searcher {
   }
 
   void compare_rows() {
-    row_scores_.resize(positions_.size());
+    grow(row_scores_, positions_.size());
+    const std::span<float> scores(row_scores_.data(), positions_.size());
     half_rows_(tables_.row_values(), layout_->part<std::uint16_t>(IvfPart::rows), layout_->dim(),
-               positions_.data(), positions_.size(), row_scores_.data());
-    for (std::size_t i = 0; i < positions_.size(); ++i)
-      best_.add(row_scores_[i] * tables_.row_factor(), positions_[i]);
+               positions_.data(), scores.size(), scores.data());
+    const float factor = tables_.row_factor();
+    for (float& score : scores) score *= factor;
+    if (scores.size() <= best_.size_wanted()) {
+      for (std::size_t i = 0; i < scores.size(); ++i) best_.add(scores[i], positions_[i]);
+      return;
+    }
+    // Most cannot be among the best: 16 bits of a score are enough to leave them out.
+    const auto [low, high] = std::ranges::minmax(scores);
+    const float unit = 65000 / (high - low);
+    if (!std::isfinite(unit)) {
+      for (std::size_t i = 0; i < scores.size(); ++i) best_.add(scores[i], positions_[i]);
+      return;
+    }
+    grow(scores_, scores.size());
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      const float step = (scores[i] - low) * unit - 32500;
+      scores_[i] = static_cast<std::int16_t>(step > -32500 ? std::min(step, 32500.0f) : -32500.0f);
+    }
+    for (const std::uint32_t i : best_scores(scores.size(), best_.size_wanted()))
+      best_.add(scores[i], positions_[i]);
   }
 
   const IvfLayout* layout_ = nullptr;
@@ -279,10 +312,16 @@ void check(const IvfLayout& layout, const float* queries, std::size_t n,
                          " holds NaN or infinity at dimension " + std::to_string(i % layout.dim()));
 }
 
-// Queries [begin, end), on the calling thread, whose buffers stay for its next search.
+// The calling thread's, whose buffers stay for its next search.
+[[gnu::noinline]] Searcher& own_searcher() {
+  thread_local Searcher searcher;
+  return searcher;
+}
+
+// Queries [begin, end).
 void search_some(const IvfLayout& layout, const float* queries, std::size_t begin, std::size_t end,
                  const IvfSearchOptions& options, std::uint32_t* positions, float* scores) {
-  thread_local Searcher searcher;
+  Searcher& searcher = own_searcher();
   searcher.open(layout, options);
   const std::size_t k = options.k;
   for (std::size_t i = begin; i < end; ++i) {

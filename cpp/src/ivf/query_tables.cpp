@@ -5,11 +5,22 @@
 #include <cmath>
 #include <cstring>
 
+#include "common/bytes.hpp"
 #include "ivf/fast_scan.hpp"
 
 namespace friesian {
 
 namespace {
+
+constexpr std::size_t kEntries = 16;
+
+// Four lanes in one baseline register: left to itself the compiler makes these loops scalar.
+using Four [[gnu::vector_size(16)]] = float;
+using FourIntegers [[gnu::vector_size(16)]] = std::int32_t;
+
+Four lower(Four a, Four b) noexcept { return a < b ? a : b; }
+Four higher(Four a, Four b) noexcept { return a > b ? a : b; }
+float least(Four a) noexcept { return std::min(std::min(a[0], a[1]), std::min(a[2], a[3])); }
 
 // Rounded half away from zero; NaN, which only a damaged file gives, becomes 0.
 int rounded(float value, float limit) noexcept {
@@ -62,23 +73,8 @@ void QueryTables::order_lists(const IvfLayout& layout, std::span<std::int32_t> d
 }
 
 void QueryTables::make_tables(const IvfLayout& layout) {
-  constexpr std::size_t kEntries = 16;
-  const auto* book = layout.part<float>(IvfPart::codebook);
   const std::size_t codes = code_quads(layout.dim()) * 4;
-  entries_.resize(codes * kEntries);
-  float range = 0;
-  for (std::size_t m = 0; m < codes; ++m, book += 2 * kEntries) {
-    float* entry = entries_.data() + m * kEntries;
-    const float x = values_[m * 2], y = values_[m * 2 + 1];
-    for (std::size_t e = 0; e < kEntries; ++e) entry[e] = x * book[e] + y * book[kEntries + e];
-    float least = entry[0], greatest = entry[0];
-    for (std::size_t e = 1; e < kEntries; ++e) {
-      least = entry[e] < least ? entry[e] : least;
-      greatest = entry[e] > greatest ? entry[e] : greatest;
-    }
-    for (std::size_t e = 0; e < kEntries; ++e) entry[e] -= least;
-    range = std::max(range, greatest - least);
-  }
+  const float range = make_entries(layout.part<float>(IvfPart::codebook), codes);
   // Two entries fit a byte, and all entries of a row a 16-bit number.
   const float most = std::min(127.0f, std::floor(32767.0f / static_cast<float>(codes)));
   table_unit_ = range > 0 && std::isfinite(range) ? range / most : 1.0f;
@@ -93,15 +89,34 @@ void QueryTables::make_tables(const IvfLayout& layout) {
   tables_.resize(codes / 4 * kQuadTableBytes);
   for (std::size_t m = 0; m < codes; ++m) {
     std::array<std::uint8_t, kEntries> table;
-    const float* entry = entries_.data() + m * kEntries;
-    for (std::size_t e = 0; e < kEntries; ++e) {
-      const float level = entry[e] * inverse + 0.5f;  // not negative; NaN becomes 0
-      table[e] = static_cast<std::uint8_t>(static_cast<int>(level > 0 ? std::min(level, most) : 0));
+    for (std::size_t e = 0; e < kEntries; e += 4) {
+      const Four level = load<Four>(&entries_[m * kEntries + e]) * inverse + 0.5f;
+      // Not negative; NaN becomes 0.
+      const Four kept = level > 0.0f ? (level < most ? level : Four{} + most) : Four{};
+      const auto steps = __builtin_convertvector(kept, FourIntegers);
+      for (std::size_t i = 0; i < 4; ++i) table[e + i] = static_cast<std::uint8_t>(steps[i]);
     }
     std::uint8_t* to = tables_.data() + m / 4 * kQuadTableBytes + m % 2 * 64 + m % 4 / 2 * 32;
     std::memcpy(to, table.data(), kEntries);
     std::memcpy(to + kEntries, table.data(), kEntries);
   }
+}
+
+// What each value of each code adds to a score, from 0 up; returns the widest code's range.
+float QueryTables::make_entries(const float* book, std::size_t codes) {
+  entries_.resize(codes * kEntries);
+  float range = 0;
+  for (std::size_t m = 0; m < codes; ++m, book += 2 * kEntries) {
+    const float x = values_[m * 2], y = values_[m * 2 + 1];
+    std::array<Four, 4> entry;
+    for (std::size_t i = 0; i < 4; ++i)
+      entry[i] = x * load<Four>(book + i * 4) + y * load<Four>(book + kEntries + i * 4);
+    const float low = least(lower(lower(entry[0], entry[1]), lower(entry[2], entry[3])));
+    const float high = -least(-higher(higher(entry[0], entry[1]), higher(entry[2], entry[3])));
+    for (std::size_t i = 0; i < 4; ++i) store(&entries_[m * kEntries + i * 4], entry[i] - low);
+    range = std::max(range, high - low);
+  }
+  return range;
 }
 
 std::int16_t QueryTables::bias(std::int64_t below) const noexcept {

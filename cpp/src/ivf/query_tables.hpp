@@ -36,6 +36,7 @@ class QueryTables {
  private:
   void quantise(const IvfLayout& layout);
   void make_tables(const IvfLayout& layout);
+  float make_entries(const float* book, std::size_t codes);
 
   std::vector<float> values_, row_values_, entries_;
   std::vector<std::int8_t> codes_;

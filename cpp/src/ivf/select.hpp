@@ -12,11 +12,13 @@ using CountAtLeast = std::size_t(const std::int16_t* scores, std::size_t n, std:
 CountAtLeast count_at_least_scalar, count_at_least_avx2, count_at_least_avx512;
 
 // Writes every i with scores[i] >= least to `out`, in order; returns how many. `out` has room for
-// all of them. Same result at every level.
+// all of them and kSelectSlack more, which may be overwritten. Same result at every level.
 using SelectAtLeast = std::size_t(const std::int16_t* scores, std::size_t n, std::int16_t least,
                                   std::uint32_t* out);
 SelectAtLeast select_at_least_scalar, select_at_least_avx2, select_at_least_avx512;
 }  // namespace kernels
+
+inline constexpr std::size_t kSelectSlack = 16;
 
 struct SelectKernels {
   kernels::CountAtLeast* count;

@@ -33,13 +33,19 @@ std::size_t count_at_least_avx512(const std::int16_t* scores, std::size_t n, std
 std::size_t select_at_least_avx512(const std::int16_t* scores, std::size_t n, std::int16_t least,
                                    std::uint32_t* out) {
   const __m512i bound = _mm512_set1_epi16(least);
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < n; i += 32) {
-    std::uint32_t hits = hits_of(scores + i, n - i, bound);
-    // Hits are rare, and compress-to-memory is microcoded on Zen 4.
-    for (; hits != 0; hits &= hits - 1)
-      out[kept++] =
-          static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(std::countr_zero(hits));
+    const std::uint32_t hits = hits_of(scores + i, n - i, bound);
+    if (hits == 0) continue;
+    // Compressed in a register and stored whole: compress-to-memory is microcoded on Zen 4.
+    const __m512i places = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(i)));
+    const auto first = static_cast<__mmask16>(hits), second = static_cast<__mmask16>(hits >> 16);
+    _mm512_storeu_si512(out + kept, _mm512_maskz_compress_epi32(first, places));
+    kept += static_cast<std::size_t>(std::popcount(hits & 0xFFFFu));
+    _mm512_storeu_si512(out + kept, _mm512_maskz_compress_epi32(
+                                        second, _mm512_add_epi32(places, _mm512_set1_epi32(16))));
+    kept += static_cast<std::size_t>(std::popcount(hits >> 16));
   }
   return kept;
 }

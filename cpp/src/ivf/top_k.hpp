@@ -20,6 +20,8 @@ class TopK {
     capacity_ = k + std::max<std::size_t>(k, 256);
   }
 
+  [[nodiscard]] std::size_t size_wanted() const noexcept { return k_; }
+
   void clear() noexcept {
     keys_.clear();
     least_ = -std::numeric_limits<float>::infinity();
