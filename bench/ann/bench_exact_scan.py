@@ -55,7 +55,9 @@ def row_of(size: int):  # type: ignore[no-untyped-def]
         "tuned": lambda query: native.search(query, K, tuned.nprobe, tuned.rerank),
         "faiss flat": lambda query: flat.search(query, K),
     }
-    return {"vectors": size, "nprobe": tuned.nprobe, "nlist": index.nlist, **measure(calls, asked)}
+    row = {"vectors": size, "nprobe": tuned.nprobe, "nlist": index.nlist, **measure(calls, asked)}
+    print(row, file=sys.stderr, flush=True)
+    return row
 
 
 def main() -> None:

@@ -157,14 +157,14 @@ def test_any_lists(index, data):
 
 
 def test_how_many_lists(index):
-    """In proportion to what is left out; deeper for lists of seen items longer than was tuned for; all when few."""
-    half = index.compile(Filter(allow=ids_of(index, np.arange(0, N, 2))))
+    """As the root of what is left out; deeper for lists of seen items longer than was tuned for; all when few."""
+    quarter = index.compile(Filter(allow=ids_of(index, np.arange(0, N, 4))))
     few = index.compile(Filter(allow=ids_of(index, np.arange(1))))
     everything = index.compile(Filter())
     long, short = np.arange(90, dtype=np.uint32), np.arange(0, dtype=np.uint32)
     assert index.tuned_k == K
     assert lists_for(index, everything, K) == index.nprobe
-    assert lists_for(index, half, K) == min(2 * index.nprobe, index.nlist)
+    assert lists_for(index, quarter, K) == (index.nlist if index.exact_share >= 0.25 else 2 * index.nprobe)
     assert lists_for(index, few, K) == index.nlist
     assert lists_for(index, everything.hiding([short]), K) == index.nprobe
     assert lists_for(index, everything.hiding([short, long]), 10) == min(5 * index.nprobe, index.nlist)

@@ -235,8 +235,9 @@ def bits_at(words: Bitmap, positions: NDArray[Any]) -> NDArray[np.bool_]:
     at = np.where(inside, positions, 0).astype(np.int64)
     if len(words) == 0:
         return np.zeros(len(positions), np.bool_)
-    found = (words[at >> 6] >> (at & 63).astype(np.uint64)) & np.uint64(1)
-    return np.logical_and(found.astype(np.bool_), inside)
+    found: NDArray[np.bool_] = ((words[at >> 6] >> (at & 63).astype(np.uint64)) & np.uint64(1)).astype(np.bool_)
+    found[~inside] = False
+    return found
 
 
 def _words(rows: int) -> int:

@@ -136,15 +136,16 @@ def search_filtered(
 def lists_for(index: IvfIndex, compiled: CompiledFilter, k: int) -> int:
     """Lists to probe under a filter; all of them, which is exact, where it lets few vectors through.
 
-    The k best of a share s lie about as deep as the k / s best of all, so the lists probed grow as 1 / s. Those without
-    an allowed vector are passed over and not counted. What a user has seen lies near the query more often than not: the
+    The k best of a share s lie about as deep as the k / s best of all, but a list holds more of what lies deeper: lists
+    that grow as 1 / sqrt(s) measured more than the recall without a filter, at half the cost of 1 / s. Lists without an
+    allowed vector are passed over and not counted. What a user has seen lies near the query more often than not: the
     k best of the rest may lie as deep as all of that, which is deeper than was tuned for when there are many.
     """
     if compiled.allowed <= index.exact_share * len(index):
         return index.nlist
     hidden = max(map(len, compiled.hidden), default=0) if compiled.hidden is not None else 0
     deeper = max(1.0, (k + hidden) / index.tuned_k) if hidden else 1.0
-    return min(index.nlist, math.ceil(index.nprobe * deeper * len(index) / compiled.allowed))
+    return min(index.nlist, math.ceil(index.nprobe * deeper * math.sqrt(len(index) / compiled.allowed)))
 
 
 def as_table(ids: Any, scores: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
@@ -65,12 +65,15 @@ class Sizes:
 
 
 def exact_share(sizes: Sizes, nprobe: int, rerank: int) -> float:
-    """The share of allowed vectors at which comparing their rows costs what probing as many more lists does."""
-    nlist = len(sizes.list_sizes)
-    row = (sizes.dim * 2 / LINE + 1) * RANDOM_LINE * LINE
+    """The share of allowed vectors up to which comparing their rows costs no more than probing lists.
+
+    Rows are compared in the order of the layout and fetched ahead, so their lines are not weighted as far ones.
+    """
+    row = sizes.dim * 2 + LINE
     shares = [2 ** (-i / 4) for i in range(80)]
-    cheaper = (s for s in shares if s * sizes.vectors * row <= sizes.cost(min(nlist, ceil(nprobe / s)), rerank))
-    return next(cheaper, 0.0)
+    lists = [min(len(sizes.list_sizes), ceil(nprobe / sqrt(share))) for share in shares]
+    costs = [sizes.cost(number, rerank) for number in lists]
+    return next((s for s, cost in zip(shares, costs, strict=True) if s * sizes.vectors * row <= cost), 0.0)
 
 
 def steps(nlist: int) -> list[int]:
