@@ -118,7 +118,8 @@ def _recoded(data: Data, nlist: int, codes: str) -> Any:
     dim = data.vectors.shape[1]
 
     def build() -> Any:
-        quantizer = faiss.clone_index(lists(data, nlist).quantizer)
+        base = lists(data, nlist)  # kept while its quantizer is cloned
+        quantizer = faiss.clone_index(base.quantizer)
         metric = faiss.METRIC_INNER_PRODUCT
         if codes == "PQfs":
             index = faiss.IndexIVFPQFastScan(quantizer, dim, nlist, dim // 2, 4, metric)
