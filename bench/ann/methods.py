@@ -285,6 +285,7 @@ def svs(data: Data) -> Iterator[Point]:
         print("building svs", flush=True)
         build = module.VamanaBuildParameters(alpha=0.95, graph_max_degree=48, window_size=96)
         made = module.Vamana.build(build, data.vectors, module.DistanceType.MIP, num_threads=data.threads)
+        folder.mkdir()
         made.save(*parts)
     config, graph, stored = parts
     floats = module.VectorDataLoader(stored, module.DataType.float32)
