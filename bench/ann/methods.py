@@ -96,8 +96,9 @@ def _ours(index: Any, nprobe: int, rerank: int) -> Search:
     return lambda queries: index.search(queries, K, nprobe=nprobe, rerank=rerank)[0]
 
 
-def _faiss(index: Any, parameters: Any) -> Search:
-    return lambda queries: index.search(queries, K, params=parameters)[1]
+def _faiss(index: Any, parameters: Any, *parts: Any) -> Search:
+    """A search; `parts` are what Faiss holds by pointer only, and must live as long."""
+    return lambda queries, parts=parts: index.search(queries, K, params=parameters)[1]  # type: ignore[misc]
 
 
 def faiss_flat(data: Data) -> Iterator[Point]:
@@ -118,7 +119,8 @@ def _recoded(data: Data, nlist: int, codes: str) -> Any:
     dim = data.vectors.shape[1]
 
     def build() -> Any:
-        quantizer = faiss.clone_index(lists(data, nlist).quantizer)
+        base = lists(data, nlist)  # kept while its quantizer is cloned
+        quantizer = faiss.clone_index(base.quantizer)
         metric = faiss.METRIC_INNER_PRODUCT
         if codes == "PQfs":
             index = faiss.IndexIVFPQFastScan(quantizer, dim, nlist, dim // 2, 4, metric)
@@ -147,14 +149,14 @@ def _refined(data: Data, method: str, nlist: int, base: Any) -> Iterator[Point]:
     flat = faiss.IndexFlatIP(data.vectors.shape[1])
     flat.add(data.vectors)
     index = faiss.IndexRefine(base, flat)
-    index.own = base, flat
     for nprobe in probes(nlist):
         for factor in (2, 3, 4, 6, 8):
             inner = faiss.SearchParametersIVF(nprobe=nprobe)
             if isinstance(base, faiss.IndexPreTransform):
                 inner = faiss.SearchParametersPreTransform(index_params=inner)
             parameters = faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
-            yield Point(method, f"nlist {nlist} nprobe {nprobe} k_factor {factor}", _faiss(index, parameters))
+            search = _faiss(index, parameters, base, flat, inner)
+            yield Point(method, f"nlist {nlist} nprobe {nprobe} k_factor {factor}", search)
 
 
 def faiss_pq(data: Data) -> Iterator[Point]:
@@ -283,6 +285,7 @@ def svs(data: Data) -> Iterator[Point]:
         print("building svs", flush=True)
         build = module.VamanaBuildParameters(alpha=0.95, graph_max_degree=48, window_size=96)
         made = module.Vamana.build(build, data.vectors, module.DistanceType.MIP, num_threads=data.threads)
+        folder.mkdir()
         made.save(*parts)
     config, graph, stored = parts
     floats = module.VectorDataLoader(stored, module.DataType.float32)

@@ -79,7 +79,8 @@ def write_layout(
     `vectors` and `ids` stand list after list.
     """
     nlist = len(centroids)
-    owner = np.repeat(np.arange(nlist), np.diff(offsets.astype(np.int64)))
+    begins = offsets.astype(np.int64)
+    owner = np.repeat(np.arange(nlist), begins[1:] - begins[:-1])
     codebook, codes = _quantised(faiss, vectors - centroids[owner], seed)
     strings = not isinstance(ids, np.ndarray)
     depth = (_first_nprobe(nlist), FIRST_RERANK * FIRST_K, FIRST_K)

@@ -64,10 +64,14 @@ def _decoder(faiss: Any, index: Any) -> Any:
 
     def decode(i: int, centroid: NDArray[np.float32]) -> NDArray[np.float32]:
         codes = codes_of(i)
+        values: NDArray[np.float32]
         if isinstance(index, faiss.IndexIVFFlat):
-            return codes.view(np.float32).reshape(len(codes), index.d).copy()
+            values = codes.view(np.float32)
+            return values
         quantiser = index.sq if isinstance(index, faiss.IndexIVFScalarQuantizer) else index.pq
-        values: NDArray[np.float32] = quantiser.decode(np.ascontiguousarray(codes))
-        return values + centroid if index.by_residual else values
+        values = quantiser.decode(np.ascontiguousarray(codes))
+        if index.by_residual:
+            values += centroid
+        return values
 
     return decode
