@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from mixture import mixture
+from mixture import load
 
 from friesian_fast import _core
 from friesian_fast.recall import IvfIndex
@@ -39,7 +39,7 @@ def measure(calls, queries):  # type: ignore[no-untyped-def]
 
 def row_of(size: int):  # type: ignore[no-untyped-def]
     """One catalogue."""
-    vectors, queries = mixture(size, 400, DIM)
+    vectors, queries = load(size, 400, DIM)
     with tempfile.TemporaryDirectory() as directory:
         index = IvfIndex.build(vectors, np.arange(size), path=Path(directory) / "i.idx")
         tuned = index.tune(0.95, K, queries=queries[:200])

@@ -20,7 +20,7 @@ import faiss
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from mixture import mixture
+from mixture import load
 
 from friesian_fast.recall import Filter, IvfIndex
 
@@ -69,7 +69,7 @@ def microseconds(call, queries: np.ndarray) -> float:  # type: ignore[no-untyped
 def main() -> None:
     """Print a table and, last, the same as JSON."""
     faiss.omp_set_num_threads(1)
-    vectors, queries = mixture(N, TUNING + QUERIES, DIM)
+    vectors, queries = load(N, TUNING + QUERIES, DIM)
     held_out, queries = queries[:TUNING], queries[TUNING:]
     with tempfile.TemporaryDirectory() as directory:
         index = IvfIndex.build(vectors, np.arange(N), path=Path(directory) / "i.idx")
