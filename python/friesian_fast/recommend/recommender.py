@@ -24,7 +24,7 @@ from friesian_fast.recommend.stages import (
     untimed,
 )
 from friesian_fast.release.open import Release
-from friesian_fast.store import Rows, RowStore
+from friesian_fast.store import RowBatch, RowStore
 
 _DEFAULT_K = 10
 _DEFAULT_CANDIDATES = 50
@@ -154,11 +154,11 @@ class Recommender:
         if not found.user_found:
             raise NotFoundError(f"user {user_id!r} has no vector in release {self.release_id}")
         row = user_row()
-        if not row.found[0]:
+        if row.count == 0:
             raise NotFoundError(f"user {user_id!r} has no features in release {self.release_id}")
         with self._clock("recommend.feature.item"):
-            items = self._items.decode(found.ids)
-        if not items.found.any():
+            items = self._items.find(found.ids)
+        if items.count == 0:
             raise FriesianError(f"none of the {len(found.ids)} candidates of user {user_id!r} has features")
         with self._clock("recommend.preprocess"):
             inputs = self._inputs.build(row, items)
@@ -167,11 +167,11 @@ class Recommender:
         with self._clock("recommend.topK"):
             return _best(found.ids, items.found, scores, k)
 
-    def _user_row(self, user: Ids) -> Rows:
+    def _user_row(self, user: Ids) -> RowBatch:
         with self._clock("recommend.feature.user"):
-            return self._users.decode(user)
+            return self._users.find(user)
 
-    def _start(self, fetch: Callable[[], Rows]) -> Callable[[], Rows]:
+    def _start(self, fetch: Callable[[], RowBatch]) -> Callable[[], RowBatch]:
         """Begin at once where there is an executor (deadline and request id go along), else when asked."""
         if self._executor is None:
             return fetch

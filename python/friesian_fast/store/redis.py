@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError, SchemaMismatchError, UnavailableError
 from friesian_fast.spec import FeatureSpec, RowSet
 from friesian_fast.store.base import Ids, normal_ids
-from friesian_fast.store.codec import RowCodec, Rows
+from friesian_fast.store.codec import RowBatch, RowCodec, Rows
 
 # The original's key names. The item vectors live in the index only.
 KINDS = {"user": "user", "item": "item", "user_vector": "2tower_user"}
@@ -168,6 +168,10 @@ class RedisRowStore:
     def decode(self, ids: Ids) -> Rows:
         """The rows, decoded; see `RowCodec.decode`."""
         return self._codec.decode(self.get(ids), ids=ids)
+
+    def find(self, ids: Ids) -> RowBatch:
+        """The rows, still packed."""
+        return RowBatch(self.get(ids), ids)
 
     def close(self) -> None:
         """Nothing: the client belongs to whoever connected."""
