@@ -137,7 +137,7 @@ class RedisRowStore:
         self._client = client
         self._server = server
         self._codec = RowCodec(row_set, tag)
-        self._key = _key_maker(server, row_set.name, prefix)
+        self._keys = _key_maker(server, row_set.name, prefix)
         self.row_set = row_set
         schema = _schema_key(row_set.name, prefix)
         with reachable(server):
@@ -155,7 +155,7 @@ class RedisRowStore:
 
     def get(self, ids: Ids) -> list[bytes | None]:
         """The packed rows, None where there is none."""
-        keys = [self._key(value) for value in _plain(normal_ids(ids, self.row_set))]
+        keys = self._keys(_plain(normal_ids(ids, self.row_set)))
         if not keys:
             return []
         with reachable(self._server):
@@ -248,11 +248,11 @@ def load_redis(
 
 def _load_rows(client: Any, server: RedisServer, store: ListedStore, prefix: str) -> Iterator[int]:
     """Batches of bounded size, a few on the way at once: a value that is being written waits for no other."""
-    make_key = _key_maker(server, store.row_set.name, prefix)
+    make_keys = _key_maker(server, store.row_set.name, prefix)
     ids = store.ids()
     for trip in _slices(len(ids), _ROWS_PER_MSET * _MSETS_PER_TRIP):
         plain = _plain(ids[trip])
-        rows = dict(zip(map(make_key, plain), store.get(ids[trip]), strict=True))
+        rows = dict(zip(make_keys(plain), store.get(ids[trip]), strict=True))
         if server.kind == "cluster":
             client.mset_nonatomic(rows)
         else:
@@ -316,14 +316,14 @@ def _redis() -> Any:
     return redis
 
 
-def _key_maker(server: RedisServer, name: str, prefix: str) -> Callable[[int | str], str]:
+def _key_maker(server: RedisServer, name: str, prefix: str) -> Callable[[Iterable[int | str]], list[str]]:
+    """Of all ids at once: a call for each would take a tenth of the time that Redis takes."""
     slot_type = server.item_slot_type if server.kind == "cluster" and name == "item" else 0
     kind = _kind(name)
-    if slot_type == 1:
-        return lambda value: f"{prefix}{{{kind}}}:{value}"
     if slot_type == 2:
-        return lambda value: f"{{{prefix}{kind}{str(value)[-1:]}}}:{value}"
-    return lambda value: f"{prefix}{kind}:{value}"
+        return lambda ids: [f"{{{prefix}{kind}{str(value)[-1:]}}}:{value}" for value in ids]
+    head = f"{prefix}{{{kind}}}:" if slot_type == 1 else f"{prefix}{kind}:"
+    return lambda ids: [f"{head}{value}" for value in ids]
 
 
 def _kind(name: str) -> str:
