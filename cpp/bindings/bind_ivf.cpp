@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "bindings.hpp"
+#include "common/bitmap.hpp"
 #include "common/error.hpp"
 #include "id_list.hpp"
+#include "ivf/exact_scan.hpp"
 #include "ivf/ivf_layout.hpp"
 #include "ivf/ivf_search.hpp"
 #include "level.hpp"
@@ -21,6 +24,10 @@ namespace {
 
 using FloatArray = py::array_t<float, py::array::c_style>;
 using OffsetArray = py::array_t<std::uint64_t, py::array::c_style>;
+using ByteArray = py::array_t<std::uint8_t, py::array::c_style>;
+// Larger than any catalogue worth ranking, and small enough to be answered.
+constexpr std::int64_t kMostAnswers = std::int64_t{1} << 20;
+constexpr std::int64_t kMostCells = std::int64_t{1} << 28;
 constexpr std::array<std::string_view, 3> kMetrics{"ip", "cosine", "l2"};
 
 Metric metric_of(const std::string& name) {
@@ -34,27 +41,41 @@ std::span<const float> floats_in(const FloatArray& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
-void write_layout(const std::string& path, const std::string& metric, std::uint32_t nprobe,
-                  const FloatArray& centroids, const OffsetArray& list_offsets,
-                  const py::object& ids, bool string_ids, const FloatArray& vectors) {
+IvfDepth depth_of(std::uint32_t nprobe, std::uint32_t rerank, std::uint32_t k) {
+  return {nprobe, rerank, k};
+}
+
+void write_layout(const std::string& path, const std::string& metric,
+                  const std::array<std::uint32_t, 3>& depth, const FloatArray& centroids,
+                  const OffsetArray& list_offsets, const FloatArray& codebook,
+                  const ByteArray& codes, const FloatArray& vectors, const py::object& ids,
+                  bool string_ids) {
   const IdList list = IdList::from_python(ids, string_ids);
   const std::size_t n = string_ids ? list.strings.size() : list.numbers.size();
-  const bool shapes_agree = centroids.ndim() == 2 && vectors.ndim() == 2 &&
-                            centroids.shape(1) == vectors.shape(1) && centroids.shape(1) > 0 &&
+  const bool matrices =
+      centroids.ndim() == 2 && vectors.ndim() == 2 && codes.ndim() == 2 && codebook.ndim() == 3;
+  const py::ssize_t pairs = matrices ? (vectors.shape(1) + 1) / 2 : 0;
+  const bool shapes_agree = matrices && centroids.shape(1) == vectors.shape(1) && pairs > 0 &&
                             list_offsets.size() == centroids.shape(0) + 1 &&
-                            n == static_cast<std::size_t>(vectors.shape(0));
+                            n == static_cast<std::size_t>(vectors.shape(0)) &&
+                            codes.shape(0) == vectors.shape(0) && codes.shape(1) == pairs &&
+                            codebook.shape(0) == pairs && codebook.shape(1) == 16 &&
+                            codebook.shape(2) == 2;
   if (!shapes_agree)
-    throw InvalidInput("centroids, list offsets, ids and vectors do not belong together");
+    throw InvalidInput("centroids, list offsets, codes, ids and vectors do not belong together");
+  const auto size = [](const auto& array) { return static_cast<std::size_t>(array.size()); };
   const IvfParts parts{
       metric_of(metric),
       static_cast<std::size_t>(vectors.shape(1)),
-      nprobe,
+      depth_of(depth[0], depth[1], depth[2]),
       floats_in(centroids),
-      {list_offsets.data(), static_cast<std::size_t>(list_offsets.size())},
+      {list_offsets.data(), size(list_offsets)},
+      floats_in(codebook),
+      {codes.data(), size(codes)},
+      floats_in(vectors),
       list.numbers,
       list.strings,
       string_ids,
-      floats_in(vectors),
   };
   const py::gil_scoped_release nogil;
   write_ivf_layout(path, parts);
@@ -86,15 +107,59 @@ void check_queries(const IvfLayout& layout, const py::array& queries) {
                        std::string(py::str(queries.attr("shape"))));
 }
 
-py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t k,
-                 std::optional<std::int64_t> nprobe, const std::optional<std::string>& level) {
-  check_queries(layout, queries);
+// The options of a search, checked.
+IvfSearchOptions search_options(const IvfLayout& layout, std::int64_t n, std::int64_t k,
+                                std::optional<std::int64_t> nprobe,
+                                std::optional<std::int64_t> rerank, std::int64_t threads,
+                                const std::optional<std::string>& level) {
   if (k < 1) throw InvalidInput("k must be at least 1, got " + std::to_string(k));
-  const std::int64_t probes = nprobe.value_or(static_cast<std::int64_t>(layout.nprobe()));
+  if (k > kMostAnswers || n * k > kMostCells)
+    throw InvalidInput("k is " + std::to_string(k) + " for " + std::to_string(n) +
+                       " queries; at most " + std::to_string(kMostAnswers) + " a query and " +
+                       std::to_string(kMostCells) + " in all can be answered");
+  const std::int64_t probes = nprobe.value_or(std::int64_t{layout.depth().nprobe});
   if (probes < 1 || probes > static_cast<std::int64_t>(layout.nlist()))
     throw InvalidInput("nprobe must be in [1, " + std::to_string(layout.nlist()) + "], got " +
                        std::to_string(probes));
-  const SimdLevel run_level = resolve_simd_level(level);
+  if (rerank && *rerank < 1)
+    throw InvalidInput("rerank must be at least 1, got " + std::to_string(*rerank));
+  if (threads < 1) throw InvalidInput("threads must be at least 1, got " + std::to_string(threads));
+  return {.k = static_cast<std::size_t>(k),
+          .nprobe = static_cast<std::size_t>(probes),
+          .rerank = static_cast<std::size_t>(rerank.value_or(0)),
+          .threads = static_cast<std::size_t>(threads),
+          .level = resolve_simd_level(level)};
+}
+
+// Bits of the rows or lists a filter lets through: `bits` of them in a row of words, for all
+// queries or, with two dimensions, one row for each.
+const std::uint64_t* bitmap_in(const std::optional<py::array>& bitmap, std::size_t bits,
+                               py::ssize_t queries, const char* name) {
+  if (!bitmap) return nullptr;
+  const auto words = static_cast<py::ssize_t>(bitmap_words(bits));
+  const bool fits = bitmap->dtype().equal(py::dtype::of<std::uint64_t>()) &&
+                    (bitmap->flags() & py::array::c_style) != 0 && bitmap->ndim() >= 1 &&
+                    bitmap->ndim() <= 2 && bitmap->shape(bitmap->ndim() - 1) == words &&
+                    (bitmap->ndim() == 1 || bitmap->shape(0) == queries);
+  if (!fits)
+    throw InvalidInput(std::string(name) + " must be C-contiguous uint64 with " +
+                       std::to_string(words) + " words, or that for each query");
+  return static_cast<const std::uint64_t*>(bitmap->data());
+}
+
+py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t k,
+                 std::optional<std::int64_t> nprobe, std::optional<std::int64_t> rerank,
+                 std::int64_t threads, const std::optional<std::string>& level,
+                 const std::optional<py::array>& allowed,
+                 const std::optional<py::array>& allowed_lists, const ExactScan* exact) {
+  check_queries(layout, queries);
+  if (exact != nullptr && !exact->is_of(layout)) throw InvalidInput("exact is of another layout");
+  IvfSearchOptions options =
+      search_options(layout, queries.shape(0), k, nprobe, rerank, threads, level);
+  options.allowed = bitmap_in(allowed, layout.size(), queries.shape(0), "allowed");
+  if (allowed && allowed->ndim() == 2) options.allowed_stride = bitmap_words(layout.size());
+  options.exact = exact;
+  options.allowed_lists = bitmap_in(allowed_lists, layout.nlist(), 1, "allowed_lists");
   const auto n = static_cast<std::size_t>(queries.shape(0));
   const std::vector<py::ssize_t> shape{queries.shape(0), static_cast<py::ssize_t>(k)};
   py::array_t<float> scores(shape);
@@ -105,8 +170,7 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
   std::vector<std::uint32_t> positions(n * static_cast<std::size_t>(k));
   {
     const py::gil_scoped_release nogil;
-    ivf_search(layout, query_data, n, static_cast<std::size_t>(k), static_cast<std::size_t>(probes),
-               run_level, positions.data(), scores_out);
+    ivf_search(layout, query_data, n, options, positions.data(), scores_out);
     if (!layout.string_ids()) number_ids(layout, positions, numbers_out);
   }
   if (layout.string_ids()) return py::make_tuple(string_ids(layout, positions), scores);
@@ -117,23 +181,50 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
 
 void register_ivf(py::module_& module) {
   py::class_<IvfLayout>(module, "IvfLayout")
-      .def(py::init<const std::string&, bool>(), py::arg("path"), py::arg("verify") = false,
+      .def(py::init([](const std::string& path, bool verify, bool huge_pages) {
+             return std::make_unique<IvfLayout>(
+                 path, verify, huge_pages ? Residence::huge_pages : Residence::mapped);
+           }),
+           py::arg("path"), py::arg("verify") = false, py::arg("huge_pages") = false,
            py::call_guard<py::gil_scoped_release>())  // verifying reads the whole file
       .def("__len__", &IvfLayout::size)
       .def_property_readonly("dim", &IvfLayout::dim)
       .def_property_readonly("nlist", &IvfLayout::nlist)
-      .def_property_readonly("nprobe", &IvfLayout::nprobe)
+      .def_property_readonly("depth",
+                             [](const IvfLayout& layout) {
+                               const IvfDepth& depth = layout.depth();
+                               return py::make_tuple(depth.nprobe, depth.rerank, depth.k);
+                             })
+      .def_property_readonly("exact_share", &IvfLayout::exact_share)
       .def_property_readonly("string_ids", &IvfLayout::string_ids)
       .def_property_readonly(
           "metric",
           [](const IvfLayout& layout) {
             return std::string(kMetrics[static_cast<std::size_t>(layout.metric())]);
           })
+      .def_property_readonly(
+          "list_sizes",
+          [](const IvfLayout& layout) {
+            py::array_t<std::int64_t> sizes(static_cast<py::ssize_t>(layout.nlist()));
+            for (std::size_t i = 0; i < layout.nlist(); ++i)
+              sizes.mutable_data()[i] =
+                  static_cast<std::int64_t>(layout.list_begin(i + 1) - layout.list_begin(i));
+            return sizes;
+          })
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("nprobe") = py::none(),
-           py::kw_only(), py::arg("level") = py::none());
+           py::arg("rerank") = py::none(), py::arg("threads") = 1, py::kw_only(),
+           py::arg("level") = py::none(), py::arg("allowed") = py::none(),
+           py::arg("allowed_lists") = py::none(), py::arg("exact") = py::none());
+  py::class_<ExactScan>(module, "ExactScan")
+      .def(py::init<const IvfLayout&>(), py::arg("layout"), py::keep_alive<1, 2>(),
+           py::call_guard<py::gil_scoped_release>());
   module.def("write_ivf_layout", &write_layout, py::arg("path"), py::arg("metric"),
-             py::arg("nprobe"), py::arg("centroids"), py::arg("list_offsets"), py::arg("ids"),
-             py::arg("string_ids"), py::arg("vectors"));
-  module.def("store_nprobe", &store_nprobe, py::arg("path"), py::arg("nprobe"),
-             py::call_guard<py::gil_scoped_release>());
+             py::arg("depth"), py::arg("centroids"), py::arg("list_offsets"), py::arg("codebook"),
+             py::arg("codes"), py::arg("vectors"), py::arg("ids"), py::arg("string_ids"));
+  module.def(
+      "store_depth",
+      [](const std::string& path, std::uint32_t nprobe, std::uint32_t rerank, std::uint32_t k,
+         float exact_share) { store_depth(path, depth_of(nprobe, rerank, k), exact_share); },
+      py::arg("path"), py::arg("nprobe"), py::arg("rerank"), py::arg("k"),
+      py::arg("exact_share") = 0.0f, py::call_guard<py::gil_scoped_release>());
 }

@@ -34,8 +34,16 @@ class UnavailableError(FriesianError):
     """A store or service that cannot be reached now; trying again may help."""
 
 
+class UnsupportedRuntimeError(FriesianError):
+    """A ranking runtime or precision that is unknown, or that this machine cannot run."""
+
+
 class ConfigError(InvalidInputError):
     """A configuration key or value that is not accepted."""
+
+
+class NotSupportedError(FriesianError):
+    """Something of the original that is left out on purpose; the message says what to use instead."""
 
 
 class MissingExtraError(FriesianError, ImportError):

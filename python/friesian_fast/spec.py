@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -118,6 +118,8 @@ class Vocabulary:
 class FeatureSpec:
     """The columns, how they came about, and what the ranker takes.
 
+    `files` and `directory` say where on this machine the transforms' files lie; they are no part of what it means.
+
     Examples
     --------
     >>> spec = FeatureSpec(name="tiny", row_sets=(RowSet(name="user", id_column="user_id", id_type="int64",
@@ -132,6 +134,10 @@ class FeatureSpec:
     model_inputs: tuple[ModelInput, ...]
     transforms: tuple[Transform, ...] = ()
     vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
+    # Where the transforms' files lie on this machine: each by its name beside the spec, or all in one directory.
+    files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    directory: Path | None = field(default=None, compare=False, repr=False)
+    _ready: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _require_unique((row_set.name for row_set in self.row_sets), "row sets")
@@ -237,14 +243,65 @@ class FeatureSpec:
         if not path.is_file():
             raise NotFoundError(f"there is no feature spec at {path}; preprocessing writes it")
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
+            return replace(cls.from_json(path.read_text(encoding="utf-8")), directory=path.absolute().parent)
         except InvalidInputError as error:
             raise InvalidInputError(f"{path}: {error}") from error
 
-    def save(self, path: str | Path) -> None:
-        """Write the spec file, whole or not at all."""
+    def save(self, path: str | Path, *, files: bool = False) -> None:
+        """Write the spec file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+        files : bool, default False
+            First write the vocabularies and other files that `transform` needs beside it.
+
+        Raises
+        ------
+        NotFoundError, InvalidInputError
+            If such a file is missing, or is not the one that the spec pins.
+        """
+        if files:
+            from friesian_fast.feature.transform import copy_files
+
+            copy_files(self, Path(path).absolute().parent)
         with replacing(path) as partial:
             partial.write_text(self.to_json(), encoding="utf-8")
+
+    def transform(self, batch: Any, *, outputs: Sequence[str] | None = None, modules: Sequence[str] = ()) -> Any:
+        """Raw columns to features, without Spark: the same bits as the table that the transforms were recorded on.
+
+        Vocabularies and other files are looked for beside the spec (`load`), or where the table left them; they are
+        checked and read at the first call. Needs pyarrow only.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch or pyarrow.Table
+            Columns of the types that the table's source had; those that no transform needs may be left out.
+        outputs : sequence of str, optional
+            The columns to make; by default those the spec ends with, else all.
+        modules : sequence of str
+            Modules of whose functions the transforms of `map_arrow` may call. Nothing else is imported.
+
+        Returns
+        -------
+        pyarrow.RecordBatch or pyarrow.Table
+            As many rows, in their order.
+
+        Raises
+        ------
+        InvalidInputError
+            If a column is missing or cannot be transformed, a file is not the one that the spec pins, or a function is
+            of none of the modules; names it.
+        NotFoundError
+            If a file is not there.
+        """
+        key = (None if outputs is None else tuple(outputs), tuple(modules))
+        if key not in self._ready:
+            from friesian_fast.feature.transform import Transformer
+
+            self._ready[key] = Transformer(self, outputs=key[0], modules=key[1])
+        return self._ready[key](batch)
 
 
 def _row_set_from(data: Mapping[str, Any]) -> RowSet:

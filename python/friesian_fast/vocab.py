@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from friesian_fast import _core
 from friesian_fast._core import StringValues
 from friesian_fast.errors import InvalidInputError
 
-__all__ = ["StringValues", "VocabularyBuilder", "VocabularyIndex"]
+__all__ = ["StringValues", "VocabularyBuilder", "VocabularyIndex", "merge_runs"]
 
 
 class VocabularyBuilder:
@@ -60,32 +62,6 @@ class VocabularyBuilder:
         except ValueError as error:
             raise InvalidInputError(str(error)) from error
 
-    def merge(self, values: object, counts: NDArray[np.int64]) -> None:
-        """Add what another builder counted.
-
-        Parameters
-        ----------
-        values : column of strings, shape (n,)
-            As `finish` returns them; not cut at the separator again. Nulls are ignored.
-        counts : ndarray of int64, shape (n,)
-            At least 1 each.
-
-        Raises
-        ------
-        TypeError
-            If `values` is not a column of strings, or `counts` not an int64 array.
-        InvalidInputError
-            If the lengths differ, or a count is below 1.
-        """
-        if not isinstance(counts, np.ndarray) or counts.dtype != np.int64:
-            raise TypeError(
-                f"counts must be an ndarray of int64, got {getattr(counts, 'dtype', type(counts).__name__)}"
-            )
-        try:
-            self._builder.merge(values, np.ascontiguousarray(counts))
-        except ValueError as error:
-            raise InvalidInputError(str(error)) from error
-
     def finish(self, freq_limit: int = 1) -> tuple[StringValues, NDArray[np.int64]]:
         """The strings counted at least `freq_limit` times, and their counts.
 
@@ -112,23 +88,71 @@ class VocabularyBuilder:
         except ValueError as error:
             raise InvalidInputError(str(error)) from error
 
+    def run(self) -> tuple[StringValues, NDArray[np.int64]]:
+        """All that was counted, by rising UTF-8 bytes, for `merge_runs`.
+
+        Returns
+        -------
+        values : StringValues, length m
+        counts : ndarray of int64, shape (m,)
+        """
+        return self._builder.run()
+
+
+def merge_runs(runs: Sequence[tuple[object, NDArray[np.int64]]], freq_limit: int = 1) -> StringValues:
+    """Add up what several builders counted, in the order of `VocabularyBuilder.finish`.
+
+    Reads each run once, front to back, so that mapped files need not fit in memory; besides the result it holds 16
+    bytes for each string that stays.
+
+    Parameters
+    ----------
+    runs : sequence of (column of strings, ndarray of int64)
+        As `VocabularyBuilder.run` gives them: distinct strings by rising bytes, in one chunk, and their counts.
+    freq_limit : int, default 1
+        The fewest occurrences, over all runs, of a string that stays.
+
+    Raises
+    ------
+    TypeError
+        If a run is not strings and int64 counts.
+    InvalidInputError
+        If a run is not in order, or has not as many counts as strings; if `freq_limit` is below 1.
+
+    Examples
+    --------
+    >>> first, second = VocabularyBuilder(), VocabularyBuilder()
+    >>> first.add(np.array(["b", "a"]))
+    >>> second.add(np.array(["b", "c"]))
+    >>> merge_runs([first.run(), second.run()]).to_list()
+    ['b', 'a', 'c']
+    """
+    try:
+        return _core.merge_runs(list(runs), freq_limit)
+    except ValueError as error:
+        raise InvalidInputError(str(error)) from error
+
 
 class VocabularyIndex:
     """Finds the ids of strings: ``values[i]`` has id ``i + 1``, and 0 is unknown.
 
-    Never changes, so any number of threads may use one.
+    Never changes, so any number of threads may use one. Arrow values in one chunk are read where they are, so that
+    processes which map the same file share its pages.
 
     Parameters
     ----------
     values : column of strings, shape (m,)
         In id order, distinct, without nulls.
+    slots : ndarray of uint64, optional
+        The `slots` of an earlier index of the same values: saves building them, and is not copied either. Of other
+        values they would make strings unknown.
 
     Raises
     ------
     TypeError
         If `values` is not a column of strings.
     InvalidInputError
-        If a value is null or there twice.
+        If a value is null or there twice, or there are not as many slots as so many values need.
 
     Examples
     --------
@@ -139,11 +163,16 @@ class VocabularyIndex:
     array([1, 0], dtype=int32)
     """
 
-    def __init__(self, values: object) -> None:
+    def __init__(self, values: object, slots: NDArray[np.uint64] | None = None) -> None:
         try:
-            self._index = _core.VocabularyIndex(values)
+            self._index = _core.VocabularyIndex(values, slots)
         except ValueError as error:
             raise InvalidInputError(str(error)) from error
+
+    @property
+    def slots(self) -> NDArray[np.uint64]:
+        """The table behind the look-ups, read-only, for an index of the same values in another process."""
+        return self._index.slots
 
     def __len__(self) -> int:
         """The number of known strings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from friesian_fast.recommend import Recommender
+from friesian_fast.recommend import Recommender, RulesStage
 from friesian_fast.release.open import open_release
 from friesian_services.backends import LocalBackends
 from friesian_services.config import AllConfig
@@ -31,13 +31,16 @@ def serve(settings: AllConfig) -> None:
     check_columns(release, settings.inference_columns)
     timers, exporter = observe(settings)
     stores = open_stores(release, ("user", "item", "user_vector"), settings)
+    index = release.index()
+    rules = RulesStage.of(release, index)
     recommender = Recommender(
         release,
         users=TimedStore(stores["user"], timers.time),
         items=TimedStore(stores["item"], timers.time),
-        recall=open_recall(release, TimedStore(stores["user_vector"], timers.time), timers.time),
+        recall=open_recall(release, TimedStore(stores["user_vector"], timers.time), timers.time, index, rules),
         ranker=TimedRanker(open_ranker(release), timers.time),
         clock=timers.time,
+        rules=rules,
     )
     # Where nothing waits for a network, more threads than cores would only take turns.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

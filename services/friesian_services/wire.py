@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -149,7 +150,10 @@ def check_number(count: int, what: str) -> None:
 def recommendation(answer: Recommendation) -> v1.Recommendation:
     """One user's answer."""
     return v1.Recommendation(
-        ids=ids_to_message(answer.ids), scores=floats_to_bytes(answer.scores), fallback=answer.fallback or ""
+        ids=ids_to_message(answer.ids),
+        scores=floats_to_bytes(answer.scores),
+        fallback=answer.fallback or "",
+        explanation="" if answer.explanation is None else json.dumps(answer.explanation.to_json()),
     )
 
 

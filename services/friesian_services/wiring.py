@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from friesian_fast.errors import ConfigError
-from friesian_fast.rank import OnnxRanker, Ranker
-from friesian_fast.recommend import Clock, IndexRecall
+from friesian_fast.rank import Ranker
+from friesian_fast.recall import IvfIndex
+from friesian_fast.recommend import Clock, IndexRecall, RulesStage
 from friesian_fast.release.open import Release, sha256_of
 from friesian_fast.store import Ids, RowBatch, Rows, RowStore
 from friesian_fast.store.redis import RedisRowStore
@@ -45,9 +46,11 @@ def served_row_sets(config: StoreConfig, vectors: bool) -> tuple[str, ...]:
     return ("user", "item")
 
 
-def open_recall(release: Release, user_vectors: RowStore, clock: Clock) -> IndexRecall:
-    """The recall stage over the release's index."""
-    return IndexRecall(release.index(), user_vectors, release.spec.row_set("item").id_type, clock)
+def open_recall(
+    release: Release, user_vectors: RowStore, clock: Clock, index: IvfIndex, rules: RulesStage | None
+) -> IndexRecall:
+    """The recall stage over the release's index, under its rules."""
+    return IndexRecall(index, user_vectors, release.spec.row_set("item").id_type, clock, rules)
 
 
 class TimedStore:
@@ -92,9 +95,9 @@ class TimedRanker:
             return self._ranker.score(inputs)
 
 
-def open_ranker(release: Release) -> OnnxRanker:
-    """The ranker on the release's model."""
-    return OnnxRanker(release.ranker_path, release.spec)
+def open_ranker(release: Release) -> Ranker:
+    """The release's ranker, one thread a call: requests already run beside each other."""
+    return release.ranker()
 
 
 def check_model_path(release: Release, path: Path | None) -> None:

@@ -12,7 +12,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.evaluate import Interval, Relevant, auc, gauc, mean, ndcg, top_lists
 from friesian_fast.evaluate.page import html_page
 from friesian_fast.evaluate.report import Predictions, make_report
-from friesian_fast.evaluate.svg import bar_plot, line_plot
+from friesian_fast.evaluate.svg import bar_plot, histogram_plot, line_plot
 
 USERS, ITEMS = 30, 40
 
@@ -180,3 +180,15 @@ def test_a_bar_plot_draws_each_bar_with_its_interval():
     svg = ET.fromstring(bar_plot(groups, title="t", x_label="x", y_label="y"))
     heights = [float(element.get("height")) for element in svg.iter() if element.tag.endswith("rect")]
     assert heights == [136.0, 0.0, 12.0]
+
+
+def test_a_histogram_has_a_bar_for_each_bin():
+    bins = [(-1.0, 0.0, 10_000), (0.0, 1.0, 40_000), (3.0, 4.0, 1)]
+    svg = ET.fromstring(histogram_plot(bins, title="t&t", x_label="x", y_label="rows"))
+    bars = [element for element in svg.iter() if element.tag.endswith("rect")]
+    heights = [float(bar.get("height")) for bar in bars]
+    lefts = [float(bar.get("x")) for bar in bars]
+    assert len(bars) == 3
+    assert heights[0] == pytest.approx(heights[1] / 4, abs=0.1)
+    assert lefts[2] - lefts[1] == pytest.approx(3 * (lefts[1] - lefts[0]), abs=0.2)
+    assert "40k" in [element.text for element in svg.iter()]

@@ -15,12 +15,14 @@ from friesian_fast.feature.ops import (
     CutBins,
     Drop,
     EncodeFixed,
+    EncodeTarget,
     EncodeVocabulary,
     FillNull,
     Function,
     HashBucket,
     MinMaxScale,
     Rename,
+    RowFold,
     Select,
     from_json,
     name_of,
@@ -28,7 +30,15 @@ from friesian_fast.feature.ops import (
 )
 from friesian_fast.feature.ops.cast import cast_array, double_text
 from friesian_fast.feature.ops.encode import split_tokens
-from friesian_fast.feature.vocabulary_file import merge_counts, read, values_sha256, write_counts, write_vocabulary
+from friesian_fast.feature.ops.keys import key_texts
+from friesian_fast.feature.vocabulary_file import (
+    load_index,
+    merge_run_files,
+    read,
+    values_sha256,
+    write_run,
+    write_vocabulary,
+)
 from friesian_fast.spec import Vocabulary
 
 TEXTS = ["a", "b", None, "", "zz", "a", "ünï", "b"]
@@ -66,6 +76,9 @@ def vocabulary(tmp_path):
         FillNull("a", ""),
         Function(("a", "b"), "c", "math:sqrt"),
         EncodeFixed("a", (("", 0), ("x", 4)), True),
+        EncodeFixed("a", (("x", 4),), False, ",", "sorted"),
+        EncodeTarget(("a", "b"), ("c",), (0.5,), "0" * 64, "/somewhere/codes.map", "f", (0, 1)),
+        RowFold(("a", "b"), "f", 5, 7),
         EncodeVocabulary("a", "v", "/somewhere/v.arrow"),
         EncodeVocabulary("a", "v", "/somewhere/v.arrow", "\t", "all"),
         HashBucket("a", 10),
@@ -112,6 +125,7 @@ def test_columns_are_picked_dropped_renamed_and_added():
         ([1.9, -1.9, None, math.nan, 1e20, -1e20], "int32", [1, -1, None, 0, 2**31 - 1, -(2**31)]),
         ([1.9, 1e30, -math.inf], "int64", [1, 2**63 - 1, -(2**63)]),
         ([2**32 + 5, -1, None], "int32", [5, -1, None]),
+        (pa.array([0.1, 1e-5, 1.0, None], pa.float32()), "string", ["0.1", "1.0E-5", "1.0", None]),
         ([1.0, 0.5, 1e7, 1.25e-4, None], "string", ["1.0", "0.5", "1.0E7", "1.25E-4", None]),
         ([7, None], "string", ["7", None]),
         ([0, 3], "bool", [False, True]),
@@ -267,17 +281,26 @@ def test_min_max_scale():
 
 
 def test_vocabularies_merge_to_the_order_of_one_count(tmp_path):
-    parts = [(["b", "a", "c"], [3, 1, 1]), (["a", "d", "ünï"], [2, 1, 9])]
+    parts = [(["a", "b", "c"], [1, 3, 1]), (["a", "d", "ünï"], [2, 1, 9])]
     for number, (values, counts) in enumerate(parts):
-        write_counts(tmp_path / f"{number}", pa.array(values), np.array(counts, np.int64))
+        write_run(tmp_path / f"{number}", pa.array(values), np.array(counts, np.int64))
     paths = [str(tmp_path / "0"), str(tmp_path / "1")]
-    merged = merge_counts(paths, 1, tmp_path / "all.arrow")
+    merged = merge_run_files(paths, 1, tmp_path / "all.arrow")
     assert read(merged.path).column("value").to_pylist() == ["ünï", "a", "b", "c", "d"]
-    frequent = merge_counts(paths, 3, tmp_path / "some.arrow")
+    frequent = merge_run_files(paths, 3, tmp_path / "some.arrow")
     assert read(frequent.path).column("value").to_pylist() == ["ünï", "a", "b"]
-    alone = merge_counts(paths[:1], 2, tmp_path / "one.arrow")
+    alone = merge_run_files(paths[:1], 2, tmp_path / "one.arrow")
     assert read(alone.path).column("value").to_pylist() == ["b"]
     assert alone.pinned == Vocabulary.of(["b"])
+
+
+def test_the_slots_of_a_large_vocabulary_are_kept_beside_it(tmp_path):
+    values = [f"{i:06d}" for i in range(40_000)]
+    write_run(tmp_path / "run", pa.array(values), np.ones(len(values), np.int64))
+    merged = merge_run_files([str(tmp_path / "run")], 1, tmp_path / "all.arrow")
+    assert (tmp_path / "all.slots").exists()
+    some = pa.array(["000000", "039999", "x"])
+    assert load_index(merged.path).lookup(some).tolist() == [1, 40_000, 0]
 
 
 @pytest.mark.parametrize("values", [[], [""], ["a", "ünï", "", "b" * 50]])
@@ -291,3 +314,38 @@ def test_a_broken_vocabulary_file_is_named(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(InvalidInputError, match=r"broken\.arrow cannot be read as a vocabulary"):
         read(path)
+
+
+def test_keys_tell_values_apart():
+    times = pa.array([1, None], pa.timestamp("ms", "UTC"))
+    assert key_texts([times], ["t"]).to_pylist() == ["1000", None]
+    floats = pa.array([0.0, -0.0, 1.5, math.nan])
+    texts = key_texts([floats], ["x"]).to_pylist()
+    assert texts[0] == texts[1]
+    assert len(set(texts)) == 3
+    pairs = [("a", "b:c"), ("a:b", "c"), ("1:a", ""), ("", "1:a"), (None, "a"), ("a", None)]
+    left, right = (pa.array(side) for side in zip(*pairs, strict=True))
+    texts = key_texts([left, right], ["l", "r"]).to_pylist()
+    assert texts[4:] == [None, None]
+    assert len(set(texts[:4])) == 4
+    with pytest.raises(InvalidInputError, match="column 'l' of type list.* cannot be told apart by value"):
+        key_texts([pa.array([[1]])], ["l"])
+
+
+def test_folds_go_by_the_rows_content():
+    columns = {
+        "i": pa.array([1, 2, None, 1], pa.int8()),
+        "t": pa.array(["a", None, "", "a"]),
+        "x": pa.array([0.5, math.nan, None, 0.5], pa.float32()),
+        "d": pa.array([1, 2, None, 1], pa.date32()),
+        "s": pa.array([1, 2, None, 1], pa.timestamp("us")),
+        "b": pa.array([True, False, None, True]),
+    }
+    whole = RowFold(tuple(columns), "f", 1000, 3).apply(batch(**columns)).column("f").to_pylist()
+    assert whole[0] == whole[3]
+    assert len(set(whole)) == 3
+    alone = RowFold(tuple(columns), "f", 1000, 3).apply(batch(**columns).slice(1, 2)).column("f").to_pylist()
+    assert alone == whole[1:3]
+    other = RowFold(tuple(columns), "f", 1000, 4).apply(batch(**columns)).column("f")
+    assert other.to_pylist() != whole
+    assert other.type == pa.int32()

@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyspark.sql.datasource import DataSource, DataSourceReader
 
-from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.errors import InvalidInputError, NotFoundError, NotSupportedError
 from friesian_fast.feature import FeatureTable
 
 CSV = "id,price,note\n007,1.0,x\n8,2.75,\n9,,yes\n"
@@ -148,3 +149,56 @@ def test_what_csv_cannot_hold_leaves_nothing(make, tmp_path):
     with pytest.raises(InvalidInputError, match=r"write_csv: .*(?i:csv)"):
         make({"l": [[1], [2]]}).write_csv(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_other_schemes_go_to_spark(make, tmp_path):
+    table = make({"a": [1, 2, 3]})
+    table.write_parquet(f"file://{tmp_path}/native")
+    assert FeatureTable.read_parquet(f"file://{tmp_path}/native")._in_files()
+    raw = f"rawlocal://{tmp_path}"
+    with pytest.raises(InvalidInputError, match="read_parquet: .*rawlocal"):
+        FeatureTable.read_parquet([raw, tmp_path / "native"])
+
+
+def test_appending(make, tmp_path):
+    table = make({"a": [1, 2, 3]})
+    for _ in range(2):
+        table.write_parquet(tmp_path / "out", mode="append")
+    assert sorted(FeatureTable.read_parquet(tmp_path / "out").to_list("a")) == [1, 1, 2, 2, 3, 3]
+    with pytest.raises(InvalidInputError, match="mode is 'replace'; use overwrite, append, error or ignore"):
+        table.write_parquet(tmp_path / "out", mode="replace")
+
+
+class LakeReader(DataSourceReader):
+    """Gives the path that it was asked for."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def read(self, partition):
+        yield (self.path,)
+
+
+@pytest.mark.parametrize("kind", ["iceberg", "delta"])
+def test_readers_that_spark_may_have(spark, kind):
+    read = getattr(FeatureTable, f"read_{kind}")
+    with pytest.raises(
+        NotSupportedError, match=f"read_{kind}: this Spark session has no reader for {kind}; start it with"
+    ):
+        read("some/table")
+    with pytest.raises(InvalidInputError, match=f"read_{kind} takes a table's name or path, but got ''"):
+        read("")
+
+    class Lake(DataSource):
+        @classmethod
+        def name(cls):
+            return kind
+
+        def schema(self):
+            return "path string"
+
+        def reader(self, schema):
+            return LakeReader(self.options["path"])
+
+    spark.dataSource.register(Lake)
+    assert read("some/table").to_dict() == {"path": ["some/table"]}

@@ -1,6 +1,8 @@
 """Joins, groups, frequencies and differences between rows, and functions on rows."""
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pyspark.sql.types import StringType
 
@@ -141,6 +143,39 @@ def test_apply_makes_answers_of_another_type_null(make, dtype, kind, expected):
     table = make({"i": [0, 1, 2, 3, 4]}).apply("i", "o", lambda i: answers[i], dtype)
     assert table.dtypes[-1] == ("o", kind)
     assert [row.o for row in table.sort("i").collect()] == expected
+
+
+def test_apply_on_whole_columns(make, rows_of):
+    table = make(COLUMNS).select("k", "t", "n")
+    upper = table.apply("t", "t", pc.utf8_upper, vectorized="arrow")
+    assert upper.columns == ["k", "t", "n"]
+    assert sorted(upper.to_list("t"), key=repr) == ["A", "A", "A", "B", "C", None]
+    factor = 2  # what an inner function sees goes along
+    product = table.apply(
+        ["k", "n"], "o", lambda k, n: pc.multiply(pc.multiply(k, n), factor), "int", vectorized="arrow"
+    )
+    assert dict(product.dtypes)["o"] == "int"
+    assert sorted(product.to_list("o"), key=repr) == sorted(
+        [None if row.k is None or row.n is None else row.k * row.n * 2 for row in table.collect()], key=repr
+    )
+    pairs = table.apply("n", "o", lambda n: [[x, x] for x in n], "array<double>", vectorized="numpy")
+    assert dict(pairs.dtypes)["o"] == "array<double>"
+
+
+def test_apply_records_a_vectorised_function_that_tasks_can_import(make):
+    table = make({"x": [0.0, 1.0, None]}).apply("x", "o", np.nan_to_num, "float", vectorized="numpy")
+    assert [step.params for step in table.transforms] == [
+        {"function": "numpy:nan_to_num", "numpy": True, "type": "float"}
+    ]
+    assert table.dtypes == [("x", "double"), ("o", "float")]
+    assert sorted(table.to_list("o")) == [0.0, 0.0, 1.0]
+
+
+def test_a_vectorised_function_must_answer_for_every_row(make):
+    with pytest.raises(Exception, match="made 1 values of"):
+        make({"x": [1.0, 2.0]}).apply("x", "o", lambda x: x[:1], "double", vectorized="numpy").coalesce(1).compute()
+    with pytest.raises(InvalidInputError, match="vectorized is 'pandas'; use 'arrow' or 'numpy'"):
+        make({"x": [1.0]}).apply("x", "o", len, vectorized="pandas")
 
 
 @pytest.mark.parametrize(

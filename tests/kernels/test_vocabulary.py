@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.reference import vocabulary as reference
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.vocab import VocabularyBuilder, VocabularyIndex
+from friesian_fast.vocab import VocabularyBuilder, VocabularyIndex, merge_runs
 
 
 def built(strings: list[str | None], separator: str | None = None, freq_limit: int = 1) -> list[tuple[str, int]]:
@@ -133,24 +133,57 @@ def test_slices_chunks_and_text_arrays(type_: pa.DataType) -> None:
     assert numpy_text.finish()[0].to_list() == whole.finish()[0].to_list()
 
 
-def test_merge_adds_up() -> None:
-    left, right, both = VocabularyBuilder(","), VocabularyBuilder(","), VocabularyBuilder(",")
-    for strings, builder in [(["a,b", "c"], left), (["a", "c,c,"], right)]:
-        builder.add(pa.array(strings))
-        both.merge(*builder.finish())
-    both.merge(pa.array(["x,y"]), np.array([5]))
-    values, counts = both.finish()
-    assert values.to_list() == ["x,y", "c", "a", "b"]
-    assert counts.tolist() == [5, 3, 2, 1]
-    assert len(both) == 4
+def test_runs_add_up() -> None:
+    left, right = VocabularyBuilder(","), VocabularyBuilder(",")
+    left.add(pa.array(["d,b", "c", "d,c"]))
+    right.add(pa.array(["a", "c,c,"]))
+    values, counts = left.run()
+    assert (values.to_list(), counts.tolist()) == (["b", "c", "d"], [1, 2, 2])
+    assert merge_runs([left.run(), right.run()]).to_list() == ["c", "d", "a", "b"]
+    assert merge_runs([left.run(), right.run()], 2).to_list() == ["c", "d"]
+    assert merge_runs([right.run()]).to_list() == ["c", "a"]
+    assert merge_runs([]).to_list() == []
 
 
-def test_merge_reads_strided_counts() -> None:
-    """A view that runs backwards, whose first element has memory of another array behind it."""
-    builder = VocabularyBuilder()
-    builder.merge(pa.array(["a", "b", "c"]), np.arange(1, 100)[::-1][:3])
-    values, counts = builder.finish()
-    assert (values.to_list(), counts.tolist()) == (["a", "b", "c"], [99, 98, 97])
+@given(st.lists(strings_lists, max_size=5), st.integers(1, 3), st.sampled_from([pa.string(), pa.large_string()]))
+@settings(max_examples=300, deadline=None)
+def test_merged_runs_are_one_count(parts: list[list[str | None]], limit: int, kind: pa.DataType) -> None:
+    runs = []
+    for strings in parts:
+        builder = VocabularyBuilder()
+        builder.add(pa.array(strings, pa.string()))
+        values, counts = builder.run()
+        runs.append((pa.array(["before", *values.to_list()], kind)[1:], counts))
+    counted = reference.finish(reference.count([text for strings in parts for text in strings]), limit)
+    assert merge_runs(runs, limit).to_list() == [value for value, _ in counted]
+
+
+def test_merged_runs_with_many_different_counts() -> None:
+    """Beyond the counts that have a place of their own, ties included."""
+    counts = np.array([1000 - i // 2 for i in range(1999)], np.int64)
+    values = [f"{i:04d}" for i in range(1999)]
+    assert merge_runs([(pa.array(values), counts)]).to_list() == values
+    merged = merge_runs([(pa.array(values), counts), (pa.array(values), counts[::-1].copy())], 1).to_list()
+    totals = {value: int(count) for value, count in zip(values, counts + counts[::-1], strict=True)}
+    assert merged == [value for value, _ in reference.finish(totals)]
+
+
+def test_slots_serve_an_index_of_the_same_values() -> None:
+    values = pa.array([f"key-{i}" for i in range(1000)])
+    index = VocabularyIndex(values)
+    assert index.slots.flags.writeable is False
+    again = VocabularyIndex(values, index.slots)
+    assert again.lookup(values).tolist() == list(range(1, 1001))
+    del index
+    assert again.lookup(pa.array(["key-7", "other"])).tolist() == [8, 0]
+    assert not VocabularyIndex(values, np.full(len(again.slots), 2**64 - 1, np.uint64)).lookup(values).any()
+
+
+def test_an_index_of_chunks_copies_them() -> None:
+    values = pa.chunked_array([["a", "b"], [], ["c"]])
+    assert VocabularyIndex(values).lookup(pa.array(["c", "a", "x"])).tolist() == [3, 1, 0]
+    sliced = pa.array(["skipped", "a", "b"])[1:]
+    assert VocabularyIndex(sliced).lookup(pa.array(["b", "skipped"])).tolist() == [2, 0]
 
 
 def test_finish_leaves_the_builder_usable() -> None:
@@ -217,19 +250,27 @@ def test_threads_share_one_builder_and_one_index() -> None:
         (lambda: VocabularyBuilder().add(["a"]), TypeError, "strings must be a NumPy array or an Arrow column"),
         (lambda: VocabularyBuilder().finish(0), InvalidInputError, "freq_limit must be at least 1, got 0"),
         (
-            lambda: VocabularyBuilder().merge(pa.array(["a"]), np.array([1, 2])),
+            lambda: merge_runs([(pa.array(["a"]), np.array([1, 2]))]),
             InvalidInputError,
-            "counts must be 1-D with one count for each of the 1 values, got 2",
+            "a run is one chunk of values and a 1-D array of as many counts",
         ),
         (
-            lambda: VocabularyBuilder().merge(pa.array(["a"]), np.array([0])),
+            lambda: merge_runs([(pa.array(["b", "a"]), np.array([1, 1]))]),
             InvalidInputError,
-            "counts must be at least",
+            "the strings of a run must be in order",
+        ),
+        (lambda: merge_runs([(pa.array(["a"]), np.array([1.0]))]), TypeError, "incompatible function arguments"),  # type: ignore[list-item]
+        (lambda: merge_runs([(np.arange(3), np.arange(3))]), TypeError, "values must hold strings"),
+        (lambda: merge_runs([], 0), InvalidInputError, "freq_limit must be at least 1, got 0"),
+        (
+            lambda: VocabularyIndex(pa.array(["a"]), np.zeros(3, np.uint64)),
+            InvalidInputError,
+            "an index of 1 values has 32 slots, got 3",
         ),
         (
-            lambda: VocabularyBuilder().merge(pa.array(["a"]), np.array([1.0])),  # type: ignore[arg-type]
-            TypeError,
-            "counts must be an ndarray of int64, got float64",
+            lambda: VocabularyIndex(pa.chunked_array([["a"], [None]])),
+            InvalidInputError,
+            "values must not contain nulls",
         ),
         (lambda: VocabularyIndex(pa.array(["a", "b", "a"])), InvalidInputError, "values holds 'a' twice"),
         (lambda: VocabularyIndex(pa.array(["a", None])), InvalidInputError, "values must not contain nulls"),

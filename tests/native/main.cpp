@@ -1,8 +1,10 @@
 #include <cstdio>
 
+void test_filter();
 void test_hash();
 void test_ivf();
 void test_rows();
+void test_sequence();
 void test_simd();
 void test_vocab();
 
@@ -13,8 +15,12 @@ int main() {
   std::puts("hash: ok");
   test_rows();
   std::puts("rows: ok");
+  test_sequence();
+  std::puts("sequence: ok");
   test_ivf();
   std::puts("ivf: ok");
+  test_filter();
+  std::puts("filter: ok");
   test_vocab();
   std::puts("vocab: ok");
   return 0;

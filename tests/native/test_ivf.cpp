@@ -1,13 +1,21 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "check.hpp"
 #include "common/bytes_hash.hpp"
 #include "common/error.hpp"
+#include "ivf/coarse_dot.hpp"
+#include "ivf/exact_scan.hpp"
+#include "ivf/fast_scan.hpp"
+#include "ivf/half.hpp"
+#include "ivf/half_rows.hpp"
+#include "ivf/id_positions.hpp"
 #include "ivf/ivf_layout.hpp"
 #include "ivf/ivf_search.hpp"
-#include "ivf/scan.hpp"
+#include "ivf/select.hpp"
 #include "simd/simd_level.hpp"
 
 using namespace friesian;
@@ -28,19 +36,33 @@ std::vector<float> random_floats(std::size_t n) {
   return values;
 }
 
+template <typename T>
+std::vector<T> random_integers(std::size_t n, int low, int high) {
+  std::vector<T> values(n);
+  for (T& value : values)
+    value =
+        static_cast<T>(low + static_cast<int>(random_below(static_cast<unsigned>(high - low + 1))));
+  return values;
+}
+
 // Every allocation is of exactly the size, so a read past a tail is seen.
-void scan_every_tail() {
+void half_rows_every_tail() {
   for (const SimdLevel level : runnable_levels())
     for (std::size_t dim = 1; dim <= 40; ++dim)
-      for (std::size_t n = 0; n <= 9; ++n) {
-        const std::vector<float> query = random_floats(dim), rows = random_floats(n * dim);
+      for (const std::size_t n : {0, 1, 2, 20}) {
+        const std::vector<float> query = random_floats(dim), values = random_floats(7 * dim);
+        std::vector<std::uint16_t> rows(values.size());
+        std::ranges::transform(values, rows.begin(), float_to_half);
+        const auto positions = random_integers<std::uint32_t>(n, 0, 6);
         for (const Metric metric : {Metric::ip, Metric::l2}) {
           std::vector<float> scores(n);
-          scan_kernels(metric, level).scan(query.data(), rows.data(), n, dim, scores.data());
+          half_rows_kernel(metric, level)(query.data(), rows.data(), dim, positions.data(), n,
+                                          scores.data());
           for (std::size_t i = 0; i < n; ++i) {
             double want = 0;
             for (std::size_t j = 0; j < dim; ++j) {
-              const double a = double{query[j]}, b = double{rows[i * dim + j]};
+              const double a = double{query[j]};
+              const double b = double{half_to_float(rows[positions[i] * dim + j])};
               want += metric == Metric::l2 ? -(a - b) * (a - b) : a * b;
             }
             CHECK(std::fabs(want - double{scores[i]}) < 1e-4 * (1 + std::fabs(want)));
@@ -49,17 +71,108 @@ void scan_every_tail() {
       }
 }
 
+void half_precision_both_ways() {
+  for (std::uint32_t half = 0; half < 65536; ++half) {
+    const float value = half_to_float(static_cast<std::uint16_t>(half));
+    if (!std::isnan(value)) CHECK(float_to_half(value) == half);
+    // Halfway to the next one: to the even one of the two.
+    if (half % 0x8000 >= 0x7BFF) continue;
+    const float next = half_to_float(static_cast<std::uint16_t>(half + 1));
+    CHECK(float_to_half((value + next) / 2) == half + half % 2);
+    CHECK(float_to_half(std::nextafter((value + next) / 2, next)) == half + 1);
+  }
+  CHECK(half_to_float(0x3C00) == 1.0f && half_to_float(0x0001) == std::ldexp(1.0f, -24));
+  CHECK(float_to_half(65520.0f) == 0x7C00 && float_to_half(65519.0f) == 0x7BFF);
+  CHECK(std::isnan(half_to_float(float_to_half(std::nanf("")))));
+}
+
+void coarse_dot_is_the_sum() {
+  for (const SimdLevel level : runnable_levels())
+    for (const std::size_t groups : {1, 2, 5, 33})
+      for (const std::size_t blocks : {0, 1, 3, 4, 5, 9}) {
+        const int most = blocks == 4 ? 127 : 5;  // the largest products must not saturate
+        auto query = random_integers<std::int8_t>(groups * 4, -most, most);
+        auto codes = random_integers<std::int8_t>(blocks * groups * 64, -most, most);
+        if (blocks == 5) {
+          std::ranges::fill(query, std::int8_t{-127});
+          std::ranges::fill(codes, std::int8_t{127});
+        }
+        std::vector<std::int32_t> got(blocks * 16);
+        coarse_dot_kernel(level)(query.data(), codes.data(), blocks, groups, got.data());
+        for (std::size_t c = 0; c < blocks * 16; ++c) {
+          std::int32_t want = 0;
+          for (std::size_t j = 0; j < groups * 4; ++j)
+            want += query[j] * codes[((c / 16 * groups + j / 4) * 16 + c % 16) * 4 + j % 4];
+          CHECK(got[c] == want);
+        }
+      }
+}
+
+// Against the definition, row by row; and at the ends of the range of every number.
+void fast_scan_is_the_sum() {
+  for (const SimdLevel level : runnable_levels())
+    for (const std::size_t quads : {1, 2, 9, 16})
+      for (const std::size_t blocks : {0, 1, 3})
+        for (int turn = 0; turn < 4; ++turn) {
+          std::vector<std::uint8_t> tables(quads * kQuadTableBytes);
+          for (std::size_t part = 0; part < tables.size(); part += 32) {
+            const auto table = random_integers<std::uint8_t>(16, turn == 1 ? 127 : 0, 127);
+            for (std::size_t i = 0; i < 32; ++i) tables[part + i] = table[i % 16];
+          }
+          const auto codes = random_integers<std::uint8_t>(blocks * quads * 64, 0, 255);
+          const auto norms = random_integers<std::int16_t>(blocks * 32, -32767, 32767);
+          const auto bias = static_cast<std::int16_t>(turn == 0 ? -100 : turn == 1 ? 0 : -32000);
+          const FastScanList list{tables.data(), quads, bias, 16000};
+          for (const bool with_norms : {false, true}) {
+            std::vector<std::int16_t> got(blocks * 32);
+            fast_scan_kernel(level)(list, codes.data(), with_norms ? norms.data() : nullptr, blocks,
+                                    codes.data(), got.data());
+            for (std::size_t v = 0; v < got.size(); ++v) {
+              std::int32_t want = bias;
+              for (std::size_t m = 0; m < quads * 4; ++m) {
+                const std::uint8_t both =
+                    codes[(v / 32 * quads + m / 4) * 64 + m % 4 / 2 * 32 + v % 32];
+                want += tables[m / 4 * kQuadTableBytes + m % 2 * 64 + m % 4 / 2 * 32 +
+                               (m % 2 == 0 ? both & 15 : both >> 4)];
+              }
+              if (with_norms)
+                want -= static_cast<std::int32_t>(std::floor(norms[v] * 16000 / 32768.0 + 0.5));
+              CHECK(got[v] == std::clamp(want, -32767, 32767));
+            }
+          }
+        }
+}
+
 void select_every_tail() {
   for (const SimdLevel level : runnable_levels())
-    for (std::size_t n = 0; n <= 70; ++n) {
-      std::vector<float> scores = random_floats(n);
-      if (n > 2) scores[n / 2] = std::nanf("");
-      std::vector<std::uint32_t> want, got(n);
-      for (std::uint32_t i = 0; i < n; ++i)
-        if (scores[i] >= 0.5f) want.push_back(i);
-      got.resize(scan_kernels(Metric::ip, level).select(scores.data(), n, 0.5f, got.data()));
-      CHECK(got == want);
-    }
+    for (std::size_t n = 0; n <= 140; ++n)
+      for (const int range : {3, 32767}) {
+        const auto scores = random_integers<std::int16_t>(n, -range - 1, range);
+        const SelectKernels kernels = select_kernels(level);
+        const auto least = static_cast<std::int16_t>(range / 3);
+        std::vector<std::uint32_t> want, got(n + kSelectSlack);
+        for (std::uint32_t i = 0; i < n; ++i)
+          if (scores[i] >= least) want.push_back(i);
+        got.resize(kernels.select(scores.data(), n, least, got.data()));
+        CHECK(got == want);
+        CHECK(kernels.count(scores.data(), n, least) == want.size());
+        std::vector<std::int16_t> sorted(scores);
+        std::ranges::sort(sorted, std::greater<>());
+        for (const std::size_t wanted : {std::size_t{1}, n / 2, n, n + 1}) {
+          if (wanted == 0) continue;
+          const int nth = wanted <= n ? sorted[wanted - 1] : kNoScore;
+          CHECK(nth_largest(kernels, scores.data(), n, wanted) == std::max(nth, -32767));
+        }
+      }
+}
+
+// More scores than a 16-bit lane can count.
+void count_beyond_a_lane() {
+  const std::vector<std::int16_t> scores(16 * 65535 * 2 + 5, 7);
+  for (const SimdLevel level : runnable_levels()) {
+    CHECK(select_kernels(level).count(scores.data(), scores.size(), 7) == scores.size());
+    CHECK(select_kernels(level).count(scores.data(), scores.size(), 8) == 0);
+  }
 }
 
 // Six lists, one of them empty, of 50 vectors.
@@ -73,8 +186,21 @@ void write_layout(const std::string& path, std::size_t dim, bool string_ids) {
     texts[i] = std::string(i % 13, 'x') + std::to_string(i);
   }
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  write_ivf_layout(path,
-                   {Metric::cosine, dim, 2, centroids, offsets, ids, views, string_ids, vectors});
+  const std::size_t pairs = (dim + 1) / 2;
+  const std::vector<float> codebook = random_floats(pairs * 32);
+  const auto codes = random_integers<std::uint8_t>(50 * pairs, 0, 15);
+  // String ids go with L2, so that both kinds of sections are read.
+  write_ivf_layout(path, {string_ids ? Metric::l2 : Metric::cosine,
+                          dim,
+                          {2, 10, 5},
+                          centroids,
+                          offsets,
+                          codebook,
+                          codes,
+                          vectors,
+                          ids,
+                          views,
+                          string_ids});
 }
 
 // Opens the file and searches it, whatever it holds.
@@ -85,9 +211,17 @@ void search_file(const std::string& path, bool must_open) {
     const std::vector<float> queries = random_floats(2 * layout.dim());
     std::vector<std::uint32_t> positions(2 * k);
     std::vector<float> scores(2 * k);
+    std::optional<ExactScan> exact;
+    if (layout.metric() != Metric::l2) exact.emplace(layout);
+    const IdPositions places(layout);
     for (const SimdLevel level : runnable_levels())
-      for (const std::size_t nprobe : {std::size_t{1}, layout.nprobe(), layout.nlist()}) {
-        ivf_search(layout, queries.data(), 2, k, nprobe, level, positions.data(), scores.data());
+      for (const std::size_t nprobe :
+           {std::size_t{1}, std::size_t{layout.depth().nprobe}, layout.nlist()}) {
+        const IvfSearchOptions options{.k = k,
+                                       .nprobe = nprobe,
+                                       .exact = exact && nprobe % 2 == 0 ? &*exact : nullptr,
+                                       .level = level};
+        ivf_search(layout, queries.data(), 2, options, positions.data(), scores.data());
         for (const std::uint32_t position : positions) {
           CHECK(position == kNoPosition || position < layout.size());
           if (position == kNoPosition) continue;
@@ -106,8 +240,9 @@ void search_damaged_layouts(std::size_t dim, bool string_ids) {
   const TemporaryFile file;
   write_layout(file.path(), dim, string_ids);
   search_file(file.path(), true);
-  store_nprobe(file.path(), 6);
-  CHECK(IvfLayout(file.path(), true).nprobe() == 6);
+  store_depth(file.path(), {6, 7, 8});
+  CHECK(IvfLayout(file.path(), true, Residence::huge_pages).depth().rerank == 7);
+  store_depth(file.path(), {2, 7, 8});
   const Bytes bytes = file.read();
   for (std::size_t size = 0; size < bytes.size(); size += 1 + random_below(16)) {
     file.write(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)));
@@ -121,39 +256,91 @@ void search_damaged_layouts(std::size_t dim, bool string_ids) {
   }
 }
 
-// 2^31 lists of 2^33 bytes each are 2^64, which is no byte of centroids: a file of holes, so large
-// that nothing but the sizes is ever read.
-void refuse_sizes_beyond_64_bits() {
+// A header that is sealed, and claims sizes whose sums pass what the file holds or 64 bits.
+void refuse_sizes_that_do_not_fit() {
   const TemporaryFile file;
-  write_layout(file.path(), 1, false);
+  write_layout(file.path(), 5, true);
   const Bytes bytes = file.read();
-  IvfHeader header;
-  std::memcpy(&header, bytes.data(), sizeof header);
-  header.dim = header.nlist = 1u << 31;
-  header.vectors = 0;
-  header.list_offsets.bytes = (std::uint64_t{header.nlist} + 1) * 8;
-  header.file_bytes = header.list_offsets.offset + header.list_offsets.bytes;
-  header.centroids.bytes = header.ids.bytes = header.rows.bytes = 0;
-  header.header_checksum = hash_bytes(&header, offsetof(IvfHeader, header_checksum));
-  Bytes sealed(sizeof header);
-  std::memcpy(sealed.data(), &header, sizeof header);
-  file.write(sealed);
-  std::filesystem::resize_file(file.path(), header.file_bytes);
-  std::string refusal;
-  try {
-    const IvfLayout layout(file.path(), false);
-  } catch (const InvalidInput& error) {
-    refusal = error.what();
+  const auto refused = [&](auto change, std::string_view reason) {
+    IvfHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    change(header);
+    header.header_checksum = hash_bytes(&header, offsetof(IvfHeader, header_checksum));
+    Bytes sealed(bytes);
+    std::memcpy(sealed.data(), &header, sizeof header);
+    file.write(sealed);
+    std::string refusal;
+    try {
+      const IvfLayout layout(file.path(), false);
+    } catch (const InvalidInput& error) {
+      refusal = error.what();
+    }
+    CHECK(refusal.ends_with(reason));
+  };
+  const std::string_view numbers = "the numbers in its header are out of range";
+  const std::string_view sections = "the sections in its header do not fit the file";
+  refused([](IvfHeader& h) { h.dim = 0; }, numbers);
+  refused([](IvfHeader& h) { h.dim = 1u << 31; }, numbers);
+  refused([](IvfHeader& h) { h.depth.nprobe = h.nlist + 1; }, numbers);
+  refused([](IvfHeader& h) { h.depth.rerank = 0; }, numbers);
+  refused([](IvfHeader& h) { h.depth.k = 0; }, numbers);
+  refused([](IvfHeader& h) { h.vectors = std::uint64_t{1} << 32; }, numbers);
+  refused([](IvfHeader& h) { h.metric = static_cast<Metric>(3); }, numbers);
+  for (float IvfHeader::* scale :
+       {&IvfHeader::centroid_scale, &IvfHeader::norm_scale, &IvfHeader::row_scale})
+    for (const float value : {0.0f, -1.0f, std::nanf(""), INFINITY})
+      refused([&](IvfHeader& h) { h.*scale = value; }, numbers);
+  refused([](IvfHeader& h) { h.nlist = 0xFFFFFFFF; }, sections);
+  refused([](IvfHeader& h) { h.vectors = 0xFFFFFFFF; }, sections);
+  refused([](IvfHeader& h) { h.dim = kMaxIvfDim; }, sections);
+  refused([](IvfHeader& h) { h.metric = Metric::ip; }, sections);
+  for (std::size_t i = 0; i < kIvfSections; ++i) {
+    refused([&](IvfHeader& h) { h.sections[i].offset += 1; }, sections);
+    refused([&](IvfHeader& h) { h.sections[i].offset = ~std::uint64_t{63}; }, sections);
+    refused([&](IvfHeader& h) { h.sections[i].offset = 0; }, sections);
+    refused([&](IvfHeader& h) { h.sections[i].bytes = ~std::uint64_t{0}; }, sections);
+    refused([&](IvfHeader& h) { h.sections[i].bytes = 4; }, sections);
   }
-  CHECK(refusal.ends_with("the sections in its header do not fit the file"));
+}
+
+// Allowed rows only, at every depth; nothing when nothing is allowed.
+void answer_allowed_rows_only() {
+  const TemporaryFile file;
+  write_layout(file.path(), 9, false);
+  const IvfLayout layout(file.path(), true);
+  const std::vector<float> queries = random_floats(2 * 9);
+  const std::uint64_t allowed[2] = {0x0000F0F0A5A50003, 0};
+  for (const SimdLevel level : runnable_levels())
+    for (const std::size_t nprobe : {1, 4, 6})
+      for (const std::size_t rerank : {0, 60}) {
+        std::uint32_t positions[2 * 60];
+        float scores[2 * 60];
+        const IvfSearchOptions options{.k = 60,
+                                       .nprobe = nprobe,
+                                       .rerank = rerank,
+                                       .allowed = allowed,
+                                       .allowed_stride = 1,
+                                       .level = level};
+        ivf_search(layout, queries.data(), 2, options, positions, scores);
+        const auto found = static_cast<std::size_t>(
+            std::ranges::count_if(positions, [](auto p) { return p != kNoPosition; }));
+        CHECK(nprobe < 6 || found == static_cast<std::size_t>(std::popcount(allowed[0])));
+        for (std::size_t i = 0; i < found; ++i) CHECK((allowed[0] >> positions[i] & 1) == 1);
+        CHECK(positions[60] == kNoPosition);
+      }
 }
 
 }  // namespace
 
 void test_ivf() {
-  refuse_sizes_beyond_64_bits();
-  scan_every_tail();
+  half_precision_both_ways();
+  half_rows_every_tail();
+  coarse_dot_is_the_sum();
+  fast_scan_is_the_sum();
   select_every_tail();
+  count_beyond_a_lane();
+  refuse_sizes_that_do_not_fit();
+  answer_allowed_rows_only();
   for (const std::size_t dim : {1u, 5u, 16u, 33u}) {
     search_damaged_layouts(dim, false);
     search_damaged_layouts(dim, true);

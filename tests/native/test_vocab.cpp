@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "check.hpp"
+#include "vocab/merge_runs.hpp"
 #include "vocab/vocabulary.hpp"
+#include "vocab/vocabulary_index.hpp"
 
 using namespace friesian;
 
@@ -41,14 +43,6 @@ struct Words {
   }
 };
 
-Column column_of(const StringValues& values) {
-  Column column;
-  column.values = values.bytes.data();
-  column.offsets = values.offsets.data();
-  column.length = values.size();
-  return column;
-}
-
 void counts_and_ids(std::size_t rows) {
   const Words words(rows);
   const Column column = words.column();
@@ -60,7 +54,7 @@ void counts_and_ids(std::size_t rows) {
     if (!column.is_null(row)) ++counts[words.text(row)];
   CHECK(result.values.size() == counts.size());
   const Column values = column_of(result.values);
-  const VocabularyIndex index({&values, 1});
+  const VocabularyIndex index(values);
   std::vector<std::int32_t> ids(rows);
   index.lookup(column, ids);
   for (std::size_t row = 0; row < rows; ++row) {
@@ -77,11 +71,42 @@ void pieces(std::size_t rows) {
   builder.add(column);
   const CountedStrings result = builder.finish(2);
   const Column values = column_of(result.values);
-  const VocabularyIndex index({&values, 1});
+  const VocabularyIndex index(values);
   std::vector<std::int32_t> ids(rows);
   index.lookup_split_min(column, ",", ids);
   for (const std::int32_t id : ids)
     CHECK(id >= 0 && static_cast<std::size_t>(id) <= result.values.size());
+}
+
+// Cut into runs and merged, the strings are those of one builder; slots can be used again.
+void runs_and_slots(std::size_t rows) {
+  const Words words(rows);
+  const Column column = words.column();
+  VocabularyBuilder whole(std::nullopt);
+  whole.add(column);
+  std::vector<CountedStrings> parts;
+  for (std::size_t cut = 0; cut < 3; ++cut) {
+    VocabularyBuilder builder(std::nullopt);
+    builder.add(column.slice(rows * cut / 3, rows * (cut + 1) / 3 - rows * cut / 3));
+    parts.push_back(builder.run());
+  }
+  std::vector<CountedRun> runs;
+  for (const CountedStrings& part : parts) runs.push_back({column_of(part.values), part.counts});
+  for (const std::int64_t limit : {1, 2, 300}) {
+    const CountedStrings expected = whole.finish(limit);
+    const StringValues merged = merge_runs(runs, limit);
+    CHECK(merged.bytes == expected.values.bytes);
+    CHECK(merged.offsets == expected.values.offsets);
+    const VocabularyIndex built(column_of(merged));
+    std::vector<std::uint64_t> slots(built.slots().begin(), built.slots().end());
+    const VocabularyIndex again(column_of(merged), slots);
+    std::vector<std::int32_t> ids(rows), ids_again(rows);
+    built.lookup(column, ids);
+    again.lookup(column, ids_again);
+    CHECK(ids == ids_again);
+    for (std::uint64_t& slot : slots) slot = ~slot;  // damaged: wrong, but within bounds and finite
+    again.lookup(column, ids_again);
+  }
 }
 
 }  // namespace
@@ -90,5 +115,6 @@ void test_vocab() {
   for (const std::size_t rows : {0u, 1u, 31u, 33u, 2000u}) {
     counts_and_ids(rows);
     pieces(rows);
+    runs_and_slots(rows);
   }
 }

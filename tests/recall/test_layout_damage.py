@@ -10,14 +10,14 @@ import pytest
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import IvfIndex
 
-HEADER = 248
+HEADER = 272
 
 
 @pytest.fixture(params=["int64", "string"])
 def sound(tmp_path, request):
     vectors = np.random.default_rng(0).standard_normal((12, 3), dtype=np.float32)
     ids = np.arange(12) if request.param == "int64" else [f"item {i}" for i in range(12)]
-    return IvfIndex.build(vectors, ids, path=tmp_path / "i.idx", nlist=3).path.read_bytes()
+    return IvfIndex.build(vectors, ids, path=tmp_path / "i.idx", nlist=3, metric="l2").path.read_bytes()
 
 
 def test_every_truncation_is_refused(tmp_path, sound):
@@ -29,8 +29,8 @@ def test_every_truncation_is_refused(tmp_path, sound):
 
 
 def sections(sound):
-    """Byte ranges of the four sections, from the header."""
-    words = np.frombuffer(sound[48:144], np.uint64).reshape(4, 3).tolist()
+    """Byte ranges of the eight sections, from the header."""
+    words = np.frombuffer(sound[72:264], np.uint64).reshape(8, 3).tolist()
     return [range(offset, offset + size) for offset, size, _ in words]
 
 
@@ -47,15 +47,22 @@ def test_every_flipped_bit_is_found_by_verify(tmp_path, sound):
         with suppress(InvalidInputError):
             index = IvfIndex.open(path)
             assert byte >= HEADER
-            for nprobe in (1, 3):
-                assert index.search(queries, 20, nprobe=nprobe)[0].shape == (2, 20)
+            for nprobe, rerank in ((1, 5), (3, 5), (3, None)):
+                assert index.search(queries, 20, nprobe=nprobe, rerank=rerank)[0].shape == (2, 20)
 
 
 def test_text_outside_the_file_is_named(tmp_path):
     vectors = np.eye(4, dtype=np.float32)
     path = IvfIndex.build(vectors, list("abcd"), path=tmp_path / "i.idx").path
     sound = path.read_bytes()
-    at = sections(sound)[2].start
+    at = sections(sound)[7].start
     path.write_bytes(sound[: at + 8] + b"\xff" * 8 + sound[at + 16 :])
     with pytest.raises(InvalidInputError, match=r"i\.ivf: the text of id .* lies outside the file"):
         IvfIndex.open(path).search(vectors, 4)
+
+
+def test_another_version_is_named(tmp_path, sound):
+    path = tmp_path / "old.ivf"
+    path.write_bytes(sound[:8] + b"\1\0\0\0" + sound[12:])
+    with pytest.raises(InvalidInputError, match="it has version 1; this code reads version 2: build the index again"):
+        IvfIndex.open(path)

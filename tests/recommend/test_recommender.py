@@ -1,15 +1,20 @@
 import contextvars
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from tests.services import tiny_release
 from tests.services.tiny_release import UNKNOWN_USER, USERS, item_id, user_id
 
 from friesian_fast.errors import InvalidInputError, UnavailableError
 from friesian_fast.recommend import Candidates, IndexRecall, Recommender, TooFewCandidatesError, open_recommender
 from friesian_fast.release.open import open_release
+from friesian_fast.release.publish import publish
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +173,8 @@ def test_recall_bounds_k(release):
 def test_recall_leaves_out_the_padding(release):
     """Fewer vectors than k: no -1 reaches the caller."""
     index = release.index()
-    index.nprobe = index.nlist
-    found = IndexRecall(index, release.row_store("user_vector"), "int64").candidates(1, 600)
+    everything = SimpleNamespace(search=partial(index.search, nprobe=index.nlist))
+    found = IndexRecall(everything, release.row_store("user_vector"), "int64").candidates(1, 600)
     assert sorted(found.ids) == [item_id(n) for n in range(tiny_release.ITEMS)]
 
 
@@ -195,3 +200,48 @@ def test_the_users_row_is_fetched_while_recall_runs(release):
         answer = made.recommend(user_id(0), k=1)
     assert answer.fallback is None
     assert seen == [("me", "fetch_0"), True]
+
+
+def ruled(tmp_path, **rules):
+    """A release with rules, item columns, and what users had seen: user 7 the five items she is shown first."""
+    releases = tiny_release.build(tmp_path)
+    first = open_recommender(open_release(releases)).recommend(user_id(7), k=5).ids
+    users, items = [user_id(7)] * 5, first.tolist()
+    tiny_release.write(tmp_path / "bought.parquet", {"u": users, "i": items})
+    (tmp_path / "rules.json").write_text(json.dumps({"format": "friesian-rules", "version": 1, **rules}))
+    plan = yaml.safe_load((tmp_path / "publish.yaml").read_text())
+    plan["columns"] = {"path": "item.parquet", "names": ["genre", "price"]}
+    plan["seen"] = {"path": "bought.parquet", "user": "u", "item": "i"}
+    plan["rules"] = "rules.json"
+    (tmp_path / "publish.yaml").write_text(yaml.safe_dump(plan))
+    publish(tmp_path / "publish.yaml", releases)
+    return open_release(releases), set(items)
+
+
+def test_rules_of_a_release(tmp_path):
+    """Seen items are gone for their user, the cap holds, the pin has its place, and the explanation tells."""
+    pin = item_id(77)
+    release, seen = ruled(
+        tmp_path, hide_seen=True, cap={"column": "genre", "most": 1}, pins=[{"id": pin, "place": 2}], deny=[item_id(0)]
+    )
+    recommender = open_recommender(release)
+    answer = recommender.recommend(user_id(7), k=8, candidates=100, explain=True)
+    shown = answer.ids.tolist()
+    assert shown[1] == pin
+    assert not seen & set(shown)
+    _, items = tiny_release.features()
+    number = {item_id(n): n for n in range(tiny_release.ITEMS)}
+    genres = [int(items["genre"][number[item]]) for item in shown if item != pin]
+    assert len(set(genres)) == len(genres) == 7
+    told = answer.explanation
+    assert told.rules[0].startswith("cap: ")
+    assert told.rules[1] == f"pins: item {pin} at place 2"
+    assert not seen & set(told.candidates.tolist())
+    assert len(told.candidates) in (100, 101)
+    assert (told.scores == told.ranker_scores).all()
+    other = recommender.recommend(user_id(8), k=8, candidates=100)
+    assert other.explanation is None
+    fallback = recommender.recommend(UNKNOWN_USER, k=3)
+    assert fallback.fallback is not None
+    assert fallback.ids.tolist() == [item_id(1), item_id(2), item_id(3)]
+    recommender.close()

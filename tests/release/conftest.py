@@ -109,6 +109,7 @@ def outputs(tmp_path):
         "vectors": {"user": "user_ebd.parquet", "item": "item_ebd.parquet"},
         "ranker": "ranker",
         "interactions": {"path": "log", "item": "item_id", "label": "label"},
+        "rank": {"runtimes": ["onnxruntime-fp32"]},
     }
     (root / "publish.yaml").write_text(yaml.safe_dump(plan))
     return root

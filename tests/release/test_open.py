@@ -86,7 +86,7 @@ def test_the_hashes_can_be_left_out_but_not_the_sizes(release):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m.update(version=2), "version 2 and this code reads version 1"),
+        (lambda m: m.update(version=3), "version 3 and this code reads version 2"),
         (lambda m: m.update(format="other"), "'format' is not 'friesian-release'"),
         (lambda m: m.pop("index"), "lacks index"),
         (lambda m: m.update(more=1), "unknown fields: more"),
@@ -102,6 +102,13 @@ def test_the_hashes_can_be_left_out_but_not_the_sizes(release):
         (lambda m: m["row_sets"].pop("user"), "has the row sets"),
         (lambda m: m["row_sets"]["item"].update(file="rows/user.rows"), "user.rows cannot be opened"),
         (lambda m: m["ranker"].update(file="../ranker.onnx"), "not among its files"),
+        (lambda m: m["ranker"].update(model="rank/gone"), "names 'rank/gone' as a part, but not among its files"),
+        (lambda m: m["ranker"].update(runtimes={}), "'ranker.runtimes' is not a list"),
+        (lambda m: m["ranker"].update(requests=-1), "'ranker' has requests = -1"),
+        (lambda m: m["ranker"]["runtimes"][0].pop("p99_ms"), "'ranker.runtimes.0.' lacks p99_ms"),
+        (lambda m: m["ranker"]["runtimes"][0].update(agreement="all"), "agreement = 'all', which is no valid float"),
+        (lambda m: m["ranker"].update(skipped=[]), "'ranker.skipped' is not an object"),
+        (lambda m: m.update(ranker=1), "'ranker' is not an object"),
         (lambda m: m["index"].update(layout="spec.json"), "spec.json cannot be opened"),
         (lambda m: m["index"].update(vectors=7), "item_8.ivf has vectors 30 instead of 7"),
         (lambda m: m["index"].update(metric="l2"), "item_8.ivf has metric ip instead of l2"),

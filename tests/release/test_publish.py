@@ -245,6 +245,9 @@ def test_bad_inputs_are_named_and_leave_the_releases_alone(outputs, tmp_path, sp
     assert {path.name for path in (tmp_path / "releases").iterdir()} == {good.name, "CURRENT", ".lock"}
 
 
+PLAN = "{spec: a, rows: {user: u, item: i}, vectors: {user: u, item: i}, ranker: r, interactions: {path: p, item: i}, "
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -256,6 +259,11 @@ def test_bad_inputs_are_named_and_leave_the_releases_alone(outputs, tmp_path, sp
         ("{spec: 1, rows: {user: u, item: i}, vectors: {user: u, item: i}, ranker: r, "
          "interactions: {path: p, item: i}}", "'spec' must be a non-empty string"),
         ("{spec: a, rows: {}, vectors: {}, ranker: r, interactions: {path: p, item: i}, index: x}", "key 'index'"),
+        (PLAN + "rank: {runtimes: [onnx]}}", "the runtime 'onnx'; known are onnxruntime-fp32, "),
+        (PLAN + "rank: {runtime: fast}}", "the runtime 'fast'; known are"),
+        (PLAN + "rank: {runtimes: openvino-bf16}}", "'rank.runtimes' must be a list of names"),
+        (PLAN + "rank: {runtime: openvino-bf16, runtimes: [openvino-bf16]}}", "keep one"),
+        (PLAN + "rank: {fast: true}}", "unknown key 'rank.fast'"),
     ],
 )  # fmt: skip
 def test_a_bad_plan_names_its_key(tmp_path, text, says):
@@ -322,6 +330,7 @@ def test_the_command_prints_a_summary_or_the_manifest(outputs, tmp_path):
         "reading",
         "writing",
         "building",
+        "timing",
         "writing",
         "verifying",
     ]

@@ -108,6 +108,16 @@ def test_http_and_grpc_answer_the_same(fused, v1_stub):
         assert answer.fallback == ""
 
 
+def test_v1_explains_where_asked(v1_stub):
+    users = v1.Ids(int64=v1.Int64s(values=[user_id(4)]))
+    asked = v1.RecommendRequest(users=users, k=5, candidates=40, explain=True)
+    (answer,) = v1_stub.Recommend(asked).recommendations
+    explained = json.loads(answer.explanation)
+    best = sorted(explained["candidates"], key=lambda candidate: -candidate["score"])[:5]
+    assert [candidate["id"] for candidate in best] == list(answer.ids.int64.values)
+    assert v1_stub.Recommend(v1.RecommendRequest(users=users)).recommendations[0].explanation == ""
+
+
 def test_v1_marks_the_fallback(v1_stub, releases):
     users = v1.Ids(int64=v1.Int64s(values=[user_id(3), UNKNOWN_USER]))
     reply, call = v1_stub.Recommend.with_call(v1.RecommendRequest(users=users))

@@ -173,3 +173,23 @@ def test_back_ends_that_are_down(releases):
     answer = get(app, "/recommender/clientMetrics")
     assert answer.status_code == 503
     assert json.loads(answer.text)["errorCode"] == "UNAVAILABLE"
+
+
+def test_an_answer_can_be_explained(app, releases):
+    body = get(app, f"/recommender/recommend/{user_id(4)}?k=3&canK=20&explain=true").json()
+    explained = body["explanation"]
+    assert body["ids"] == get(app, f"/recommender/recommend/{user_id(4)}?k=3&canK=20").json()["ids"]
+    assert len(explained["candidates"]) == 20
+    best = sorted(explained["candidates"], key=lambda candidate: -candidate["score"])[:3]
+    assert [candidate["id"] for candidate in best] == body["ids"]
+    assert set(best[0]["features"]) == {"user_age", "price", "tags", "spend", "genre"}
+    assert len(best[0]["features"]["tags"]) == 3
+    assert {"recommend.recall", "recommend.feature.item", "recommend.rankingInference"} <= set(explained["seconds"])
+    assert explained["rules"] == []
+
+
+def test_explain_is_true_or_false(app):
+    answer = get(app, f"/recommender/recommend/{user_id(4)}?explain=yes")
+    assert answer.status_code == 400
+    assert "explain is 'yes'; it must be true or false" in answer.json()["detail"]
+    assert "explanation" not in get(app, f"/recommender/recommend/{user_id(4)}?explain=false").json()

@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 from friesian_services._pb import friesian_v1_pb2 as v1
 
 from friesian_fast.errors import InvalidInputError, ReleaseMismatchError
-from friesian_fast.recommend import Recommendation
+from friesian_fast.recommend import Explanation, Recommendation
 from friesian_services import wire
 from friesian_services.errors import PreconditionError
 
@@ -103,3 +105,25 @@ def test_fallback_metadata_is_short_ascii():
     assert len(got[0][1]) == 300
     assert len(got) == 6
     assert got[-1][1] == "and 6 more of 12 users"
+
+
+def test_an_explanation_travels_as_json():
+    explanation = Explanation(
+        candidates=["a"],
+        recall_scores=np.array([-np.inf], np.float32),
+        ranker_scores=np.array([0.25], np.float32),
+        scores=np.array([0.5], np.float32),
+        features={"tags": np.array([[1, 2]], np.int32)},
+        seconds={"recommend.recall": 0.5},
+        rules=("pins: item 'a' at place 1",),
+    )
+    answer = Recommendation(ids=["a"], scores=np.array([0.5], np.float32), explanation=explanation)
+    assert json.loads(wire.recommendation(answer).explanation) == {
+        "candidates": [
+            {"id": "a", "recallScore": None, "rankerScore": 0.25, "score": 0.5, "features": {"tags": [1, 2]}}
+        ],
+        "seconds": {"recommend.recall": 0.5},
+        "rules": ["pins: item 'a' at place 1"],
+    }
+    plain = Recommendation(ids=["a"], scores=np.array([0.5], np.float32))
+    assert wire.recommendation(plain).explanation == ""

@@ -141,6 +141,7 @@ def build(root, *, string_ids=False):
         "vectors": {"user": "user_ebd.parquet", "item": "item_ebd.parquet"},
         "ranker": "ranker",
         "interactions": {"path": "log.parquet", "item": "item_id"},
+        "rank": {"runtimes": ["onnxruntime-fp32"]},
     }
     (root / "publish.yaml").write_text(yaml.safe_dump(plan))
     publish(root / "publish.yaml", root / "releases")

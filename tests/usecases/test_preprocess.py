@@ -14,6 +14,7 @@ from friesian_fast.errors import FriesianError
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.vocabulary_file import read
 from friesian_fast.spec import FeatureSpec, Vocabulary
+from friesian_fast.usecases.recsys2021 import raw_features
 from friesian_fast.usecases.recsys2021.preprocess import preprocess, read_raw
 from friesian_fast.usecases.recsys2021.schema import RAW_COLUMNS
 
@@ -95,6 +96,20 @@ def test_it_is_what_the_fourteen_steps_say(output, raw):
     for name, wanted in (("wnd_user.parquet", users), ("wnd_item.parquet", items)):
         rows = rows_of(output / name)
         assert rows == sorted(wanted)
+
+
+def test_its_spec_makes_the_same_features_of_raw_records(output, raw):
+    """Without Spark, as serving does; the columns that only training has may be missing."""
+    spec = FeatureSpec.load(output / "meta" / "spec.json")
+    expected = pq.read_table(output / "test_parquet")
+    records = pa.Table.from_pylist(raw[1], schema=SCHEMA)
+    wanted = [name for name in expected.column_names if name != "label" and "timestamp" not in name]
+    records = records.drop_columns(
+        [name for name in SCHEMA.names if name.endswith("_timestamp") and name[:5] != "tweet"]
+    )
+    made = spec.transform(records, outputs=wanted, modules=[raw_features.__name__])
+    assert made.to_pydict() == expected.select(wanted).to_pydict()
+    assert made.schema.types == expected.select(wanted).schema.types
 
 
 def test_types(output):

@@ -7,14 +7,34 @@
 
 namespace friesian {
 
+class ExactScan;
+
 inline constexpr std::uint32_t kNoPosition = 0xFFFFFFFF;
 
+// What a search asks for beside its queries.
+struct IvfSearchOptions {
+  std::size_t k;
+  std::size_t nprobe;  // lists probed, in [1, nlist]; nlist compares every row and is exact
+  // Candidates of the coarse codes that are compared again by their rows; 0: what tuning stored.
+  std::size_t rerank = 0;
+  // Positions that may be answered: bit p % 64 of word p / 64, (size() + 63) / 64 words. Null: all.
+  const std::uint64_t* allowed = nullptr;
+  // Words between the bitmaps of two queries; 0 when all queries share one.
+  std::size_t allowed_stride = 0;
+  // Lists that hold an allowed position, one bit each, so that others are not probed. Null:
+  // unknown.
+  const std::uint64_t* allowed_lists = nullptr;
+  // Of this layout: what a search of every row takes instead of comparing each. Null: none.
+  const ExactScan* exact = nullptr;
+  std::size_t threads = 1;
+  SimdLevel level = SimdLevel::scalar;
+};
+
 // The best k vectors of the `nprobe` lists nearest to each of n queries: positions in the layout,
-// best score first, equal scores by position; what is missing is kNoPosition and -infinity. Exact
-// over the lists probed, and over everything when nprobe is nlist. Reads the layout only, so many
-// threads may search it at once. Throws InvalidInput for a query that is not finite, k < 1, or
-// nprobe outside [1, nlist].
-void ivf_search(const IvfLayout& layout, const float* queries, std::size_t n, std::size_t k,
-                std::size_t nprobe, SimdLevel level, std::uint32_t* positions, float* scores);
+// best score first, equal scores by position; what is missing is kNoPosition and -infinity. Reads
+// the layout only, so many threads may search it at once. Throws InvalidInput for a query that is
+// not finite, k < 1, or nprobe outside [1, nlist].
+void ivf_search(const IvfLayout& layout, const float* queries, std::size_t n,
+                const IvfSearchOptions& options, std::uint32_t* positions, float* scores);
 
 }  // namespace friesian

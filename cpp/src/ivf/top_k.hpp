@@ -14,7 +14,13 @@ namespace friesian {
 // collected and now and then cut back to k: cheaper than a heap, which is unpredictable branches.
 class TopK {
  public:
-  explicit TopK(std::size_t k) : k_(k), capacity_(k + std::max<std::size_t>(k, 256)) {}
+  // For another k; clear() comes before what is added next.
+  void reset(std::size_t k) noexcept {
+    k_ = k;
+    capacity_ = k + std::max<std::size_t>(k, 256);
+  }
+
+  [[nodiscard]] std::size_t size_wanted() const noexcept { return k_; }
 
   void clear() noexcept {
     keys_.clear();
@@ -58,8 +64,8 @@ class TopK {
     return std::bit_cast<float>((bits >> 31) != 0 ? bits & 0x7FFFFFFFu : ~bits);
   }
 
-  std::size_t k_;
-  std::size_t capacity_;
+  std::size_t k_ = 1;
+  std::size_t capacity_ = 257;
   float least_ = -std::numeric_limits<float>::infinity();
   std::vector<std::uint64_t> keys_;
 };

@@ -6,9 +6,21 @@
 
 #include "common/bytes_hash.hpp"
 #include "common/column.hpp"
-#include "vocab/string_table.hpp"
 
 namespace friesian {
+
+// Row `row` of a string column, which is not null.
+[[nodiscard]] inline std::string_view string_at(const Column& column, std::size_t row) noexcept {
+  const auto* data = static_cast<const char*>(column.values);
+  const auto cut = [&](const auto* offsets) -> std::string_view {
+    const auto* at = offsets + column.offset + row;
+    const auto length = static_cast<std::size_t>(at[1] - at[0]);
+    return length == 0 ? std::string_view() : std::string_view(data + at[0], length);
+  };
+  if (column.type == ColumnType::large_string)
+    return cut(static_cast<const std::int64_t*>(column.offsets));
+  return cut(static_cast<const std::int32_t*>(column.offsets));
+}
 
 template <typename Offset, typename Row>
 void for_each_string_of(const Column& column, const Row& row) {
@@ -33,10 +45,10 @@ void for_each_string(const Column& column, const Row& row) {
 // Collects strings, hashes them and starts fetching their slots; `use(tag, text, hash)` then finds
 // the slots in the cache. A table of millions of strings would otherwise wait for memory on each
 // one.
-template <typename Use>
+template <typename Table, typename Use>
 class HashedBatch {
  public:
-  HashedBatch(const StringTable& table, const Use& use) : table_(table), use_(use) {}
+  HashedBatch(const Table& table, const Use& use) : table_(table), use_(use) {}
   HashedBatch(const HashedBatch&) = delete;
   HashedBatch& operator=(const HashedBatch&) = delete;
 
@@ -62,7 +74,7 @@ class HashedBatch {
     std::uint64_t hash;
   };
 
-  const StringTable& table_;
+  const Table& table_;
   const Use& use_;
   std::array<Pending, 32> pending_;
   std::size_t count_ = 0;

@@ -1,9 +1,7 @@
 #include "vocab/vocabulary.hpp"
 
 #include <algorithm>
-#include <cassert>
 #include <cstring>
-#include <limits>
 #include <stdexcept>
 
 #include "vocab/split.hpp"
@@ -61,26 +59,15 @@ void sort_by_count_then_bytes(const StringTable& table, std::vector<Ranked>& ran
   });
 }
 
-// `total` is the length of all strings together.
-CountedStrings gather(const StringTable& table, const std::vector<Ranked>& ranked,
-                      std::size_t total) {
-  CountedStrings result;
-  const bool large = total > std::numeric_limits<std::int32_t>::max();
-  StringValues& values = result.values;
-  values.bytes.reserve(total);
+CountedStrings gather(const StringTable& table, const std::vector<std::int64_t>& counts,
+                      const std::vector<Ranked>& ranked) {
+  std::size_t total = 0;
+  for (const Ranked& entry : ranked) total += table[entry.number].size();
+  CountedStrings result{StringValues(ranked.size(), total), {}};
   result.counts.reserve(ranked.size());
-  const auto mark = [&] {
-    if (large)
-      values.large_offsets.push_back(static_cast<std::int64_t>(values.bytes.size()));
-    else
-      values.offsets.push_back(static_cast<std::int32_t>(values.bytes.size()));
-  };
-  mark();
   for (const Ranked& entry : ranked) {
-    const std::string_view text = table[entry.number];
-    values.bytes.insert(values.bytes.end(), text.begin(), text.end());
-    result.counts.push_back(entry.count);
-    mark();
+    result.values.append(table[entry.number]);
+    result.counts.push_back(counts[entry.number]);
   }
   return result;
 }
@@ -108,78 +95,21 @@ void VocabularyBuilder::add(const Column& strings) {
   batch.flush();
 }
 
-void VocabularyBuilder::merge(const Column& values, std::span<const std::int64_t> counts) {
-  assert(values.length == counts.size());
-  const auto count = [&](std::size_t row, std::string_view text, std::uint64_t hash) {
-    const std::uint32_t number = table_.intern(text, hash);
-    if (number == counts_.size()) counts_.push_back(0);
-    counts_[number] += counts[row];
-  };
-  HashedBatch batch(table_, count);
-  for_each_string(values, [&](std::size_t row, std::string_view text) { batch.put(row, text); });
-  batch.flush();
-}
-
 CountedStrings VocabularyBuilder::finish(std::int64_t freq_limit) const {
   std::vector<Ranked> ranked;
-  std::size_t total = 0;
-  for (std::size_t number = 0; number < counts_.size(); ++number) {
-    if (counts_[number] < freq_limit) continue;
-    ranked.push_back({counts_[number], 0, 0, static_cast<std::uint32_t>(number)});
-    total += table_[number].size();
-  }
+  for (std::size_t number = 0; number < counts_.size(); ++number)
+    if (counts_[number] >= freq_limit)
+      ranked.push_back({counts_[number], 0, 0, static_cast<std::uint32_t>(number)});
   sort_by_count_then_bytes(table_, ranked);
-  return gather(table_, ranked, total);
+  return gather(table_, counts_, ranked);
 }
 
-VocabularyIndex::VocabularyIndex(std::span<const Column> values) {
-  std::size_t total = 0;
-  for (const Column& chunk : values) total += chunk.length;
-  if (total >= std::numeric_limits<std::int32_t>::max())
-    throw std::invalid_argument("a vocabulary has at most 2^31 - 2 values, got " +
-                                std::to_string(total));
-  table_ = StringTable(total);
-  const auto insert = [this](std::size_t expected, std::string_view text, std::uint64_t hash) {
-    if (table_.intern(text, hash) != expected)
-      throw std::invalid_argument("values holds '" + std::string(text) + "' twice");
-  };
-  HashedBatch batch(table_, insert);
-  std::size_t expected = 0;
-  for (const Column& chunk : values) {
-    const std::size_t first = expected;
-    for_each_string(chunk,
-                    [&](std::size_t, std::string_view text) { batch.put(expected++, text); });
-    if (expected != first + chunk.length)
-      throw std::invalid_argument("values must not contain nulls; drop them first");
-  }
-  batch.flush();
-}
-
-void VocabularyIndex::lookup(const Column& strings, std::span<std::int32_t> out) const {
-  assert(out.size() == strings.length);
-  std::fill(out.begin(), out.end(), 0);
-  // kMissing + 1 wraps to 0, the id of what is unknown.
-  const auto find = [&](std::size_t row, std::string_view text, std::uint64_t hash) {
-    out[row] = static_cast<std::int32_t>(table_.find(text, hash) + 1);
-  };
-  HashedBatch batch(table_, find);
-  for_each_string(strings, [&](std::size_t row, std::string_view text) { batch.put(row, text); });
-  batch.flush();
-}
-
-void VocabularyIndex::lookup_split_min(const Column& strings, std::string_view separator,
-                                       std::span<std::int32_t> out) const {
-  assert(out.size() == strings.length && !separator.empty());
-  std::fill(out.begin(), out.end(), 0);
-  const auto find = [&](std::size_t row, std::string_view text, std::uint64_t hash) {
-    const auto id = static_cast<std::int32_t>(table_.find(text, hash) + 1);
-    if (id != 0 && (out[row] == 0 || id < out[row])) out[row] = id;
-  };
-  HashedBatch batch(table_, find);
-  for_each_string(strings, [&](std::size_t row, std::string_view text) {
-    split_java(text, separator, [&](std::string_view piece) { batch.put(row, piece); });
-  });
-  batch.flush();
+CountedStrings VocabularyBuilder::run() const {
+  std::vector<Ranked> ranked(counts_.size());
+  for (std::size_t number = 0; number < ranked.size(); ++number)
+    ranked[number] = {0, 0, 0, static_cast<std::uint32_t>(number)};
+  sort_by_count_then_bytes(table_, ranked);
+  return gather(table_, counts_, ranked);
 }
 
 }  // namespace friesian

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.progress import track as progress
 from rich.table import Table
 
-from friesian_fast.release.manifest import FILE_NAME, Manifest
-from friesian_fast.release.plan import PublishPlan
+from friesian_fast.release.manifest import FILE_NAME, Manifest, RankerEntry
+from friesian_fast.release.plan import PublishPlan, RankPlan
 
 
 def publish(
     config: Annotated[Path, typer.Option("-c", "--config", help="The publish.yaml that names the parts.")],
     releases: Annotated[Path, typer.Option(help="Directory of releases; made if it is not there.")],
+    runtime: Annotated[
+        str | None, typer.Option(help="Rank with this runtime, measured but not chosen: 'onnxruntime-fp32', ...")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest instead of the table.")] = False,
 ) -> None:
     """Build a release beside the live ones, verify it, then make it the current one.
 
     Example: friesian publish -c publish.yaml --releases releases
     """
-    build_and_tell(PublishPlan.load(config), releases, as_json=as_json)
+    plan = PublishPlan.load(config)
+    if runtime is not None:
+        plan = replace(plan, rank=RankPlan(runtime=runtime))
+    build_and_tell(plan, releases, as_json=as_json)
 
 
 def build_and_tell(plan: PublishPlan, releases: Path, *, as_json: bool = False) -> None:
@@ -32,13 +42,19 @@ def build_and_tell(plan: PublishPlan, releases: Path, *, as_json: bool = False) 
 
     started = time.perf_counter()
     steps = Console(stderr=True, highlight=False, soft_wrap=True)
-    release = publish_plan(plan, releases, lambda step: steps.print(f"publish: {step}", markup=False))
+
+    def track(requests: Sequence[Any]) -> Iterable[Any]:
+        return progress(requests, "publish:", console=steps, transient=True, disable=not steps.is_terminal)
+
+    release = publish_plan(plan, releases, lambda step: steps.print(f"publish: {step}", markup=False), track)
     elapsed = time.perf_counter() - started
     text = (release / FILE_NAME).read_text(encoding="utf-8")
     if as_json:
         typer.echo(text, nl=False)
     else:
-        Console(highlight=False, soft_wrap=True).print(_summary(Manifest.from_json(text), release, elapsed))
+        manifest, out = Manifest.from_json(text), Console(highlight=False, soft_wrap=True)
+        out.print(_summary(manifest, release, elapsed))
+        out.print(_runtimes(manifest.ranker))
 
 
 def _summary(manifest: Manifest, release: Path, elapsed: float) -> Table:
@@ -48,15 +64,32 @@ def _summary(manifest: Manifest, release: Path, elapsed: float) -> Table:
     for name, entry in manifest.row_sets.items():
         table.add_row(f"rows {name}", f"{entry.rows:,}")
     index, ranker = manifest.index, manifest.ranker
-    probes = f"{index.vectors:,} vectors in {index.nlist} lists, {index.nprobe} probed"
+    probes = f"{index.vectors:,} vectors in {index.nlist} lists, {index.nprobe} probed, {index.rerank} rows compared"
     table.add_row("index", f"{Path(index.file).name}: {probes}")
     recall = f"{index.recall:.4f} against exact search, {index.recall_queries:,} queries"
     table.add_row(f"recall@{index.recall_k}", recall)
-    table.add_row("ranker", f"{ranker.runtime}, scores within {ranker.max_error:.1e} of the training's")
+    table.add_row("ranker", f"{ranker.runtime}; the export within {ranker.max_error:.1e} of the training's scores")
     table.add_row("popular", f"{manifest.popular.items:,} items")
     for name, value in manifest.metrics.items():
         table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
     size = sum(entry.bytes for entry in manifest.files.values())
     table.add_row("size", f"{size / 1e6:.1f} MB in {len(manifest.files)} files")
     table.add_row("took", f"{elapsed:.1f} s")
+    return table
+
+
+def _runtimes(ranker: RankerEntry) -> Table:
+    asked = f"{ranker.requests:,} requests of up to {ranker.candidates} candidates"
+    title = f"ranking runtimes on {asked}, {ranker.machine.cpu}"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("runtime", "p50 ms", "p99 ms", "agreement", "error", ""):
+        text = name in ("runtime", "")
+        table.add_column(name, justify="left" if text else "right", no_wrap=not text or name == "runtime")
+    for entry in ranker.runtimes:
+        chosen = "chosen" if entry.name == ranker.runtime else ""
+        why = ", ".join(part for part in (chosen, entry.refused) if part)
+        numbers = (f"{entry.p50_ms:.3f}", f"{entry.p99_ms:.3f}", f"{entry.agreement:.4f}", f"{entry.max_error:.1e}")
+        table.add_row(entry.name, *numbers, why)
+    for name, why in ranker.skipped.items():
+        table.add_row(name, *[""] * 4, why)
     return table

@@ -38,24 +38,29 @@ def html_page(
     str
         A whole HTML document.
     """
-    parts = [f"<h1>{escape(title)}</h1>", _table(["", "count"], [(k, f"{v:,}") for k, v in report.counts.items()])]
+    parts = [html_table(["", "count"], [(k, f"{v:,}") for k, v in report.counts.items()])]
     parts += _ranking(report)
     if report.lists:
         parts += [
             "<h2>What the lists show</h2>",
-            _table(["", "value"], [(k, f"{v:,.4f}") for k, v in report.lists.items()]),
+            html_table(["", "value"], [(k, f"{v:,.4f}") for k, v in report.lists.items()]),
         ]
     for kind, slices in report.slices.items():
         parts += _slice(kind, slices)
     if report.pointwise:
         rows = [(name, *_cells(value)) for name, value in report.pointwise.items()]
-        parts += ["<h2>Single predictions</h2>", _table(["metric", "value", "interval"], rows)]
+        parts += ["<h2>Single predictions</h2>", html_table(["metric", "value", "interval"], rows)]
     if report.bins is not None:
         parts += _calibration(report.bins)
     parts += _learning(training or {})
     parts += [f'<p class="note">{escape(note)}</p>' for note in report.notes]
+    return document(title, parts)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """A whole HTML document: the title as its heading, then the parts, which are HTML themselves."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    body = "\n".join(parts)
+    body = "\n".join([f"<h1>{escape(title)}</h1>", *parts])
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
     )
@@ -73,7 +78,7 @@ def _ranking(report: Report) -> list[str]:
     return [
         "<h2>Ranked lists</h2>",
         plot,
-        _table(["metric", "value", f"{confidence:.0%} interval"], rows),
+        html_table(["metric", "value", f"{confidence:.0%} interval"], rows),
         '<p class="note">Means over the users with relevant items; intervals by drawing users with replacement.</p>',
     ]
 
@@ -82,7 +87,7 @@ def _slice(kind: str, slices: dict[str, dict[str, Interval]]) -> list[str]:
     title = kind.capitalize()
     plot = bar_plot(slices, title=title, x_label=kind, y_label="mean over users")
     rows = [(name, metric, *_cells(value)) for name, metrics in slices.items() for metric, value in metrics.items()]
-    return [f"<h2>{escape(title)}</h2>", plot, _table(["slice", "metric", "value", "interval"], rows)]
+    return [f"<h2>{escape(title)}</h2>", plot, html_table(["slice", "metric", "value", "interval"], rows)]
 
 
 def _calibration(bins: Calibration) -> list[str]:
@@ -103,7 +108,7 @@ def _calibration(bins: Calibration) -> list[str]:
         )
         for at in filled
     ]
-    return ["<h2>Calibration</h2>", plot, _table(["bin", "rows", "predicted", "observed"], rows)]
+    return ["<h2>Calibration</h2>", plot, html_table(["bin", "rows", "predicted", "observed"], rows)]
 
 
 def _learning(training: Mapping[str, Sequence[float]]) -> list[str]:
@@ -125,7 +130,8 @@ def _cells(value: Interval | float) -> tuple[str, str]:
     return f"{value:.4f}", ""
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def html_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A ``<table>`` of texts; the first cell of each row is its heading."""
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join(
         f"<tr><th>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows

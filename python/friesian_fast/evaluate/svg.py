@@ -111,6 +111,34 @@ def bar_plot(groups: Mapping[str, Mapping[str, Interval]], *, title: str, x_labe
     return _svg(title, [*parts, _legend(names)])
 
 
+def histogram_plot(bins: Sequence[tuple[float, float, int]], *, title: str, x_label: str, y_label: str) -> str:
+    """Bars over numbers.
+
+    Parameters
+    ----------
+    bins : sequence of (low, high, count)
+        At least one, ascending, none overlapping; where there is no bin nothing was counted.
+    title, x_label, y_label : str
+        As of `line_plot`.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element.
+    """
+    low, high = bins[0][0], bins[-1][1]
+    frame = _Frame(low, high, 0, _ticks(0, max(count for *_, count in bins))[-1])
+    parts = [_y_axis(frame, y_label), _x_axis(frame, x_label, whole=False)]
+    for left, right, count in bins:
+        width, top = frame.x(right) - frame.x(left), frame.y(count)
+        parts.append(
+            f'<rect x="{frame.x(left):.1f}" y="{top:.1f}" width="{max(width - 1, 1):.1f}" '
+            f'height="{frame.y(0) - top:.1f}" fill="{COLOURS[0]}">'
+            f"<title>{left:g} to {right:g}: {count:,}</title></rect>"
+        )
+    return _svg(title, parts)
+
+
 def _bar(frame: _Frame, left: float, width: float, value: Interval, colour: str, name: str) -> str:
     top, base, middle = frame.y(value.value), frame.y(0), left + width / 2
     told = f"{escape(name)}: {value.value:.4f} ({value.low:.4f} to {value.high:.4f})"
@@ -131,10 +159,18 @@ def _y_axis(frame: _Frame, label: str) -> str:
         parts.append(
             _line(_LEFT, frame.y(tick), _WIDTH - _RIGHT, frame.y(tick), _INK if tick == frame.y_low else _GRID)
         )
-        parts.append(_text(_LEFT - 8, frame.y(tick) + 4, f"{tick:g}", "end"))
+        parts.append(_text(_LEFT - 8, frame.y(tick) + 4, _short(tick), "end"))
     middle = (_TOP + _HEIGHT - _BOTTOM) / 2
     turned = f'transform="rotate(-90 16 {middle:.0f})"'
     return "".join([*parts, _text(16, middle, label, "middle", turned)])
+
+
+def _short(tick: float) -> str:
+    """In at most five characters, which is what there is room for beside the axis."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(tick) >= size:
+            return f"{tick / (1e3 if letter == 'k' else size):g}{letter}"
+    return f"{tick:g}"
 
 
 def _x_axis(frame: _Frame, label: str, *, whole: bool) -> str:

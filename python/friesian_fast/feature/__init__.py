@@ -2,26 +2,43 @@
 
 from friesian_fast.feature.arithmetic import ArithmeticTable
 from friesian_fast.feature.categorical import CategoricalTable
+from friesian_fast.feature.embed import EmbedTable
+from friesian_fast.feature.explain import ExplainTable
 from friesian_fast.feature.functions import FunctionTable
+from friesian_fast.feature.ids import IdsTable
 from friesian_fast.feature.numeric import NumericTable
+from friesian_fast.feature.profile import ProfileTable
 from friesian_fast.feature.readers import ReadersTable
 from friesian_fast.feature.relational import RelationalTable
 from friesian_fast.feature.rows import RowsTable
+from friesian_fast.feature.sampling import SamplingTable
+from friesian_fast.feature.sequence import SequenceTable
 from friesian_fast.feature.shaping import ShapingTable
+from friesian_fast.feature.specs import SpecTable
 from friesian_fast.feature.string_index import StringIndex
+from friesian_fast.feature.target import TargetTable
+from friesian_fast.feature.target_code import TargetCode
 
-__all__ = ["FeatureTable", "StringIndex"]
+__all__ = ["FeatureTable", "StringIndex", "TargetCode"]
 
 
 class FeatureTable(
     ShapingTable,
     NumericTable,
     CategoricalTable,
+    IdsTable,
+    TargetTable,
     ArithmeticTable,
     RowsTable,
     RelationalTable,
+    SamplingTable,
+    SequenceTable,
     FunctionTable,
     ReadersTable,
+    SpecTable,
+    ExplainTable,
+    ProfileTable,
+    EmbedTable,
 ):
     """A table of features: a Spark DataFrame at any time, and the operations recorded since it was one.
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.fit import VocabularyRequest, gather
 from friesian_fast.feature.ops import CrossHash, EncodeFixed, EncodeVocabulary, HashBucket
+from friesian_fast.feature.separator import literal
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.string_index import StringIndex
 from friesian_fast.feature.table import Table
@@ -37,28 +38,29 @@ class CategoricalTable(Table):
         columns : str, dict or list of them
             A dict ``{"src_cols": [...], "col_name": "x"}`` makes one vocabulary of several columns.
         freq_limit : int or dict of str to int, optional
-            The fewest occurrences a category needs.
+            The fewest occurrences a category needs; columns that the dict lacks have no limit.
         order_by_freq : bool
             Has no effect: ids are always ordered by frequency here.
         do_split : bool
             Count the tokens of each text; not for dicts.
         sep : str
-            What separates tokens, as it is (not a pattern).
+            What separates tokens: literal text (see `separator.literal` for patterns in the original's way).
 
         Returns
         -------
         StringIndex, or list of StringIndex if `columns` is a list
         """
-        separator = _separator(sep)
-        requests, names = [], []
+        separator = literal(sep) if do_split else None
+        requests, names, kinds = [], [], []
         for column in _each(columns):
             sources, name, split = self._sources(column, do_split)
             names.append(name)
+            kinds.append(self._value_type(sources, split))
             cut, limit = separator if split else None, _limit(freq_limit, name)
             requests.append(
                 VocabularyRequest(parts=self._plain_parts(), columns=tuple(sources), separator=cut, freq_limit=limit)
             )
-        indices = map(StringIndex.from_file, gather(get_session(), requests), names)
+        indices = map(StringIndex.from_file, gather(get_session(), requests), names, kinds)
         return list(indices) if isinstance(columns, (list, tuple)) else next(indices)
 
     def encode_string(
@@ -82,18 +84,22 @@ class CategoricalTable(Table):
         do_split : bool
             The texts are lists of tokens: the result is the list of the known ids.
         sep : str
-            What separates tokens, as it is (not a pattern).
+            What separates tokens: literal text (see `separator.literal` for patterns in the original's way).
         sort_for_array : bool
             Ascending ids in each list.
         keep_most_frequent : bool
             Of each list only the smallest id, which is the most frequent.
         """
         names = self._existing(columns)
-        given = [indices] if isinstance(indices, (StringIndex, Mapping)) else list(indices)
-        if len(given) != len(names):
-            raise InvalidInputError(f"columns len doesn't match indices length: {len(names)} and {len(given)}")
+        given = [indices] if isinstance(indices, (StringIndex, Mapping)) else indices
+        if not isinstance(given, (list, tuple)) or not all(isinstance(one, (StringIndex, Mapping)) for one in given):
+            raise InvalidInputError(f"indices should be StringIndex, dict or a list of them, but got {indices!r}")
+        if len(given) != len(names):  # the original's own spelling, which scripts may look for
+            raise InvalidInputError(f"columns len doesn't match indices lenngth: {len(names)} and {len(given)}")
+        for name in names:
+            require_category(name, self._type(name))
         keep = "min" if keep_most_frequent else "sorted" if sort_for_array else "all"
-        separator = _separator(sep) if do_split else None
+        separator = literal(sep) if do_split else None
         table = self
         for name, index in zip(names, given, strict=True):
             known = index if isinstance(index, StringIndex) else StringIndex.from_dict(index, name)
@@ -151,6 +157,8 @@ class CategoricalTable(Table):
         bin_sizes: int | Sequence[int],
         cross_col_names: str | Sequence[str | None] | None = None,
         method: str = "md5",
+        *,
+        separator: str = "",
     ) -> T:
         """Hash combinations of columns into new last columns.
 
@@ -162,21 +170,28 @@ class CategoricalTable(Table):
         cross_col_names : list of str or None, optional
             By default the columns' names joined by ``_``.
         method : str
-            A hash that ``hashlib`` has. The texts are joined without a separator, so ("a", "bc") meets ("ab", "c").
+            A hash that ``hashlib`` has; md5 is computed natively, and much faster than the others.
+        separator : str
+            Put between the texts. Without one, as in the original, ("a", "bc") meets ("ab", "c") in one bucket; a text
+            that does not occur in the values, such as ``"\\x1f"``, keeps them apart.
         """
         crosses, sizes, names = _crosses(cross_columns, bin_sizes, cross_col_names)
         _require_method(method)
+        if not isinstance(separator, str):
+            raise InvalidInputError(f"separator should be str, but got {separator!r}")
         ops = []
         for columns, bins, name in zip(crosses, sizes, names, strict=True):
             _require_bins(bins)
-            ops.append(CrossHash(tuple(self._existing(columns)), name or "_".join(columns), bins, method))
+            for column in self._existing(columns):
+                require_category(column, self._type(column))
+            ops.append(CrossHash(tuple(columns), name or "_".join(columns), bins, method, separator))
         return self._then(*ops)
 
     cross_columns = cross_hash_encode
 
     def _encode(self: T, name: str, index: StringIndex, separator: str | None, keep: str) -> T:
-        if index.fixed is not None and separator is None:
-            return self._then(EncodeFixed(name, tuple(index.fixed.items()), strict=False))
+        if index.fixed is not None:
+            return self._then(EncodeFixed(name, tuple(index.fixed.items()), False, separator, keep))
         key = self._vocabulary_key(index)
         return self._then(EncodeVocabulary(name, key, index.file.path, separator, keep), more={key: index.file})
 
@@ -188,7 +203,18 @@ class CategoricalTable(Table):
         if "src_cols" not in column:
             raise InvalidInputError("Union columns must has argument 'src_cols'")
         sources = self._existing(column["src_cols"], "src_cols")
+        if not sources:
+            raise InvalidInputError("src_cols is empty; name the columns to unite")
         return sources, column.get("col_name") or f"{sources[0]}_union", False
+
+    def _value_type(self, columns: Sequence[str], split: bool) -> Any:
+        """The type of a vocabulary's values: the columns' own if it is one, else text, as for tokens."""
+        import pyarrow as pa
+
+        for name in columns:
+            require_category(name, self._type(name))
+        kinds = {self._type(name) for name in columns}
+        return pa.string() if split or len(kinds) > 1 else kinds.pop()
 
     def _vocabulary_key(self, index: StringIndex) -> str:
         """The index's name, unless another vocabulary has it."""
@@ -199,23 +225,37 @@ class CategoricalTable(Table):
 
 
 def _each(columns: Columns) -> list[str | Mapping[str, Any]]:
-    return [columns] if isinstance(columns, (str, Mapping)) else list(columns)
+    given = [columns] if isinstance(columns, (str, Mapping)) else columns
+    if not isinstance(given, (list, tuple)):
+        raise InvalidInputError(f"columns should be str, dict or a list of them, but got {columns!r}")
+    return list(given)
 
 
-def _separator(sep: str) -> str:
-    if not isinstance(sep, str) or not sep:
-        raise InvalidInputError(f"sep is {sep!r}; give the text between tokens")
-    return sep
-
-
-def _limit(freq_limit: int | Mapping[str, int] | None, name: str) -> int:
-    if freq_limit is None:
-        return 1
-    if isinstance(freq_limit, int):
-        return max(1, freq_limit)
+def _limit(freq_limit: Any, name: str) -> int:
     if isinstance(freq_limit, Mapping):
-        return max(1, int(freq_limit.get(name, 1)))
-    raise InvalidInputError(f"freq_limit only supports int, dict or None, but get {type(freq_limit).__name__}")
+        freq_limit = freq_limit.get(name)
+    return 1 if freq_limit is None else require_limit(freq_limit, "freq_limit only supports int, dict or None")
+
+
+def require_limit(limit: Any, told: str) -> int:
+    """A limit of frequency as an int of at least 1; `told` says what it may be."""
+    if not isinstance(limit, int):
+        raise InvalidInputError(f"{told}, but get {type(limit).__name__}")
+    return max(1, limit)
+
+
+def require_category(name: str, kind: Any) -> None:
+    """The column's values must have texts.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are lists, structs, maps or bytes.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise InvalidInputError(f"column '{name}' of type {kind} is no category; cast it, or take its elements")
 
 
 def _require_method(method: str) -> None:
@@ -244,6 +284,8 @@ def _crosses(columns: Any, sizes: Any, names: Any) -> tuple[list[list[str]], lis
         raise InvalidInputError("cross_col_names should be None or a list of string")
     if len(names) != len(columns):
         raise InvalidInputError("cross_columns, bin_sizes and cross_col_names should have the same length")
+    if not all(isinstance(name, str) for cross in columns for name in cross):
+        raise InvalidInputError("cross_columns should be a nested list of string")
     if any(len(cross) < 2 for cross in columns):
         raise InvalidInputError("each element in cross_columns should have >= 2 columns")
     if not all(name is None or isinstance(name, str) for name in names):

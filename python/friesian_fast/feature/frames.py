@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.feature.plan import Origin
 from friesian_fast.feature.table import Table, _frame_part
 
 T = TypeVar("T", bound="FrameTable")
@@ -15,9 +16,9 @@ T = TypeVar("T", bound="FrameTable")
 class FrameTable(Table):
     """The part of `FeatureTable` that hands over to Spark."""
 
-    def _of(self: T, df: Any) -> T:
-        """A table of the same class on another Spark DataFrame."""
-        return self._with((_frame_part(df),))
+    def _of(self: T, df: Any, step: str = "a step of Spark's") -> T:
+        """A table of the same class on another Spark DataFrame, which this step made of this table."""
+        return self._with((_frame_part(df, Origin(step, self._parts, keeps_columns=False)),))
 
     if not TYPE_CHECKING:  # else mypy would take every misspelt method for a column
 
@@ -65,7 +66,8 @@ class FrameTable(Table):
         """Mark this table, in place, as small enough for Spark to send it whole to every task of a join."""
         from pyspark.sql import functions as sql
 
-        self._set((_frame_part(sql.broadcast(self.df)),), False, self._vocabularies)
+        origin = Origin("broadcast", self._parts, keeps_columns=True)
+        self._set((_frame_part(sql.broadcast(self.df), origin),), False, self._vocabularies)
 
     def cache(self: T) -> T:
         """Let Spark keep the rows once computed, for later steps too; returns this table.
@@ -75,7 +77,8 @@ class FrameTable(Table):
         """
         df = self.df.cache()
         if not self._in_files():
-            self._set((_frame_part(df),), False, self._vocabularies)
+            origin = Origin("cache", self._parts, keeps_columns=True)
+            self._set((_frame_part(df, origin),), False, self._vocabularies)
             self._df = df
         return self
 
@@ -127,10 +130,14 @@ def spark_errors(what: str) -> Iterator[None]:
     InvalidInputError
         If Spark refuses anything else; the message has Spark's own first line, which names the column or argument.
     """
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import AnalysisException, IllegalArgumentException, PySparkTypeError, PySparkValueError
 
     try:
         yield
+    except Py4JJavaError as error:  # what pyspark has no class for, such as a file system that is not configured
+        line = str(error.java_exception.toString()).splitlines()[0]
+        raise InvalidInputError(f"{what}: {line}") from error
     except (AnalysisException, IllegalArgumentException, PySparkTypeError, PySparkValueError) as error:
         line = str(error).strip().splitlines()[0]
         kind = NotFoundError if "PATH_NOT_FOUND" in line else InvalidInputError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from friesian_fast._files import replacing_directory
-from friesian_fast.errors import InvalidInputError
+from friesian_fast.errors import InvalidInputError, NotSupportedError
 from friesian_fast.feature.frames import FrameTable, spark_errors
 from friesian_fast.feature.ops import TYPES, Cast
 from friesian_fast.feature.session import get_session
@@ -80,6 +80,23 @@ class ReadersTable(FrameTable):
             return cls(get_session().read.text(files).toDF(col_name))
 
     @classmethod
+    def read_iceberg(cls: type[T], table: str) -> T:
+        """Of an Iceberg table: its name in a catalog of the session, or its path.
+
+        Spark reads it, so the session needs the package ``org.apache.iceberg:iceberg-spark-runtime`` of its version.
+        """
+        return cls(_loaded("read_iceberg", "iceberg", "org.apache.iceberg:iceberg-spark-runtime", table))
+
+    @classmethod
+    def read_delta(cls: type[T], path: str | Path) -> T:
+        """Of a Delta Lake table by its path.
+
+        Spark reads it, so the session needs the package ``io.delta:delta-spark`` of its version, and Delta's extension
+        and catalog.
+        """
+        return cls(_loaded("read_delta", "delta", "io.delta:delta-spark", str(path)))
+
+    @classmethod
     def from_pandas(cls: type[T], pandas_df: Any) -> T:
         """Of a ``pandas.DataFrame``, without its index; None and NaN become null."""
         import pandas as pd
@@ -129,6 +146,31 @@ class ReadersTable(FrameTable):
                 return
             with replacing_directory(target) as building:
                 df.write.csv(str(building), mode="overwrite", **options)
+
+
+def _loaded(what: str, source: str, package: str, place: str) -> Any:
+    """What a reader that Spark may or may not have gives.
+
+    Raises
+    ------
+    NotSupportedError
+        If Spark has no such reader.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    if not isinstance(place, str) or not place:
+        raise InvalidInputError(f"{what} takes a table's name or path, but got {place!r}.")
+    with spark_errors(what):
+        try:
+            return get_session().read.format(source).load(place)
+        except (PySparkException, Py4JJavaError) as error:
+            if "DATA_SOURCE_NOT_FOUND" not in str(error) and "ClassNotFound" not in str(error):
+                raise
+            raise NotSupportedError(
+                f"{what}: this Spark session has no reader for {source}; start it with {package}_<Scala>:<version> in "
+                "spark.jars.packages, or its jar in spark.jars: get_session(options={...})"
+            ) from error
 
 
 def _paths(paths: Paths) -> list[str]:

@@ -58,7 +58,7 @@ class RelationalTable(FrameTable):
                     f"{again} would be there twice; give lsuffix or rsuffix, or drop or rename some"
                 )
         with spark_errors("join"):
-            return self._of(left.join(right, on=keys, how=how))
+            return self._of(left.join(right, on=keys, how=how), "join")
 
     def group_by(self: T, columns: str | Sequence[str] = (), agg: Any = "count", join: bool = False) -> T:
         """Aggregate the rows of each group; the results are named as Spark does, such as ``sum(price)``.
@@ -80,7 +80,7 @@ class RelationalTable(FrameTable):
         with spark_errors("group_by"):
             exprs = [_aggregate(how, name) for name, functions in chosen.items() for how in functions]
             grouped = self.df.groupBy(*[f"`{key}`" for key in keys]).agg(*exprs)
-            return self._of(self.df.join(grouped, on=keys, how="left") if join else grouped)
+            return self._of(self.df.join(grouped, on=keys, how="left") if join else grouped, "group_by")
 
     def filter_by_frequency(self: T, columns: str | Sequence[str], min_freq: int = 2, *, keep_rows: bool = False) -> T:
         """The distinct keys, and only them, that at least `min_freq` rows have; a null is a key too.
@@ -102,13 +102,13 @@ class RelationalTable(FrameTable):
         counted = self._only(keys).groupBy(*[f"`{key}`" for key in keys]).agg(sql.count("*").alias("__count__"))
         frequent = counted.filter(sql.col("__count__") >= min_freq).drop("__count__")
         if not keep_rows:
-            return self._of(frequent)
+            return self._of(frequent, "filter_by_frequency")
         renamed = frequent.toDF(*[_OWN_KEYS.format(i) for i in range(len(keys))])
         same = [sql.col(f"`{key}`").eqNullSafe(sql.col(_OWN_KEYS.format(i))) for i, key in enumerate(keys)]
         condition = same[0]
         for one in same[1:]:
             condition = condition & one
-        return self._of(self.df.join(renamed, on=condition, how="left_semi"))
+        return self._picked(self.df.join(renamed, on=condition, how="left_semi"), "filter_by_frequency")
 
     def difference_lag(
         self: T,
@@ -154,7 +154,7 @@ class RelationalTable(FrameTable):
                 if out in added or out in self.columns:
                     raise InvalidInputError(f"there is a column '{out}' already; give other out_cols")
                 added[out] = (value - sql.lag(value, step).over(window)).cast(kind)
-        return self._of(self.df.withColumns(added))
+        return self._of(self.df.withColumns(added), "difference_lag")
 
     def _require_lag_number(self, name: str) -> None:
         from pyspark.sql.types import NumericType

@@ -17,15 +17,15 @@ class RowsTable(FrameTable):
 
     def limit(self: T, num: int) -> T:
         """At most `num` rows; which, only a `sort` before settles."""
-        return self._of(self.df.limit(_count("num", num, 0)))
+        return self._picked(self.df.limit(_count("num", num, 0)), "limit")
 
     def repartition(self: T, num_partitions: int) -> T:
         """The rows spread evenly over so many partitions."""
-        return self._of(self.df.repartition(_count("num_partitions", num_partitions, 1)))
+        return self._picked(self.df.repartition(_count("num_partitions", num_partitions, 1)), "repartition")
 
     def coalesce(self: T, num_partitions: int) -> T:
         """At most so many partitions, by joining some as they are."""
-        return self._of(self.df.coalesce(_count("num_partitions", num_partitions, 1)))
+        return self._picked(self.df.coalesce(_count("num_partitions", num_partitions, 1)), "coalesce")
 
     def distinct(self: T) -> T:
         """Each row once."""
@@ -40,15 +40,15 @@ class RowsTable(FrameTable):
             ``"price > 3"``, or ``table.price > 3``.
         """
         with spark_errors("filter"):
-            return self._of(self.df.filter(condition))
+            return self._picked(self.df.filter(condition), "filter")
 
     def intersect(self: T, other: Table) -> T:
         """The distinct rows that are in both tables; columns are matched by position, nulls equal nulls."""
-        return self._of(self.df.intersect(self._other(other)))
+        return self._picked(self.df.intersect(self._other(other)), "intersect")
 
     def subtract(self: T, other: Table) -> T:
         """The distinct rows that are not in `other`; columns are matched by position, nulls equal nulls."""
-        return self._of(self.df.subtract(self._other(other)))
+        return self._picked(self.df.subtract(self._other(other)), "subtract")
 
     def _other(self, other: Table) -> Any:
         if not isinstance(other, Table):
@@ -63,7 +63,9 @@ class RowsTable(FrameTable):
         """How many rows each partition has: ``partitionId`` (int) and ``count`` (long); empty ones are left out."""
         from pyspark.sql import functions as sql
 
-        return self._of(self.df.groupBy(sql.spark_partition_id().alias("partitionId")).count())
+        return self._of(
+            self.df.groupBy(sql.spark_partition_id().alias("partitionId")).count(), "get_partition_row_number"
+        )
 
     def dropna(self: T, columns: str | Sequence[str] | None, how: str = "any", thresh: int | None = None) -> T:
         """Drop rows with nulls; NaN in a float column counts as one.
@@ -82,7 +84,7 @@ class RowsTable(FrameTable):
         if thresh is not None:
             _count("thresh", thresh, 0)
         names = self.columns if columns is None else self._existing(columns)
-        return self._of(self.df.dropna(how, thresh, [f"`{name}`" for name in names]))
+        return self._picked(self.df.dropna(how, thresh, [f"`{name}`" for name in names]), "dropna")
 
     def random_split(self: T, weights: Sequence[float], seed: int | None = None) -> list[T]:
         """Put each row by chance into one of several tables.
@@ -97,7 +99,8 @@ class RowsTable(FrameTable):
         weighty = isinstance(weights, (list, tuple)) and all(_is_number(one) and one >= 0 for one in weights)
         if not weighty or not sum(weights) > 0:
             raise InvalidInputError(f"weights should be a list of numbers, none negative, but got {weights}.")
-        return [self._of(df) for df in self.df.randomSplit([float(one) for one in weights], seed)]
+        split = self.df.randomSplit([float(one) for one in weights], seed)
+        return [self._picked(df, "random_split") for df in split]
 
     split = random_split
 
@@ -115,7 +118,9 @@ class RowsTable(FrameTable):
         """
         if not _is_number(fraction) or fraction < 0 or (fraction > 1 and not replace):
             raise InvalidInputError(f"fraction should be a number from 0 to 1, but got {fraction}.")
-        return self._of(self.df.sample(withReplacement=bool(replace), fraction=float(fraction), seed=seed))
+        return self._picked(
+            self.df.sample(withReplacement=bool(replace), fraction=float(fraction), seed=seed), "sample"
+        )
 
     def ordinal_shuffle_partition(self: T, *, seed: int | None = None) -> T:
         """Shuffle the rows inside each partition.
@@ -130,7 +135,7 @@ class RowsTable(FrameTable):
 
         place = "__friesian_ordinal__"
         drawn = self.df.withColumn(place, sql.rand() if seed is None else sql.rand(seed))
-        return self._of(drawn.sortWithinPartitions(place).drop(place))
+        return self._picked(drawn.sortWithinPartitions(place).drop(place), "ordinal_shuffle_partition")
 
     def sort(self: T, *cols: Any, ascending: bool | Sequence[bool] = True) -> T:
         """The rows in order; nulls come first when ascending, last when not.
@@ -150,7 +155,7 @@ class RowsTable(FrameTable):
             raise InvalidInputError(f"ascending has {len(orders)} values for {len(wanted)} columns; give one for each")
         quoted = [f"`{col}`" if isinstance(col, str) else col for col in wanted]
         with spark_errors("sort"):
-            return self._of(self.df.sort(*quoted, ascending=orders))
+            return self._picked(self.df.sort(*quoted, ascending=orders), "sort")
 
     order_by = sort
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,22 @@ from friesian_fast.errors import InvalidInputError, NotFoundError
 
 # A batch of the widest rows we know (a hundred ids of 32 characters) is some tens of megabytes.
 BATCH_ROWS = 16384
+# Wider ones, such as a user's rows in one, come fewer at a time.
+_BATCH_BYTES = 64 << 20
 _SPLIT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """Parquet files of one schema; `schema` holds the pyarrow schema they share."""
+    """Parquet files of one schema; `schema` holds the pyarrow schema they share.
+
+    `origin` is the ``plan.Origin`` of files that a table's own step wrote.
+    """
 
     files: tuple[str, ...]
     schema: Any
     rows: int
+    origin: Any = field(default=None, compare=False)
 
 
 # One file and the row groups of it to read.
@@ -105,10 +111,18 @@ def read_split(pieces: Sequence[Piece], columns: Sequence[str]) -> Iterator[Any]
     for file, groups in pieces:
         parquet = parquet_file(file)
         try:
-            for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False):
+            for batch in parquet.iter_batches(
+                _batch_rows(parquet.metadata, groups), row_groups=groups, columns=list(columns), use_threads=False
+            ):
                 yield plain_batch(batch).select(list(columns))
         except (OSError, pa.ArrowException) as error:
             raise InvalidInputError(f"{file} cannot be read as Parquet ({error}); write it again") from error
+
+
+def _batch_rows(metadata: Any, groups: Sequence[int]) -> int:
+    found = [metadata.row_group(group) for group in groups]
+    size, rows = sum(group.total_byte_size for group in found), sum(group.num_rows for group in found)
+    return int(max(1, min(BATCH_ROWS, _BATCH_BYTES * rows // max(size, 1))))
 
 
 def plain_batch(batch: Any) -> Any:
@@ -149,9 +163,9 @@ def _plain_schema(schema: Any) -> Any:
 
 
 def _difference(found: Any, wanted: Any) -> str:
-    for field in wanted:
-        if field.name not in found.names:
-            return f"it has no column '{field.name}', unlike"
-        if found.field(field.name).type != field.type:
-            return f"column '{field.name}' has type {found.field(field.name).type}, but {field.type} in"
+    for one in wanted:
+        if one.name not in found.names:
+            return f"it has no column '{one.name}', unlike"
+        if found.field(one.name).type != one.type:
+            return f"column '{one.name}' has type {found.field(one.name).type}, but {one.type} in"
     return f"its columns are {', '.join(found.names)}, not those of"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.frames import FrameTable
 from friesian_fast.feature.ops import TYPES, Cast, Constant, Drop, FillNull, Function, Rename, Select, name_of
-from friesian_fast.feature.table import Table, _frame_part
 
 T = TypeVar("T", bound="ShapingTable")
 
 _INT32 = range(-(2**31), 2**31)
 
 
-class ShapingTable(Table):
+class ShapingTable(FrameTable):
     """The part of `FeatureTable` that shapes columns."""
 
     def select(self: T, *cols: Any) -> T:
@@ -24,7 +27,7 @@ class ShapingTable(Table):
             raise InvalidInputError("cols should be str or a list of str, but got None.")
         if all(isinstance(name, str) for name in names) and "*" not in names:
             return self._then(Select(tuple(self._existing(names))))
-        return self._with((_frame_part(self.df.select(*names)),))
+        return self._of(self.df.select(*names), "select")
 
     def drop(self: T, *cols: str) -> T:
         """All but these columns; names that are not there are ignored."""
@@ -55,7 +58,7 @@ class ShapingTable(Table):
             raise InvalidInputError(
                 f"column should be a pyspark.sql.column.Column or a constant, but got {type(column).__name__}"
             )
-        return self._with((_frame_part(self.df.withColumn(name, column)),))
+        return self._of(self.df.withColumn(name, column), "append_column")
 
     def cast(self: T, columns: str | Sequence[str] | None, dtype: str) -> T:
         """Cast in place; what cannot be read as the new type becomes null.
@@ -77,15 +80,17 @@ class ShapingTable(Table):
         Parameters
         ----------
         value : bool, int, float or str
-            Must be of the columns' kind; a number is cast to the column's type.
+            Must be of the columns' kind; a number is cut to the column's type, so 3.2 fills an int column with 3. Any
+            numeric type is accepted (the original refused float, short and decimal).
         columns : str, list of str or None
-            None is all of them; with an int, all of type int.
+            None is all of them; with an int of 32 bits, all of type int.
         """
+        value = value.item() if isinstance(value, np.generic) else value
         if not isinstance(value, (bool, int, float, str)):
             raise InvalidInputError(f"value should be a number, str or bool, but got {type(value).__name__}")
         if columns is not None:
             names = self._existing(columns)
-        elif isinstance(value, int):
+        elif isinstance(value, int) and value in _INT32:
             names = [name for name in self.columns if str(self._type(name)) == "int32"]
         else:
             names = self.columns
@@ -113,12 +118,17 @@ class ShapingTable(Table):
 def _require_kind(value: Any, name: str, kind: Any) -> None:
     import pyarrow as pa
 
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    whole, decimal = pa.types.is_integer(kind), pa.types.is_decimal(kind)
     if isinstance(value, str):
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise InvalidInputError(f"string does not match the type of column {name}")
     elif isinstance(value, bool):
         if not (pa.types.is_boolean(kind) or str(kind) == "int32"):
             raise InvalidInputError(f"boolean does not match the type of column {name}")
-    elif not is_number:
+    elif not (whole or decimal or pa.types.is_floating(kind)):
         raise InvalidInputError(f"numeric does not match the type of column {name}")
+    elif whole or decimal:
+        limits = np.iinfo(kind.to_pandas_dtype()) if whole else None
+        most = limits.max if limits else 10 ** (kind.precision - kind.scale) - 1
+        if not math.isfinite(value) or not (limits.min if limits else -most) <= int(value) <= most:
+            raise InvalidInputError(f"{value} does not fit column {name} of type {kind}; cast the column first")

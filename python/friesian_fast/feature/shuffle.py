@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from friesian_fast.feature.ops.hashing import CrossHash
+from friesian_fast.feature.ops.lists import row_keys
 from friesian_fast.feature.plan import FrameSource, Part, stage_for
-from friesian_fast.feature.scan import open_files
+from friesian_fast.feature.scan import FileSource, Piece, open_files, splits
 from friesian_fast.feature.tasks import scratch
-
-_SHARD = "__shard__"
 
 
 def in_files(part: Part) -> Part:
@@ -26,17 +25,35 @@ def in_files(part: Part) -> Part:
     return Part(open_files(directory), part.ops)
 
 
-def by_shard(table: Any, keys: Sequence[str], shards: int) -> list[tuple[int, Any]]:
-    """The rows of a ``pyarrow.Table`` by shard; rows with the same keys are in the same one, however they are cut."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def rows_in(part: Part) -> int:
+    """How many rows a part on files has."""
+    assert isinstance(part.source, FileSource)
+    return part.source.rows
 
-    if shards == 1:
+
+def all_pieces(part: Part) -> list[Piece]:
+    """All that a part on files has to be read, for one task."""
+    assert isinstance(part.source, FileSource)
+    return [piece for split in splits(part.source.files, 1) for piece in split]
+
+
+def by_shard(table: Any, keys: Sequence[str], shards: int) -> list[tuple[int, Any]]:
+    """The rows of a ``pyarrow.Table`` by shard, in their order; those with the same keys, of any type, are in the same.
+
+    Which shard that is depends on the keys and on how many `shards` there are: up to 65,536.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    if shards == 1 or table.num_rows == 0:
         return [(0, table)]
-    batch = table.combine_chunks().to_batches()[0]
-    marked = pa.Table.from_batches([CrossHash(tuple(keys), _SHARD, shards, separator="\x1f").apply(batch)])
-    parts = ((shard, marked.filter(pc.equal(marked[_SHARD], shard)).drop_columns([_SHARD])) for shard in range(shards))
-    return [(shard, rows) for shard, rows in parts if rows.num_rows]
+    hashes = np.concatenate([row_keys(batch, keys, 0) for batch in table.to_batches()])
+    of_row = (hashes % np.uint64(shards)).astype(np.uint16)
+    order = np.argsort(of_row, kind="stable")
+    sorted_rows = table.take(pa.array(order))
+    ends = np.cumsum(np.bincount(of_row, minlength=shards)).tolist()
+    parts = ((shard, begin, end - begin) for shard, (begin, end) in enumerate(pairwise([0, *ends])))
+    return [(shard, sorted_rows.slice(begin, rows)) for shard, begin, rows in parts if rows]
 
 
 def spill(directory: Path, shard: int, table: Any) -> str:

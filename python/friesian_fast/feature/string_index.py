@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.ops.cast import cast_array
 from friesian_fast.feature.scan import open_files, read_split, splits
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.tasks import scratch
@@ -17,6 +20,8 @@ from friesian_fast.feature.write import write_batches
 
 class StringIndex:
     """Categories and their ids; 0 is kept for unknown ones.
+
+    What it has no method for, such as ``filter`` or ``show``, goes to a `FeatureTable` of its `df`.
 
     Parameters
     ----------
@@ -36,38 +41,61 @@ class StringIndex:
         for name in ("id", col_name):
             if name not in df.columns:
                 raise InvalidInputError(f"{name} should be a column of the DataFrame")
-        rows = df.select(df[col_name].cast("string"), df["id"]).collect()
-        self._set(col_name, {row[0]: row[1] for row in rows}, None)
+        from pyspark.sql.pandas.types import to_arrow_schema
 
-    def _set(self, col_name: str, ids: dict[str, int] | None, file: VocabularyFile | None) -> None:
+        kinds = to_arrow_schema(df.select(col_name, "id").schema).types
+        rows = df.select(df[col_name].cast("string"), df["id"].cast("long")).collect()
+        self._set(col_name, _checked(dict(map(tuple, rows)), col_name), None, *kinds)
+
+    def _set(
+        self, col_name: str, ids: dict[str, int] | None, file: VocabularyFile | None, kind: Any, id_kind: Any = None
+    ) -> None:
+        """`ids` go by the categories' texts; `kind` and `id_kind` are the Arrow types of the two columns."""
         self.col_name = col_name
         self._ids = ids
         self._file = file
+        self._kind = kind
+        self._id_kind = id_kind
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        from friesian_fast.feature import FeatureTable
+
+        return getattr(FeatureTable(self.df), name)
 
     @classmethod
     def from_dict(cls, indices: Mapping[str, int], col_name: str) -> StringIndex:
-        """Of a dictionary from category to id."""
+        """Of a dictionary from category (str) to id (int).
+
+        Raises
+        ------
+        InvalidInputError
+            If it is no such dictionary, or `col_name` no str.
+        """
         if not isinstance(indices, Mapping):
             raise InvalidInputError(f"indices should be dict, but get {type(indices).__name__}")
         if not isinstance(col_name, str):
             found = None if col_name is None else type(col_name).__name__
             raise InvalidInputError(f"col_name should be str, but get {found}")
+        import pyarrow as pa
+
         index = cls.__new__(cls)
-        index._set(col_name, dict(indices), None)
+        index._set(col_name, _checked(dict(indices), col_name), None, pa.string())
         return index
 
     @classmethod
-    def from_file(cls, file: VocabularyFile, col_name: str) -> StringIndex:
-        """Of a vocabulary file."""
+    def from_file(cls, file: VocabularyFile, col_name: str, kind: Any = None) -> StringIndex:
+        """Of a vocabulary file; its texts stand for categories of the Arrow type `kind`, by default for themselves."""
+        import pyarrow as pa
+
         index = cls.__new__(cls)
-        index._set(col_name, None, file)
+        index._set(col_name, None, file, kind or pa.string())
         return index
 
     @classmethod
     def read_parquet(cls, paths: str | Path | Sequence[str | Path], col_name: str | None = None) -> StringIndex:
         """Of Parquet with the category and ``id``; the category's name defaults to that of the file."""
-        import pyarrow as pa
-
         source = open_files(paths)
         first = paths if isinstance(paths, (str, Path)) else paths[0]
         col_name = col_name or Path(first).name.split(".")[0]
@@ -77,8 +105,11 @@ class StringIndex:
         pieces = [piece for split in splits(source.files, 1) for piece in split]
         ids: dict[str, int] = {}
         for batch in read_split(pieces, [col_name, "id"]):
-            ids.update(zip(batch.column(0).cast(pa.string()).to_pylist(), batch.column(1).to_pylist(), strict=True))
-        return cls.from_dict(ids, col_name)
+            texts = cast_array(batch.column(0), "string").to_pylist()
+            ids.update(zip(texts, batch.column(1).to_pylist(), strict=True))
+        index = cls.__new__(cls)
+        index._set(col_name, _checked(ids, col_name), None, source.schema.field(col_name).type)
+        return index
 
     @property
     def fixed(self) -> dict[str, int] | None:
@@ -109,7 +140,7 @@ class StringIndex:
 
     @property
     def df(self) -> Any:
-        """As a Spark DataFrame of `col_name` (string) and ``id`` (int)."""
+        """As a Spark DataFrame of `col_name`, of the type of the categories, and ``id`` (int)."""
         import pyarrow as pa
 
         return get_session().createDataFrame(pa.Table.from_batches([self._batch()]))
@@ -118,8 +149,20 @@ class StringIndex:
         """How many categories it has."""
         return len(self._ids) if self._ids is not None else self.file.size
 
-    def to_dict(self) -> dict[str, int]:
-        """Category to id."""
+    def cast(self, columns: str | Sequence[str] | None, dtype: Any) -> StringIndex:
+        """An index whose categories, ids or, by None, both are of another type; see `FeatureTable.cast`."""
+        from friesian_fast.feature import FeatureTable
+
+        return StringIndex(FeatureTable(self.df).cast(columns, dtype).df, self.col_name)
+
+    def cache(self) -> StringIndex:
+        """This index, as it is: it never has to be computed again."""
+        return self
+
+    uncache = cache
+
+    def to_dict(self) -> dict[Any, int]:
+        """Category, in its type, to id."""
         batch = self._batch()
         return dict(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
 
@@ -154,11 +197,32 @@ class StringIndex:
         return pa.array(sorted(self._ids, key=self._ids.__getitem__), pa.string())
 
     def _batch(self) -> Any:
-        import numpy as np
         import pyarrow as pa
 
         if self._ids is not None:
-            ids = pa.array(self._ids.values(), pa.int32())
-            return pa.record_batch({self.col_name: pa.array(self._ids, pa.string()), "id": ids})
-        values = self._values()
-        return pa.record_batch({self.col_name: values, "id": pa.array(np.arange(1, len(values) + 1, dtype=np.int32))})
+            values, ids = pa.array(self._ids, pa.string()), pa.array(self._ids.values(), self._id_kind or pa.int32())
+        else:
+            values = self._values()
+            ids = pa.array(np.arange(1, len(values) + 1, dtype=np.int32))
+        return pa.RecordBatch.from_arrays([typed(values, self._kind), ids], names=self.columns)
+
+
+def typed(texts: Any, kind: Any) -> Any:
+    """The values of that Arrow type whose texts these are."""
+    import pyarrow as pa
+
+    if pa.types.is_string(kind):
+        return texts
+    plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return cast_array(texts, str(kind)) if plain else texts.cast(kind)
+
+
+def _checked(ids: dict[Any, Any], col_name: str) -> dict[str, int]:
+    """The dictionary, if it leads from str to int of 32 bits."""
+    for category, number in ids.items():
+        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        if not isinstance(category, str) or not whole or not -(2**31) <= number < 2**31:
+            raise InvalidInputError(
+                f"indices of '{col_name}' should lead from str to int, neither null, but have {category!r}: {number!r}"
+            )
+    return ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,11 +11,11 @@ from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.distinct import write_distinct
 from friesian_fast.feature.ops import Op, Shape
-from friesian_fast.feature.plan import FrameSource, Part, Stage, projected, stage_for
+from friesian_fast.feature.plan import FrameSource, Origin, Part, Stage, projected, recorded, stage_for
 from friesian_fast.feature.scan import FileSource, open_files
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.vocabulary_file import VocabularyFile
-from friesian_fast.feature.write import write_parts
+from friesian_fast.feature.write import count_rows, write_parts
 from friesian_fast.spec import Transform
 
 T = TypeVar("T", bound="Table")
@@ -48,20 +49,28 @@ class Table:
 
     def _then(self: T, *ops: Op, more: Mapping[str, VocabularyFile] | None = None) -> T:
         """This table with operations recorded after its others."""
-        parts = (_frame_part(self.df),) if self._distinct else self._parts
-        return self._with((part.then(*ops) for part in parts), more=more)
+        return self._with((part.then(*ops) for part in self._plain_parts()), more=more)
 
     @classmethod
     def read_parquet(cls: type[T], paths: str | Path | Sequence[str | Path]) -> T:
         """Of Parquet files, directories of them, or patterns.
+
+        Paths of this machine (also ``file://``) are read by tasks without the JVM; if one has any other scheme, such as
+        ``s3a://`` or ``hdfs://``, all are handed to Spark as they are.
 
         Raises
         ------
         NotFoundError, InvalidInputError
             If a path leads to nothing, a file cannot be read, or their schemas differ.
         """
+        given = [str(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+        if any(_is_remote(path) for path in given):
+            from friesian_fast.feature.frames import spark_errors
+
+            with spark_errors("read_parquet"):
+                return cls(get_session().read.parquet(*given))
         table = cls.__new__(cls)
-        table._set((Part(open_files(paths)),), False, {})
+        table._set((Part(open_files(given)),), False, {})
         return table
 
     @property
@@ -82,8 +91,17 @@ class Table:
 
     @property
     def transforms(self) -> tuple[Transform, ...]:
-        """What has been recorded, as the FeatureSpec keeps it; vocabularies are named by it."""
-        return tuple(op.transform() for op in self._parts[0].ops if not isinstance(op, Shape))
+        """What has been recorded, as the FeatureSpec keeps it; vocabularies are named by it.
+
+        Operations that make rows, such as those of negatives, are no features and not among them.
+
+        Raises
+        ------
+        InvalidInputError
+            If a step of Spark's, such as a join, changed columns in between.
+        """
+        steps = (op for op in recorded(self._parts) if op.keeps_rows and not isinstance(op, Shape))
+        return tuple(op.transform() for op in steps)
 
     @property
     def vocabularies(self) -> Mapping[str, VocabularyFile]:
@@ -109,7 +127,9 @@ class Table:
         """How many rows there are."""
         if self._distinct or not self._in_files():
             return int(self.df.count())
-        return sum(part.source.rows for part in self._parts if isinstance(part.source, FileSource))
+        kept = [part for part in self._parts if all(op.keeps_rows for op in part.ops)]
+        made = count_rows(get_session(), [part for part in self._parts if part not in kept])
+        return made + sum(part.source.rows for part in kept if isinstance(part.source, FileSource))
 
     def concat(self: T, tables: Table | Sequence[Table], mode: str = "inner", distinct: bool = False) -> T:
         """The rows of `tables`, then of this one.
@@ -158,21 +178,30 @@ class Table:
             return self._with(self._plain_parts(), distinct=True)
         keys = self._existing(subset if subset is not None else self.columns, "subset")
         if sort_cols is None:
-            return self._with((_frame_part(self.df.dropDuplicates(keys)),))
-        return self._with((_frame_part(_first_of_each(self.df, keys, self._existing(sort_cols, "sort_cols"), keep)),))
+            return self._picked(self.df.dropDuplicates(keys), "drop_duplicates")
+        order = self._existing(sort_cols, "sort_cols")
+        return self._picked(_first_of_each(self.df, keys, order, keep), "drop_duplicates")
 
     def write_parquet(self, path: str | Path, mode: str = "overwrite") -> None:
-        """Write the table as a directory of Parquet files, which appears whole or not at all.
+        """Write the table as a directory of Parquet files; on this machine's disks it appears whole or not at all.
 
         Parameters
         ----------
         path : str or Path
-        mode : {"overwrite", "error", "ignore"}
-            What to do when there is something at `path`.
+            With a scheme other than ``file://`` Spark writes there.
+        mode : {"overwrite", "append", "error", "ignore"}
+            What to do when there is something at `path`; Spark appends, so a failure may leave files of its own there,
+            but none that a reader takes for data.
         """
-        target = Path(path)
-        if mode not in ("overwrite", "error", "ignore"):
-            raise InvalidInputError(f"mode is '{mode}'; use overwrite, error or ignore")
+        if mode not in ("overwrite", "append", "error", "ignore"):
+            raise InvalidInputError(f"mode is '{mode}'; use overwrite, append, error or ignore")
+        if _is_remote(str(path)) or mode == "append":
+            from friesian_fast.feature.frames import spark_errors
+
+            with spark_errors("write_parquet"):
+                self.df.write.mode(mode).parquet(str(path))
+            return
+        target = Path(str(path).removeprefix("file://"))
         if target.exists() and mode == "ignore":
             return
         if target.exists() and mode == "error":
@@ -190,7 +219,18 @@ class Table:
 
     def _plain_parts(self) -> tuple[Part, ...]:
         """Parts whose rows, one after the other, are this table's."""
-        return (_frame_part(self.df),) if self._distinct else self._parts
+        if not self._distinct:
+            return self._parts
+        return (_frame_part(self.df, Origin("drop_duplicates", self._parts, keeps_columns=True)),)
+
+    def _rewritten(self: T, part: Part, step: str) -> T:
+        """A table on files to which this step wrote the rows of this table, all columns as they were."""
+        origin = Origin(step, self._parts, keeps_columns=True)
+        return self._with((replace(part, source=replace(part.source, origin=origin)),))
+
+    def _picked(self: T, df: Any, step: str) -> T:
+        """A table of rows that this step of Spark's picked, ordered or spread, all columns as they were."""
+        return self._with((_frame_part(df, Origin(step, self._parts, keeps_columns=True)),))
 
     def _existing(self, columns: str | Sequence[str] | None, argument: str = "columns") -> list[str]:
         """The names as a list.
@@ -212,17 +252,21 @@ class Table:
         return self._arrow_schema.field(column).type
 
 
+def _is_remote(path: str) -> bool:
+    return "://" in path.removeprefix("file://")
+
+
 def run_stage(stage: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:
     """A stage on the batches of a partition of a DataFrame."""
     parsed = Stage.from_json(stage)
     for batch in batches:
-        yield parsed(batch)
+        yield from parsed.stream(batch)
 
 
-def _frame_part(df: Any) -> Part:
+def _frame_part(df: Any, origin: Origin | None = None) -> Part:
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    return Part(FrameSource(df, to_arrow_schema(df.schema)))
+    return Part(FrameSource(df, to_arrow_schema(df.schema), origin))
 
 
 def _frame(part: Part, outputs: Sequence[str]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from friesian_fast import errors
 from friesian_fast.errors import FriesianError
+from friesian_fast.feature.progress import watched
 
 Task = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -39,8 +40,18 @@ def run_tasks(session: Any, task: Task, inputs: Sequence[dict[str, Any]]) -> lis
     if not inputs:
         return []
     texts = [json.dumps(value) for value in inputs]
-    answers = session.sparkContext.parallelize(texts, len(texts)).map(partial(guarded, task)).collect()
+    with watched(session, task.__name__.replace("_", " "), len(texts)) as counts:
+        run = partial(guarded, task) if counts is None else partial(counted, task, *counts)
+        answers = session.sparkContext.parallelize(texts, len(texts)).map(run).collect()
     return [opened(answer) for answer in answers]
+
+
+def counted(task: Task, ended: Any, rows: Any, text: str) -> str:
+    """`guarded`, which also tells two Spark accumulators that a task ended and how many rows it had, if it says so."""
+    answer = guarded(task, text)
+    ended.add(1)
+    rows.add(json.loads(answer).get("answer", {}).get("rows", 0))
+    return answer
 
 
 def guarded(task: Task, text: str) -> str:

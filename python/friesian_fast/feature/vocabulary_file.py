@@ -11,9 +11,12 @@ from typing import Any
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.spec import Vocabulary
-from friesian_fast.vocab import VocabularyBuilder, VocabularyIndex
+from friesian_fast.vocab import VocabularyIndex, merge_runs
 
 _HASH_ROWS = 1 << 18
+
+# Building the slots of fewer values takes a worker less time than mapping a file.
+_SLOTS_FROM = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,30 +33,28 @@ class VocabularyFile:
         return Vocabulary(size=self.size, sha256=self.sha256)
 
 
-def write_counts(path: Path, values: Any, counts: Any) -> None:
-    """Write values and how often each was seen, ready to be merged."""
+def write_run(path: Path, values: Any, counts: Any) -> None:
+    """Write a run of `VocabularyBuilder.run`, ready to be merged."""
     import pyarrow as pa
 
-    batch = pa.record_batch({"value": pa.array(values), "count": pa.array(counts, pa.int64())})
-    _write(path, batch)
+    _write(path, pa.record_batch({"value": pa.array(values), "count": pa.array(counts, pa.int64())}))
 
 
-def merge_counts(parts: list[str], freq_limit: int, path: Path) -> VocabularyFile:
-    """Add up what the tasks counted and write the vocabulary: ids by descending count, then by the value's bytes."""
+def merge_run_files(runs: list[str], freq_limit: int, path: Path) -> VocabularyFile:
+    """Add up what the tasks counted and write the vocabulary: ids by descending count, then by the value's bytes.
+
+    The runs are mapped and read once: the memory this takes is that of the vocabulary.
+    """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    if len(parts) == 1:  # already in the order of the ids: the frequent ones come first
-        batch = read(parts[0])
-        kept = pc.sum(pc.greater_equal(batch.column("count"), freq_limit)).as_py() or 0
-        values = batch.column("value").slice(0, kept)
-    else:
-        builder = VocabularyBuilder()
-        for part in parts:
-            batch = read(part)
-            builder.merge(batch.column("value"), batch.column("count").to_numpy())
-        values = pa.array(builder.finish(freq_limit)[0])
-    return write_vocabulary(path, values)
+    batches = [read(run) for run in runs]
+    counted = [(batch.column("value"), batch.column("count").to_numpy()) for batch in batches]
+    values = pa.array(merge_runs(counted, freq_limit))
+    file = write_vocabulary(path, values)
+    if file.size >= _SLOTS_FROM:
+        slots = VocabularyIndex(values).slots
+        _write(_slots_path(path), pa.record_batch({"slot": pa.array(slots)}))
+    return file
 
 
 def write_vocabulary(path: Path, values: Any) -> VocabularyFile:
@@ -94,8 +95,17 @@ def values_sha256(values: Any) -> str:
 
 @lru_cache(maxsize=32)
 def load_index(path: str) -> VocabularyIndex:
-    """The index of a vocabulary file, built once per worker process; files are never rewritten under one name."""
-    return VocabularyIndex(read(path).column("value"))
+    """The index of a vocabulary file, once per worker process; files are never rewritten under one name.
+
+    The values, and the slots if there are any beside them, are mapped: all workers of a machine share them.
+    """
+    values = read(path).column("value")
+    slots = _slots_path(Path(path))
+    return VocabularyIndex(values, read(slots).column("slot").to_numpy() if slots.exists() else None)
+
+
+def _slots_path(path: Path) -> Path:
+    return path.with_suffix(".slots")
 
 
 def _write(path: Path, batch: Any) -> None:

@@ -29,6 +29,22 @@ def write_parts(session: Any, parts: Sequence[Part], directory: Path) -> None:
     finish(directory, schema)
 
 
+def count_rows(session: Any, parts: Sequence[Part]) -> int:
+    """How many rows the parts on files have, found by running what makes or drops rows."""
+    inputs: list[dict[str, Any]] = []
+    for part in parts:
+        assert isinstance(part.source, FileSource)
+        stage = stage_for(part, part.schema().names[:1]).to_json()
+        pieces = splits(part.source.files, session.sparkContext.defaultParallelism)
+        inputs += [{"stage": stage, "pieces": split} for split in pieces]
+    return sum(answer["rows"] for answer in run_tasks(session, count_split, inputs))
+
+
+def count_split(task: dict[str, Any]) -> dict[str, Any]:
+    """The task that counts the rows of a split."""
+    return {"rows": sum(batch.num_rows for batch in staged(Stage.from_json(task["stage"]), task["pieces"]))}
+
+
 def finish(directory: Path, schema: Any) -> None:
     """Mark the directory as complete; a table without rows still gets a file that tells its columns."""
     if not any(directory.glob("part-*.parquet")):
@@ -42,7 +58,7 @@ def write_split(task: dict[str, Any]) -> dict[str, Any]:
     return {"rows": write_batches(staged(stage, task["pieces"]), None, Path(task["path"]))}
 
 
-def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
+def write_batches(batches: Iterable[Any], schema: Any, path: Path, *, scratch: bool = False) -> int:
     """Write batches as one Parquet file, in row groups of bounded size; the file appears whole.
 
     Parameters
@@ -50,6 +66,9 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
     batches : iterable of pyarrow.RecordBatch
     schema : pyarrow.Schema or None
         By default that of the first batch; without rows and schema nothing is written.
+    path : Path
+    scratch : bool
+        The file is read once, soon and here: values are written as they are, which costs the least.
 
     Returns
     -------
@@ -57,7 +76,6 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
         Rows written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     writer, waiting, rows = None, [], 0
@@ -66,11 +84,11 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
             schema = schema or batch.schema
             waiting.append(batch)
             if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
-                writer = writer or pq.ParquetWriter(partial, schema, compression="snappy")
+                writer = writer or _writer(partial, schema, scratch)
                 rows += _flush(writer, waiting)
         if schema is None:
             return 0
-        writer = writer or pq.ParquetWriter(partial, schema, compression="snappy")
+        writer = writer or _writer(partial, schema, scratch)
         if waiting or rows == 0:
             rows += _flush(writer, waiting or [pa.RecordBatch.from_pylist([], schema)])
         writer.close()
@@ -78,6 +96,33 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path) -> int:
     finally:
         partial.unlink(missing_ok=True)
     return rows
+
+
+def _writer(path: Path, schema: Any, scratch: bool) -> Any:
+    """An open ``pyarrow.parquet.ParquetWriter``."""
+    import pyarrow.parquet as pq
+
+    if scratch:
+        return pq.ParquetWriter(path, schema, compression="none", use_dictionary=False)
+    coded = [column for field in schema for column in _coded(field.name, field.type, False)]
+    return pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=coded or False)
+
+
+def _coded(path: str, kind: Any, in_list: bool) -> list[str]:
+    """The columns to write with a dictionary: all but numbers in lists.
+
+    A dictionary of those costs as much as all else about them, and hides from snappy that histories repeat each other.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _coded(f"{path}.list.element", kind.value_type, True)
+    if pa.types.is_map(kind):
+        inside = {"key": kind.key_type, "value": kind.item_type}
+        return [one for name, inner in inside.items() for one in _coded(f"{path}.key_value.{name}", inner, True)]
+    if pa.types.is_struct(kind):
+        return [one for field in kind for one in _coded(f"{path}.{field.name}", field.type, in_list)]
+    return [] if in_list and (pa.types.is_integer(kind) or pa.types.is_floating(kind)) else [path]
 
 
 def _flush(writer: Any, waiting: list[Any]) -> int:

@@ -17,6 +17,11 @@ from friesian_fast.recall.index import Metric
 
 # K-means wants this many vectors a list; with fewer the lists are mostly noise.
 VECTORS_PER_LIST = 39
+CODE_BITS = 4
+# More points than this do not make the 16 entries of a code better.
+POINTS_PER_CODE = 4096
+# Until `tune` has measured: candidates per answer, and the k they are for.
+FIRST_RERANK, FIRST_K = 5, 100
 
 
 def default_nlist(n: int) -> int:
@@ -34,7 +39,7 @@ def build_index(
     seed: int,
 ) -> Path:
     """Write the Faiss file and the layout; see `IvfIndex.build`. Returns the layout's path."""
-    faiss = _faiss()
+    faiss = import_faiss()
     _check_vectors(vectors)
     numbers, strings = _checked_ids(ids, len(vectors))
     if metric not in get_args(Metric):
@@ -51,19 +56,61 @@ def build_index(
     with replacing(path) as partial:
         faiss.write_index(index, str(partial))
         sync(partial)
-    offsets, members = _inverted_lists(faiss, index)
+    offsets, members = inverted_lists(faiss, index)
     order = np.argsort(numbers, kind="stable")
     positions = order[np.searchsorted(numbers, members, sorter=order)]
     listed: Any = numbers[positions] if strings is None else [strings[i] for i in positions.tolist()]
-    centroids = index.quantizer.reconstruct_n(0, lists)
-    with replacing(layout) as partial:
-        _core.write_ivf_layout(
-            str(partial), metric, _first_nprobe(lists), centroids, offsets, listed, strings is not None, data[positions]
-        )
+    write_layout(faiss, layout, metric, index.quantizer.reconstruct_n(0, lists), offsets, data[positions], listed, seed)
     return layout
 
 
-def _faiss() -> Any:
+def write_layout(
+    faiss: Any,
+    path: Path,
+    metric: str,
+    centroids: NDArray[np.float32],
+    offsets: NDArray[np.uint64],
+    vectors: NDArray[np.float32],
+    ids: NDArray[np.int64] | Sequence[str],
+    seed: int,
+) -> None:
+    """Quantise what is left of the vectors beside their centroids, and write the layout, whole or not at all.
+
+    `vectors` and `ids` stand list after list.
+    """
+    nlist = len(centroids)
+    owner = np.repeat(np.arange(nlist), np.diff(offsets.astype(np.int64)))
+    codebook, codes = _quantised(faiss, vectors - centroids[owner], seed)
+    strings = not isinstance(ids, np.ndarray)
+    depth = (_first_nprobe(nlist), FIRST_RERANK * FIRST_K, FIRST_K)
+    with replacing(path) as partial:
+        _core.write_ivf_layout(str(partial), metric, depth, centroids, offsets, codebook, codes, vectors, ids, strings)
+
+
+def _quantised(faiss: Any, residuals: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """A four-bit product quantiser of two dimensions a code: its codebook (m, 16, 2), and one code a byte (n, m)."""
+    n, dim = residuals.shape
+    pairs = (dim + 1) // 2
+    padded = np.zeros((n, pairs * 2), np.float32)
+    padded[:, :dim] = residuals
+    quantiser = faiss.ProductQuantizer(pairs * 2, pairs, CODE_BITS)
+    quantiser.cp.seed = seed
+    quantiser.cp.min_points_per_centroid = 1
+    quantiser.cp.max_points_per_centroid = POINTS_PER_CODE
+    sample = np.random.default_rng(seed).permutation(n)[: POINTS_PER_CODE << CODE_BITS]
+    # Faiss wants a point for each of the 16 entries; a catalogue of fewer gives its own again.
+    points = np.resize(padded[np.sort(sample)], (max(len(sample), 1 << CODE_BITS), pairs * 2))
+    quantiser.train(points)
+    codebook = faiss.vector_to_array(quantiser.centroids).reshape(pairs, 1 << CODE_BITS, 2)
+    packed = quantiser.compute_codes(padded)
+    codes = np.empty((n, packed.shape[1] * 2), np.uint8)
+    codes[:, 0::2] = packed & 15
+    codes[:, 1::2] = packed >> 4
+    return codebook, np.ascontiguousarray(codes[:, :pairs])
+
+
+def import_faiss() -> Any:
+    """faiss-cpu, or an error that says how to install it."""
     try:
         import faiss
     except ImportError as error:
@@ -127,7 +174,7 @@ def _trained(faiss: Any, data: NDArray[np.float32], metric: Metric, nlist: int, 
     return index
 
 
-def _inverted_lists(faiss: Any, index: Any) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def inverted_lists(faiss: Any, index: Any) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Where each list begins, and the Faiss ids in them, list after list."""
     lists = index.invlists
     sizes = [lists.list_size(i) for i in range(index.nlist)]

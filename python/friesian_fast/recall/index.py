@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,20 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.recall.columns import ItemColumns
+from friesian_fast.recall.exact import exact_is_faster, exact_scan
+from friesian_fast.recall.filters import (
+    CompiledFilter,
+    Filter,
+    Ids,
+    align_columns,
+    as_table,
+    compile_filter,
+    find_positions,
+    search_filtered,
+)
+from friesian_fast.recall.predicates import Predicate
+from friesian_fast.recall.tuning import Sizes, Tuning, choose, exact_share
 
 Metric = Literal["ip", "cosine", "l2"]
 
@@ -24,14 +39,17 @@ class IvfIndex:
     ----------
     path : Path
         The layout file.
-    nprobe : int
-        How many lists a search probes when it does not say.
+    exact_scan : ExactScan or None
+        Codes that make an exact search cheaper, where that is what a search does by default.
     """
 
-    def __init__(self, path: Path, native: _core.IvfLayout) -> None:
+    def __init__(self, path: Path, native: _core.IvfLayout, *, huge_pages: bool = False) -> None:
         self.path = path
         self._native = native
-        self.nprobe = native.nprobe
+        self._huge_pages = huge_pages
+        self._columns: ItemColumns | None = None
+        self._positions: _core.IdPositions | None = None
+        self.exact_scan = exact_scan(native)
 
     @classmethod
     def build(
@@ -79,7 +97,46 @@ class IvfIndex:
         return cls.open(build_index(vectors, ids, path=Path(path), metric=metric, nlist=nlist, seed=seed))
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: bool = False) -> IvfIndex:
+    def from_faiss(
+        cls,
+        index: Any,
+        *,
+        path: str | Path,
+        ids: NDArray[np.int64] | Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> IvfIndex:
+        """Take the lists, centroids and vectors of an index that Faiss has built; needs faiss-cpu.
+
+        Parameters
+        ----------
+        index : faiss.IndexIVFFlat, faiss.IndexIVFScalarQuantizer or faiss.IndexIVFPQ
+            Of inner products or squared distances. What a quantiser has lost stays lost: scores are those of
+            the vectors as the index decodes them.
+        path : path
+            The layout goes there, with the suffix ``.ivf``; the Faiss index itself is not written.
+        ids : ndarray of int64 or sequence of str, optional
+            ``ids[i]`` is the id of the vector that Faiss numbers i; by default Faiss's numbers.
+        seed : int, default 0
+            Of the product quantiser.
+
+        Returns
+        -------
+        IvfIndex
+            Opened.
+
+        Raises
+        ------
+        InvalidInputError
+            If the index is of another type or metric, is empty, or `ids` do not fit.
+        MissingExtraError
+            If faiss-cpu is not installed.
+        """
+        from friesian_fast.recall.from_faiss import layout_of
+
+        return cls.open(layout_of(index, ids, Path(path), seed))
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: bool = False, huge_pages: bool = False) -> IvfIndex:
         """Map a layout file.
 
         Parameters
@@ -88,6 +145,9 @@ class IvfIndex:
             The ``.ivf`` file.
         verify : bool, default False
             Read the whole file and compare its checksums; a release's manifest does so already.
+        huge_pages : bool, default False
+            Copy the file into huge pages instead of mapping it: searches in an index far larger than the caches
+            are faster, for memory that no other process shares.
 
         Raises
         ------
@@ -98,7 +158,7 @@ class IvfIndex:
         """
         if not Path(path).is_file():
             raise NotFoundError(f"there is no index layout at {path}")
-        return cls(Path(path), _core.IvfLayout(str(path), verify))
+        return cls(Path(path), _core.IvfLayout(str(path), verify, huge_pages), huge_pages=huge_pages)
 
     def __len__(self) -> int:
         return len(self._native)
@@ -114,6 +174,26 @@ class IvfIndex:
         return self._native.nlist
 
     @property
+    def nprobe(self) -> int:
+        """How many lists a search probes when it does not say."""
+        return self._native.depth[0]
+
+    @property
+    def rerank(self) -> int:
+        """How many candidates' rows a search compares when it does not say; more in proportion above `tuned_k`."""
+        return self._native.depth[1]
+
+    @property
+    def tuned_k(self) -> int:
+        """The k that `nprobe` and `rerank` were chosen for."""
+        return self._native.depth[2]
+
+    @property
+    def exact_share(self) -> float:
+        """A filter that lets at most this share of the vectors through is searched exactly."""
+        return self._native.exact_share
+
+    @property
     def metric(self) -> str:
         """``ip``, ``cosine`` or ``l2``."""
         return self._native.metric
@@ -124,22 +204,41 @@ class IvfIndex:
         return self._native.string_ids
 
     def search(
-        self, queries: NDArray[np.float32], k: int, *, nprobe: int | None = None, level: str | None = None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        nprobe: int | None = None,
+        rerank: int | None = None,
+        threads: int = 1,
+        filter: Filter | Predicate | CompiledFilter | None = None,
+        level: str | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Find the best k vectors for each query.
 
-        Exact over the lists probed. Equal scores are ordered by position in the layout, so the answer is the
-        same every time.
+        The lists nearest to a query are scanned by four-bit codes; the rows of the best candidates, in half
+        precision, give the scores. Equal scores are ordered by position in the layout, so the answer is the same
+        every time.
 
         Parameters
         ----------
         queries : ndarray of float32, shape (n, d)
             C-contiguous and finite.
         k : int
+            At most 2^20, and n k at most 2^28.
         nprobe : int, optional
-            Lists to probe, at most `nlist`, which searches everything; by default `self.nprobe`.
+            Lists to probe, at most `nlist`; by default `self.nprobe`. `nlist` without `rerank` compares every
+            row and is exact, up to the half precision of the rows (relative 2^-11 a component).
+        rerank : int, optional
+            Candidates whose rows are compared, at least k of them; by default `self.rerank`, or in proportion
+            when k is above `self.tuned_k`.
+        threads : int, default 1
+            Share the queries of a batch.
+        filter : Filter, Predicate or CompiledFilter, optional
+            What may be answered. A filter that lets few vectors through, at most `exact_share` of them, makes the
+            search exact; a wider one makes it probe more lists, unless `nprobe` is given.
         level : str, optional
-            Instruction-set level, for tests.
+            Instruction-set level, for tests. The candidates are the same at each; scores differ by rounding.
 
         Returns
         -------
@@ -151,17 +250,103 @@ class IvfIndex:
         Raises
         ------
         InvalidInputError
-            If a query has another dtype or shape or is not finite, k < 1, or nprobe is out of range.
+            If a query has another dtype or shape or is not finite, or k, nprobe, rerank or threads is out of range.
         """
-        ids, scores = self._native.search(queries, k, self.nprobe if nprobe is None else nprobe, level=level)
-        if isinstance(ids, list):
-            table = np.empty(len(ids), object)
-            table[:] = ids
-            ids = table.reshape(scores.shape)
-        return ids, scores
+        if filter is not None:
+            return search_filtered(self, self._native, queries, k, nprobe, rerank, threads, level, filter)
+        return as_table(*self._native.search(queries, k, nprobe, rerank, threads, level=level, exact=self.exact_scan))
 
-    def tune(self, recall: float = 0.95, k: int = 100, *, queries: NDArray[np.float32]) -> tuple[int, float]:
-        """Choose the fewest lists that reach a recall, and keep the number in the layout file.
+    @property
+    def columns(self) -> ItemColumns | None:
+        """The item columns that filters compare, if there are any."""
+        return self._columns
+
+    def with_columns(self, columns: ItemColumns) -> IvfIndex:
+        """The same index with item columns to filter by, which stand in its order; see `align`.
+
+        Raises
+        ------
+        InvalidInputError
+            If they are not as many rows as there are vectors.
+        """
+        if columns.rows != len(self):
+            raise InvalidInputError(f"there are {columns.rows} rows of item columns, but {len(self)} vectors")
+        other = copy.copy(self)
+        other._columns = columns
+        return other
+
+    def positions(self, ids: Ids) -> NDArray[np.uint32]:
+        """Where ids stand in the layout.
+
+        Parameters
+        ----------
+        ids : ndarray of int64 or sequence of int, or sequence of str, shape (n,)
+
+        Returns
+        -------
+        ndarray of uint32, shape (n,)
+            2^32 - 1 for an id that is not there.
+
+        Raises
+        ------
+        InvalidInputError
+            If an id is of another type than the index's.
+        """
+        if self._positions is None:
+            self._positions = _core.IdPositions(self._native)  # made twice at worst, and then equal
+        return find_positions(self._positions, ids, self.string_ids)
+
+    def align(self, ids: Ids, columns: Mapping[str, Any]) -> ItemColumns:
+        """Item columns in the order of the layout; needs pyarrow.
+
+        Parameters
+        ----------
+        ids : ids, shape (n,)
+            Each of the index once, in any order.
+        columns : mapping of name to pyarrow Array, shape (n,)
+
+        Raises
+        ------
+        InvalidInputError
+            If an id is missing, unknown or repeated, or a column cannot be used.
+        """
+        return align_columns(self, ids, columns)
+
+    def prefer_exact(self, k: int = 100, *, queries: NDArray[np.float32]) -> bool:
+        """Time searches as they are now against exact ones, and keep what is faster in the layout file.
+
+        For a small catalogue, after `tune`; not worth trying above some 100,000 vectors.
+
+        Parameters
+        ----------
+        k : int, default 100
+        queries : ndarray of float32, shape (n, d)
+            Like those to come, n >= 1.
+
+        Returns
+        -------
+        bool
+            Whether searches are exact from now on.
+        """
+        if self.nprobe < self.nlist and exact_is_faster(self, self._native, queries, k):
+            _core.store_depth(str(self.path), self.nlist, self.rerank, self.tuned_k, 1.0)
+            self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
+            self._positions, self.exact_scan = None, exact_scan(self._native)
+        return self.nprobe == self.nlist
+
+    def compile(self, filter: Filter | Predicate) -> CompiledFilter:
+        """Prepare a filter that many searches share.
+
+        Raises
+        ------
+        InvalidInputError
+            If the index has no columns, or not that column, or it is compared with a value of another kind, or an id
+            is of another type.
+        """
+        return compile_filter(self, self._native, filter)
+
+    def tune(self, recall: float = 0.95, k: int = 100, *, queries: NDArray[np.float32]) -> Tuning:
+        """Choose the cheapest depth that reaches a recall, and keep it in the layout file.
 
         Parameters
         ----------
@@ -173,9 +358,8 @@ class IvfIndex:
 
         Returns
         -------
-        nprobe : int
-        recall : float
-            What was measured at this nprobe against exact search.
+        Tuning
+            Lists probed, candidates compared, and the recall measured against exact search.
 
         Raises
         ------
@@ -184,7 +368,8 @@ class IvfIndex:
 
         Notes
         -----
-        More lists never lose a true neighbour, so recall rises with nprobe and bisection finds the least.
+        Cost is counted in bytes of memory traffic, so the choice is the same on every machine. Where an exact
+        search is the cheapest, or nothing else reaches the recall, nprobe is `nlist`.
         """
         if not 0 < recall <= 1:
             raise InvalidInputError(f"recall must be in (0, 1], got {recall}")
@@ -192,19 +377,15 @@ class IvfIndex:
         if exact.size == 0:
             raise InvalidInputError("tuning needs at least one query")
         truth = [frozenset(row) - {-1, None} for row in exact.tolist()]
-        low, high, measured = 1, self.nlist, 1.0
-        while low < high:
-            middle = (low + high) // 2
-            reached = self._recall(queries, k, middle, truth)
-            if reached >= recall:
-                high, measured = middle, reached
-            else:
-                low = middle + 1
-        _core.store_nprobe(str(self.path), high)
-        self.nprobe = high
-        return high, measured
 
-    def _recall(self, queries: NDArray[np.float32], k: int, nprobe: int, truth: list[frozenset[Any]]) -> float:
-        found, _ = self.search(queries, k, nprobe=nprobe)
-        hits = sum(len(best.intersection(row)) for best, row in zip(truth, found.tolist(), strict=True))
-        return hits / sum(len(best) for best in truth)
+        def measure(nprobe: int, rerank: int) -> float:
+            found, _ = self.search(queries, k, nprobe=nprobe, rerank=rerank)
+            hits = sum(len(best.intersection(row)) for best, row in zip(truth, found.tolist(), strict=True))
+            return hits / sum(len(best) for best in truth)
+
+        sizes = Sizes(len(self), self.dim, self._native.list_sizes)
+        nprobe, rerank, reached = choose(sizes, recall, k, measure) or (self.nlist, k, 1.0)
+        _core.store_depth(str(self.path), nprobe, rerank, k, exact_share(sizes, nprobe, rerank))
+        self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
+        self._positions, self.exact_scan = None, exact_scan(self._native)
+        return Tuning(nprobe, rerank, reached, k, len(queries))

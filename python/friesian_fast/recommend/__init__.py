@@ -1,6 +1,8 @@
 """The chain from a user's id to the answer: recall, rows, ranking, top-k."""
 
+from friesian_fast.recommend.explain import Explanation
 from friesian_fast.recommend.recommender import Recommendation, Recommender, TooFewCandidatesError, open_recommender
+from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
     MAX_CANDIDATES,
     Candidates,
@@ -17,10 +19,12 @@ __all__ = [
     "CandidateSource",
     "Candidates",
     "Clock",
+    "Explanation",
     "Ids",
     "IndexRecall",
     "Recommendation",
     "Recommender",
+    "RulesStage",
     "TooFewCandidatesError",
     "as_ids",
     "open_recommender",

@@ -6,16 +6,21 @@ import contextvars
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
-from friesian_fast.rank import OnnxRanker, Ranker
+from friesian_fast.rank import Ranker
+from friesian_fast.recommend.explain import Explanation, Trace
 from friesian_fast.recommend.inputs import InputBuilder
+from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
     MAX_CANDIDATES,
+    Candidates,
     CandidateSource,
     Clock,
     Ids,
@@ -47,11 +52,14 @@ class Recommendation:
         The ranker's; of a fallback the items' share of the interactions.
     fallback : str or None
         Why these are the popular items, if they are.
+    explanation : Explanation or None
+        How the answer came about, where that was asked for.
     """
 
     ids: Ids
     scores: NDArray[np.float32]
     fallback: str | None = None
+    explanation: Explanation | None = None
 
 
 class Recommender:
@@ -68,6 +76,8 @@ class Recommender:
         Fetches the user's row while recall runs; worth it only where both wait for a network.
     clock : callable, optional
         Takes a timer's name and gives the context to run in.
+    rules : RulesStage, optional
+        What happens after ranking, and to the fallback list.
     """
 
     def __init__(
@@ -80,6 +90,7 @@ class Recommender:
         ranker: Ranker,
         executor: Executor | None = None,
         clock: Clock = untimed,
+        rules: RulesStage | None = None,
     ) -> None:
         self._release = release
         self._users = users
@@ -88,13 +99,16 @@ class Recommender:
         self._ranker = ranker
         self._executor = executor
         self._clock = clock
+        self._rules = rules
         self._inputs = InputBuilder(release.spec)
         self.release_id = release.id
         self.user_id_type = release.spec.row_set("user").id_type
         self.item_id_type = release.spec.row_set("item").id_type
         self.catalogue = release.manifest.index.vectors
 
-    def recommend(self, user_id: int | str, *, k: int | None = None, candidates: int | None = None) -> Recommendation:
+    def recommend(
+        self, user_id: int | str, *, k: int | None = None, candidates: int | None = None, explain: bool = False
+    ) -> Recommendation:
         """The `k` best of `candidates` proposed items.
 
         An unknown user, or a stage that fails, is answered with the release's popular items and the reason.
@@ -106,6 +120,8 @@ class Recommender:
             10, or the whole catalogue if it is smaller.
         candidates : int, optional
             50, but never less than `k` nor more than the catalogue.
+        explain : bool, default False
+            Say how the answer came about; a fallback has its reason only.
 
         Raises
         ------
@@ -119,17 +135,19 @@ class Recommender:
         user = as_ids([user_id], self.user_id_type)
         with self._clock("recommend.overall"):
             try:
-                return self._ranked(user_id, user, k, candidates)
+                return self._ranked(user_id, user, k, candidates, Trace() if explain else None)
             except NotFoundError as error:
-                return self._popular(k, str(error))
+                return self._popular(user, k, str(error))
             except FriesianError as error:
                 _log.warning("user %r gets the popular items: %s", user_id, error)
-                return self._popular(k, str(error))
+                return self._popular(user, k, str(error))
 
     def close(self) -> None:
         """Let go of the row stores."""
         self._users.close()
         self._items.close()
+        if self._rules is not None:
+            self._rules.close()
 
     def _check(self, k: int, candidates: int) -> None:
         if k < 1:
@@ -147,28 +165,47 @@ class Recommender:
                     f"rank {MAX_CANDIDATES}"
                 )
 
-    def _ranked(self, user_id: int | str, user: Ids, k: int, candidates: int) -> Recommendation:
-        user_row = self._start(lambda: self._user_row(user))
-        with self._clock("recommend.recall"):
+    def _ranked(self, user_id: int | str, user: Ids, k: int, candidates: int, trace: Trace | None) -> Recommendation:
+        user_row = self._start(lambda: self._user_row(user, trace))
+        with self._time("recommend.recall", trace):
             found = self._recall.candidates(user_id, candidates)
         if not found.user_found:
             raise NotFoundError(f"user {user_id!r} has no vector in release {self.release_id}")
         row = user_row()
         if row.count == 0:
             raise NotFoundError(f"user {user_id!r} has no features in release {self.release_id}")
-        with self._clock("recommend.feature.item"):
+        with self._time("recommend.feature.item", trace):
             items = self._items.find(found.ids)
         if items.count == 0:
             raise FriesianError(f"none of the {len(found.ids)} candidates of user {user_id!r} has features")
-        with self._clock("recommend.preprocess"):
+        with self._time("recommend.preprocess", trace):
             inputs = self._inputs.build(row, items)
-        with self._clock("recommend.rankingInference"):
+        with self._time("recommend.rankingInference", trace):
             scores = self._ranker.score(inputs)
-        with self._clock("recommend.topK"):
-            return _best(found.ids, items.found, scores, k)
+        with self._time("recommend.topK", trace):
+            answer = self._in_order(found, items.found, scores, k, trace)
+        return answer if trace is None else replace(answer, explanation=trace.explanation(inputs))
 
-    def _user_row(self, user: Ids) -> RowBatch:
-        with self._clock("recommend.feature.user"):
+    def _in_order(
+        self, found: Candidates, has_row: NDArray[np.bool_], scores: NDArray[np.float32], k: int, trace: Trace | None
+    ) -> Recommendation:
+        """The best of the candidates that have a row, as the rules want it; of equal ones what recall had first."""
+        places = np.flatnonzero(has_row)
+        ids: Ids = [found.ids[i] for i in places] if isinstance(found.ids, list) else found.ids[places]
+        if self._rules is None:
+            order, final = np.argsort(-scores, kind="stable")[:k], scores
+        else:
+            order, final = self._rules.order(ids, scores, k, None if trace is None else trace.notes.append)
+        if trace is not None:
+            trace.keep(ids, found.scores[places], scores, final)
+        best: Ids = [ids[i] for i in order] if isinstance(ids, list) else ids[order]
+        return Recommendation(ids=best, scores=final[order])
+
+    def _time(self, name: str, trace: Trace | None) -> AbstractContextManager[Any]:
+        return self._clock(name) if trace is None else trace.time(name, self._clock(name))
+
+    def _user_row(self, user: Ids, trace: Trace | None) -> RowBatch:
+        with self._time("recommend.feature.user", trace):
             return self._users.find(user)
 
     def _start(self, fetch: Callable[[], RowBatch]) -> Callable[[], RowBatch]:
@@ -177,8 +214,9 @@ class Recommender:
             return fetch
         return self._executor.submit(contextvars.copy_context().run, fetch).result
 
-    def _popular(self, k: int, why: str) -> Recommendation:
-        items = self._release.popular[:k]
+    def _popular(self, user: Ids, k: int, why: str) -> Recommendation:
+        popular = self._release.popular
+        items = popular[:k] if self._rules is None else self._rules.popular(popular, user, k)
         return Recommendation(
             ids=as_ids([item.id for item in items], self.item_id_type),
             scores=np.array([item.score for item in items], np.float32),
@@ -188,20 +226,15 @@ class Recommender:
 
 def open_recommender(release: Release, clock: Clock = untimed) -> Recommender:
     """The chain with every stage in this process, on the release's own files."""
-    recall = IndexRecall(release.index(), release.row_store("user_vector"), release.spec.row_set("item").id_type, clock)
+    index = release.index()
+    rules = RulesStage.of(release, index)
+    vectors, id_type = release.row_store("user_vector"), release.spec.row_set("item").id_type
     return Recommender(
         release,
         users=release.row_store("user"),
         items=release.row_store("item"),
-        recall=recall,
-        ranker=OnnxRanker(release.ranker_path, release.spec),
+        recall=IndexRecall(index, vectors, id_type, clock, rules),
+        ranker=release.ranker(),
         clock=clock,
+        rules=rules,
     )
-
-
-def _best(ids: Ids, found: NDArray[np.bool_], scores: NDArray[np.float32], k: int) -> Recommendation:
-    """The highest scores; of equal ones what recall had first."""
-    order = np.argsort(-scores, kind="stable")[:k]
-    positions = np.flatnonzero(found)[order]
-    kept: Ids = [ids[i] for i in positions] if isinstance(ids, list) else ids[positions]
-    return Recommendation(ids=kept, scores=scores[order])

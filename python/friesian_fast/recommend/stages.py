@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall import IvfIndex
+from friesian_fast.recall import CompiledFilter, IvfIndex
 from friesian_fast.spec import IdType
 from friesian_fast.store import RowStore
 
@@ -73,6 +73,18 @@ class CandidateSource(Protocol):
         ...
 
 
+class SearchRules(Protocol):
+    """The part of a release's rules that belongs into the search."""
+
+    def filter_for(self, user: Ids) -> CompiledFilter | None:
+        """What the search of one user may answer; None for everything."""
+        ...
+
+    def pins_for(self, user_filter: CompiledFilter | None) -> list[int | str]:
+        """The pinned items that this user may be shown."""
+        ...
+
+
 class IndexRecall:
     """Searches the item index with the user's vector.
 
@@ -84,29 +96,56 @@ class IndexRecall:
     item_id_type : {"int64", "string"}
     clock : callable, optional
         Takes a timer's name and gives the context to run in.
+    rules : SearchRules, optional
+        What each user's search leaves out, and the pinned items.
     """
 
-    def __init__(self, index: IvfIndex, user_vectors: RowStore, item_id_type: IdType, clock: Clock = untimed) -> None:
+    def __init__(
+        self,
+        index: IvfIndex,
+        user_vectors: RowStore,
+        item_id_type: IdType,
+        clock: Clock = untimed,
+        rules: SearchRules | None = None,
+    ) -> None:
         self._index = index
+        self._rules = rules
         self._vectors = user_vectors
         self._item_id_type = item_id_type
         self._clock = clock
 
     def candidates(self, user_id: int | str, k: int) -> Candidates:
-        """At most `k` items, best first."""
+        """At most `k` items, best first, then the pinned ones that are not among them, with minus infinity."""
         if not 1 <= k <= MAX_CANDIDATES:
             raise InvalidInputError(f"k is {k}; it must be between 1 and {MAX_CANDIDATES}")
         with self._clock("indexing.overall"):
             with self._clock("indexing.feature"):
-                rows = self._vectors.decode(as_ids([user_id], self._vectors.row_set.id_type))
+                user = as_ids([user_id], self._vectors.row_set.id_type)
+                rows = self._vectors.decode(user)
             if not rows.found[0]:
                 return Candidates(ids=as_ids([], self._item_id_type), scores=np.empty(0, np.float32), user_found=False)
             with self._clock("indexing.decode"):
                 query = np.ascontiguousarray(rows.columns[VECTOR_COLUMN], np.float32)
+            allowed = None if self._rules is None else self._rules.filter_for(user)
             with self._clock("indexing.faiss"):
-                ids, scores = self._index.search(query, k)
+                ids, scores = self._index.search(query, k, filter=allowed)
         # A search that finds fewer than k items pads with minus infinity.
         count = k if scores[0, -1] > -np.inf else int(np.count_nonzero(scores[0] > -np.inf))
         found = ids[0][:count]
         kept: Ids = list(found) if self._item_id_type == "string" else np.ascontiguousarray(found, np.int64)
-        return Candidates(ids=kept, scores=np.ascontiguousarray(scores[0][:count]), user_found=True)
+        answer = Candidates(ids=kept, scores=np.ascontiguousarray(scores[0][:count]), user_found=True)
+        return answer if self._rules is None else with_pins(answer, self._rules.pins_for(allowed))
+
+
+def with_pins(found: Candidates, pins: Sequence[int | str]) -> Candidates:
+    """The candidates, and behind them the pinned items they lack."""
+    there = set(found.ids if isinstance(found.ids, list) else found.ids.tolist())
+    lacking = [pin for pin in pins if pin not in there]
+    if not lacking:
+        return found
+    if isinstance(found.ids, list):
+        ids: Ids = found.ids + [str(pin) for pin in lacking]
+    else:
+        ids = np.append(found.ids, np.array(lacking, np.int64))
+    scores = np.append(found.scores, np.full(len(lacking), -np.inf, np.float32))
+    return Candidates(ids=ids, scores=scores, user_found=True)

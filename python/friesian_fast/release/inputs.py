@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
-from friesian_fast.release.plan import ENTITIES, Interactions, PublishPlan
+from friesian_fast.release.plan import ENTITIES, Interactions, PublishPlan, RankPlan
+from friesian_fast.release.rules import Rules
+from friesian_fast.release.serving_parts import SeenItems, read_item_columns, read_rules, read_seen
 from friesian_fast.release.tables import RowTable, VectorTable, read_rows, read_vectors
 from friesian_fast.spec import Column, FeatureSpec, RowSet
 
@@ -30,6 +32,12 @@ class Inputs:
     training : dict
         What ``ranker.json`` says.
     interactions : Interactions
+    rank : RankPlan
+    columns : mapping of name to Arrow array, optional
+        Of the items, in the order of their ids.
+    seen : SeenItems, optional
+    rules : Rules, optional
+    rules_path : Path, optional
     """
 
     spec: FeatureSpec
@@ -38,6 +46,11 @@ class Inputs:
     ranker: Path
     training: dict[str, Any]
     interactions: Interactions
+    rank: RankPlan
+    columns: dict[str, Any] | None = None
+    seen: SeenItems | None = None
+    rules: Rules | None = None
+    rules_path: Path | None = None
 
 
 def read_inputs(plan: PublishPlan) -> Inputs:
@@ -62,13 +75,23 @@ def read_inputs(plan: PublishPlan) -> Inputs:
             f"{plan.vectors['user']} has vectors of {dims['user']} elements and {plan.vectors['item']} of "
             f"{dims['item']}; both must come from one two-tower model"
         )
+    users, items = (rows[name].ids for name in ENTITIES)
+    seen = None if plan.seen is None else read_seen(plan.seen, spec, users, items)
+    complete = _with_vectors(spec, dims["item"])
+    if seen is not None:
+        complete = _with_row_set(complete, seen.row_set(spec.row_set("user")))
     return Inputs(
-        spec=_with_vectors(spec, dims["item"]),
+        columns=None if plan.columns is None else read_item_columns(plan.columns, spec.row_set("item"), items),
+        seen=seen,
+        rules=None if plan.rules is None else read_rules(plan.rules, complete),
+        rules_path=plan.rules,
+        spec=complete,
         rows=rows,
         vectors=vectors,
         ranker=ranker,
         training=training,
         interactions=plan.interactions,
+        rank=plan.rank,
     )
 
 
@@ -125,21 +148,29 @@ def _check_model(model: Path, spec: FeatureSpec) -> None:
 
 def _with_vectors(spec: FeatureSpec, dim: int) -> FeatureSpec:
     """Preprocessing cannot know how long the vectors will be: their row sets join the spec here."""
-    row_sets = list(spec.row_sets)
     for name in ENTITIES:
         entity = spec.row_set(name)
-        wanted = RowSet(
-            name=f"{name}_vector",
-            id_column=entity.id_column,
-            id_type=entity.id_type,
-            columns=(Column(name="embedding", type="float32", kind="fixed", length=dim),),
+        embedding = Column(name="embedding", type="float32", kind="fixed", length=dim)
+        spec = _with_row_set(
+            spec,
+            RowSet(
+                name=f"{name}_vector",
+                id_column=entity.id_column,
+                id_type=entity.id_type,
+                columns=(embedding,),
+            ),
         )
-        there = [row_set for row_set in row_sets if row_set.name == wanted.name]
-        if there and there[0] != wanted:
-            raise InvalidInputError(
-                f"spec '{spec.name}' declares row set '{wanted.name}' as {there[0].columns}, but the vectors need "
-                f"id {wanted.id_column} ({wanted.id_type}) and one fixed float32 column 'embedding' of {dim}"
-            )
-        if not there:
-            row_sets.append(wanted)
-    return replace(spec, row_sets=tuple(row_sets))
+    return spec
+
+
+def _with_row_set(spec: FeatureSpec, wanted: RowSet) -> FeatureSpec:
+    """One that publish writes itself; a spec that declares it must declare the same."""
+    there = [row_set for row_set in spec.row_sets if row_set.name == wanted.name]
+    if there and there[0] != wanted:
+        (column,) = wanted.columns
+        raise InvalidInputError(
+            f"spec '{spec.name}' declares row set '{wanted.name}' as {there[0].columns}, but what is published needs "
+            f"id {wanted.id_column} ({wanted.id_type}) and one {column.kind} {column.type} column '{column.name}' of "
+            f"{column.length}"
+        )
+    return spec if there else replace(spec, row_sets=(*spec.row_sets, wanted))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from friesian_fast.errors import ReleaseError
 
 FORMAT = "friesian-release"
-VERSION = 1
+VERSION = 2
 FILE_NAME = "manifest.json"
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class RowSetEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexEntry:
-    """The item index; `recall` of the top `recall_k` was measured against exact search."""
+    """The item index; `recall` of the top `recall_k`, at `nprobe` and `rerank`, was measured against exact search."""
 
     file: str
     layout: str
@@ -46,18 +46,64 @@ class IndexEntry:
     metric: str
     nlist: int
     nprobe: int
+    rerank: int
     recall: float
     recall_k: int
     recall_queries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeEntry:
+    """A runtime as publish measured it; the scores' agreement and error are those with the reference's."""
+
+    name: str
+    precision: str
+    p50_ms: float
+    p99_ms: float
+    agreement: float
+    max_error: float
+    refused: str
+    """Why it may not be chosen; empty if it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineEntry:
+    """What the runtimes were timed on."""
+
+    cpu: str
+    simd: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankerEntry:
-    """The ranker; `max_error` is its scores' largest difference from the training framework's."""
+    """The ranker.
+
+    Parameters
+    ----------
+    file : str
+        The ONNX model as it was exported, which every machine can run.
+    runtime, model : str
+        What was chosen, and the file or directory that it runs.
+    max_error : float
+        The exported model's largest difference from the training framework's scores.
+    requests, candidates : int
+        How many requests the runtimes were timed on, and of how many rows at most.
+    machine : MachineEntry
+    runtimes : tuple of RuntimeEntry
+        The first is the reference.
+    skipped : mapping of runtime to str
+        Those that could not be tried, and why.
+    """
 
     file: str
     runtime: str
+    model: str
     max_error: float
+    requests: int
+    candidates: int
+    machine: MachineEntry
+    runtimes: tuple[RuntimeEntry, ...]
+    skipped: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +183,7 @@ class Manifest:
                 name: _entry(RowSetEntry, value, f"row_sets['{name}']") for name, value in _object(fields, "row_sets")
             },
             index=_entry(IndexEntry, fields["index"], "index"),
-            ranker=_entry(RankerEntry, fields["ranker"], "ranker"),
+            ranker=_ranker(fields["ranker"]),
             popular=_entry(PopularEntry, fields["popular"], "popular"),
             metrics=dict(_object(fields, "metrics")),
             versions=dict(_object(fields, "versions")),
@@ -155,10 +201,32 @@ def _entry(cls: type[T], data: Any, where: str) -> T:
     if not isinstance(data, dict):
         raise ReleaseError(f"'{where}' is not an object")
     _check_fields(cls, data, f"'{where}'")
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if not _CHECKS[str(field.type)](data[field.name]):
-            raise ReleaseError(f"'{where}' has {field.name} = {data[field.name]!r}, which is no valid {field.type}")
+    _check_values(cls, data, where)
     return cls(**data)
+
+
+def _check_values(cls: type[Any], data: Mapping[str, Any], where: str) -> None:
+    for field in dataclasses.fields(cls):
+        if field.name in data and not _CHECKS[str(field.type)](data[field.name]):
+            raise ReleaseError(f"'{where}' has {field.name} = {data[field.name]!r}, which is no valid {field.type}")
+
+
+def _ranker(data: Any) -> RankerEntry:
+    if not isinstance(data, dict):
+        raise ReleaseError("'ranker' is not an object")
+    _check_fields(RankerEntry, data, "'ranker'")
+    if not isinstance(data["runtimes"], list):
+        raise ReleaseError("'ranker.runtimes' is not a list")
+    parts: dict[str, Any] = {
+        "machine": _entry(MachineEntry, data["machine"], "ranker.machine"),
+        "runtimes": tuple(
+            _entry(RuntimeEntry, value, f"ranker.runtimes[{number}]") for number, value in enumerate(data["runtimes"])
+        ),
+        "skipped": {name: str(why) for name, why in _object(data, "skipped", "ranker.")},
+    }
+    plain = {name: value for name, value in data.items() if name not in parts}
+    _check_values(RankerEntry, plain, "ranker")
+    return RankerEntry(**plain, **parts)
 
 
 def _check_fields(cls: type[Any], data: Mapping[str, Any], where: str) -> None:
@@ -175,7 +243,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return str(fields[name])
 
 
-def _object(fields: Mapping[str, Any], name: str) -> list[tuple[str, Any]]:
+def _object(fields: Mapping[str, Any], name: str, under: str = "") -> list[tuple[str, Any]]:
     if not isinstance(fields[name], dict):
-        raise ReleaseError(f"'{name}' is not an object")
+        raise ReleaseError(f"'{under}{name}' is not an object")
     return list(fields[name].items())

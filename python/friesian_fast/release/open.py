@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -11,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from friesian_fast.errors import FriesianError, ReleaseError
-from friesian_fast.recall import IvfIndex
+from friesian_fast.errors import FriesianError, MissingExtraError, ReleaseError, UnsupportedRuntimeError
+from friesian_fast.rank import REFERENCE, Ranker, open_ranker
+from friesian_fast.recall import ItemColumns, IvfIndex
+from friesian_fast.recall.columns import FILE_NAME as COLUMNS_FILE
 from friesian_fast.release.manifest import FILE_NAME, Manifest
+from friesian_fast.release.rules import Rules, rules_from_json
+from friesian_fast.release.seen import SEEN
 from friesian_fast.spec import FeatureSpec
 from friesian_fast.store import MappedRowStore
 
@@ -21,7 +26,10 @@ CURRENT = "CURRENT"
 BUILDING = ".building-"
 SPEC_FILE = "spec.json"
 POPULAR_FILE = "popular.json"
+RULES_FILE = "rules.json"
+COLUMNS_DIRECTORY = "index/columns"
 _LONGEST_ID = 100  # ours have 25 characters
+_log = logging.getLogger(__name__)
 _MEND = "publish again, or point CURRENT at another release"
 
 
@@ -44,6 +52,7 @@ class Release:
     spec : FeatureSpec
     popular : tuple of PopularItem
         Best first.
+    rules : Rules or None
     """
 
     id: str
@@ -51,11 +60,34 @@ class Release:
     manifest: Manifest
     spec: FeatureSpec
     popular: tuple[PopularItem, ...]
+    rules: Rules | None = None
 
     @property
     def ranker_path(self) -> Path:
         """The ONNX model."""
         return self.path / self.manifest.ranker.file
+
+    def ranker(self, threads: int = 1) -> Ranker:
+        """Open the ranker on the runtime that `publish` chose, or, where this machine lacks it, on the reference.
+
+        Parameters
+        ----------
+        threads : int, default 1
+            Threads of one call.
+
+        Raises
+        ------
+        ReleaseError, SchemaMismatchError
+            If the model is damaged or not the spec's.
+        """
+        entry = self.manifest.ranker
+        try:
+            return open_ranker(self.path / entry.model, self.spec, runtime=entry.runtime, threads=threads)
+        except (MissingExtraError, UnsupportedRuntimeError) as error:
+            if entry.runtime == REFERENCE:
+                raise
+            _log.warning("release %s ranks on %s, not on %s as published: %s", self.id, REFERENCE, entry.runtime, error)
+        return open_ranker(self.ranker_path, self.spec, threads=threads)
 
     def row_store(self, name: str) -> MappedRowStore:
         """Map the rows of a row set; the caller closes the store."""
@@ -63,8 +95,11 @@ class Release:
         return MappedRowStore.open(self.path / self.manifest.row_sets[name].file, row_set, self.spec.row_tag(name))
 
     def index(self) -> IvfIndex:
-        """Map the item index, set to search as `publish` measured it."""
-        return IvfIndex.open(self.path / self.manifest.index.layout)
+        """Map the item index, with the item columns if there are any, set to search as `publish` measured it."""
+        index = IvfIndex.open(self.path / self.manifest.index.layout)
+        if f"{COLUMNS_DIRECTORY}/{COLUMNS_FILE}" not in self.manifest.files:
+            return index
+        return index.with_columns(ItemColumns.open(self.path / COLUMNS_DIRECTORY))
 
 
 def open_release(path: str | os.PathLike[str], verify: bool = True) -> Release:
@@ -108,6 +143,7 @@ def load(directory: Path, release_id: str, *, verify: bool) -> Release:
         manifest=manifest,
         spec=spec,
         popular=_read_popular(directory, manifest, int if spec.row_set("item").id_type == "int64" else str),
+        rules=_read_rules(directory, manifest, spec),
     )
     _check_parts(release)
     return release
@@ -209,6 +245,19 @@ def _read_popular(directory: Path, manifest: Manifest, id_type: type[int] | type
     return items
 
 
+def _read_rules(directory: Path, manifest: Manifest, spec: FeatureSpec) -> Rules | None:
+    if RULES_FILE not in manifest.files:
+        return None
+    path = directory / RULES_FILE
+    try:
+        rules = rules_from_json(path.read_text(encoding="utf-8"), spec.row_set("item").id_type)
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"{path}: {error}; {_MEND}") from error
+    if rules.hide_seen and SEEN not in manifest.row_sets:
+        raise ReleaseError(f"{path} hides what users have seen, but the release has no row set '{SEEN}'; {_MEND}")
+    return rules
+
+
 def _check_names(directory: Path, manifest: Manifest) -> None:
     """Every part is one of the files."""
     parts = [entry.file for entry in manifest.row_sets.values()]
@@ -216,6 +265,9 @@ def _check_names(directory: Path, manifest: Manifest) -> None:
     for name in parts:
         if name not in manifest.files:
             raise ReleaseError(f"{directory / FILE_NAME} names '{name}' as a part, but not among its files; {_MEND}")
+    model = manifest.ranker.model
+    if not any(name == model or name.startswith(f"{model}/") for name in manifest.files):
+        raise ReleaseError(f"{directory / FILE_NAME} names '{model}' as a part, but not among its files; {_MEND}")
 
 
 def _check_parts(release: Release) -> None:
@@ -252,3 +304,8 @@ def _check_index(release: Release) -> None:
     for name, value in found.items():
         if value != getattr(entry, name):
             raise ReleaseError(f"{path} has {name} {value} instead of {getattr(entry, name)}; {_MEND}")
+    if release.rules is not None:
+        try:
+            release.rules.check(index)
+        except FriesianError as error:
+            raise ReleaseError(f"{release.path / RULES_FILE}: {error}; {_MEND}") from error

@@ -10,6 +10,7 @@ from typing import Any
 
 from friesian_fast._files import replacing
 from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError
+from friesian_fast.rank import RUNTIMES
 
 ENTITIES = ("user", "item")
 
@@ -24,6 +25,39 @@ class Interactions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemColumnsPlan:
+    """Columns of the items that filters and rules compare; the id column is that of the item rows."""
+
+    path: Path
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Who had which item before: columns of a Parquet file or directory."""
+
+    path: Path
+    user: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankPlan:
+    """What may run the ranker; nothing said means what is installed, timed and checked.
+
+    Parameters
+    ----------
+    runtime : str, optional
+        To be taken in any case, fast or not.
+    runtimes : tuple of str, optional
+        Those to choose from, besides ``onnxruntime-fp32``.
+    """
+
+    runtime: str | None = None
+    runtimes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishPlan:
     """Where the parts of a release come from.
 
@@ -35,6 +69,11 @@ class PublishPlan:
     ranker : Path
         Directory of ``ranker.onnx`` and ``ranker.json``.
     interactions : Interactions
+    rank : RankPlan
+    columns : ItemColumnsPlan, optional
+    seen : Seen, optional
+    rules : Path, optional
+        A JSON file.
     """
 
     spec: Path
@@ -42,6 +81,10 @@ class PublishPlan:
     vectors: Mapping[str, Path]
     ranker: Path
     interactions: Interactions
+    rank: RankPlan = RankPlan()
+    columns: ItemColumnsPlan | None = None
+    seen: Seen | None = None
+    rules: Path | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PublishPlan:
@@ -57,7 +100,12 @@ class PublishPlan:
         path = Path(path)
         data = _read_yaml(path)
         base = path.parent
-        _check_keys(data, path, required=("spec", "rows", "vectors", "ranker", "interactions"))
+        _check_keys(
+            data,
+            path,
+            required=("spec", "rows", "vectors", "ranker", "interactions"),
+            optional=("rank", "columns", "seen", "rules"),
+        )
         interactions = _mapping(data, path, "interactions")
         _check_keys(interactions, path, required=("path", "item"), optional=("label",), under="interactions.")
         for key in ("rows", "vectors"):
@@ -73,7 +121,36 @@ class PublishPlan:
                 item=_string(interactions, path, "item", "interactions."),
                 label=None if label is None else _string(interactions, path, "label", "interactions."),
             ),
+            rank=_rank(data, path),
+            columns=_columns_plan(data, path),
+            seen=_seen(data, path),
+            rules=base / _string(data, path, "rules") if "rules" in data else None,
         )
+
+
+def _columns_plan(data: Mapping[str, Any], path: Path) -> ItemColumnsPlan | None:
+    if "columns" not in data:
+        return None
+    columns = _mapping(data, path, "columns")
+    _check_keys(columns, path, required=("path", "names"), under="columns.")
+    names = columns["names"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(f"{path}: 'columns.names' must be a list of column names, not {names!r}")
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{path}: 'columns.names' names a column twice: {', '.join(names)}")
+    return ItemColumnsPlan(path=path.parent / _string(columns, path, "path", "columns."), names=tuple(names))
+
+
+def _seen(data: Mapping[str, Any], path: Path) -> Seen | None:
+    if "seen" not in data:
+        return None
+    seen = _mapping(data, path, "seen")
+    _check_keys(seen, path, required=("path", "user", "item"), under="seen.")
+    return Seen(
+        path=path.parent / _string(seen, path, "path", "seen."),
+        user=_string(seen, path, "user", "seen."),
+        item=_string(seen, path, "item", "seen."),
+    )
 
 
 def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
@@ -86,16 +163,42 @@ def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
     interactions = {"path": relative(plan.interactions.path), "item": plan.interactions.item}
     if plan.interactions.label is not None:
         interactions["label"] = plan.interactions.label
-    data = {
+    data: dict[str, Any] = {
         "spec": relative(plan.spec),
         "rows": {name: relative(target) for name, target in plan.rows.items()},
         "vectors": {name: relative(target) for name, target in plan.vectors.items()},
         "ranker": relative(plan.ranker),
         "interactions": interactions,
     }
+    if plan.rank.runtime is not None:
+        data["rank"] = {"runtime": plan.rank.runtime}
+    elif plan.rank.runtimes is not None:
+        data["rank"] = {"runtimes": list(plan.rank.runtimes)}
+    if plan.columns is not None:
+        data["columns"] = {"path": relative(plan.columns.path), "names": list(plan.columns.names)}
+    if plan.seen is not None:
+        data["seen"] = {"path": relative(plan.seen.path), "user": plan.seen.user, "item": plan.seen.item}
+    if plan.rules is not None:
+        data["rules"] = relative(plan.rules)
     text = _yaml().safe_dump(data, sort_keys=False)
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _rank(data: Mapping[str, Any], path: Path) -> RankPlan:
+    if "rank" not in data:
+        return RankPlan()
+    rank = _mapping(data, path, "rank")
+    _check_keys(rank, path, required=(), optional=("runtime", "runtimes"), under="rank.")
+    if len(rank) == 2:
+        raise ConfigError(f"{path} has 'rank.runtime', which decides, and 'rank.runtimes', to choose from; keep one")
+    names = rank.get("runtimes")
+    if names is not None and (not isinstance(names, list) or not names):
+        raise ConfigError(f"{path}: 'rank.runtimes' must be a list of names, not {names!r}")
+    for name in [rank["runtime"]] if "runtime" in rank else names or []:
+        if name not in RUNTIMES:
+            raise ConfigError(f"{path}: 'rank' names the runtime {name!r}; known are {', '.join(RUNTIMES)}")
+    return RankPlan(runtime=rank.get("runtime"), runtimes=None if names is None else tuple(names))
 
 
 def _yaml() -> Any:

@@ -33,6 +33,8 @@ from friesian_fast.release.manifest import (
 )
 from friesian_fast.release.open import BUILDING, CURRENT, POPULAR_FILE, SPEC_FILE, load, sha256_of
 from friesian_fast.release.plan import Interactions, PublishPlan
+from friesian_fast.release.ranker import Track, check_rank_plan, write_ranker
+from friesian_fast.release.serving_parts import write_item_columns, write_rules, write_seen
 from friesian_fast.release.tables import RowTable, read_columns
 from friesian_fast.spec import FeatureSpec
 from friesian_fast.store import MappedRowStore
@@ -41,9 +43,9 @@ LOCK = ".lock"
 METRIC: Final = "ip"
 POPULAR_LIMIT = 1000
 RECALL_K = 100
+SMALL_CATALOGUE = 200_000  # below it, an exact search is timed beside the tuned one
 RECALL_QUERIES = 1000
 TARGET_RECALL = 0.95
-RANKER_FILE = "rank/ranker.onnx"
 
 
 def publish(plan_path: str | os.PathLike[str], releases: str | os.PathLike[str]) -> Path:
@@ -71,9 +73,13 @@ def publish(plan_path: str | os.PathLike[str], releases: str | os.PathLike[str])
 
 
 def publish_plan(
-    plan: PublishPlan, releases: str | os.PathLike[str], on_step: Callable[[str], None] = lambda step: None
+    plan: PublishPlan,
+    releases: str | os.PathLike[str],
+    on_step: Callable[[str], None] = lambda step: None,
+    track: Track = iter,
 ) -> Path:
-    """`publish` of a plan at hand; `on_step` is told what begins."""
+    """`publish` of a plan at hand; `on_step` is told what begins, `track` shows how far the ranker's timing is."""
+    check_rank_plan(plan.rank)
     on_step("reading and checking the inputs")
     inputs = read_inputs(plan)
     releases = Path(releases).absolute()
@@ -87,20 +93,22 @@ def publish_plan(
         building = releases / f"{BUILDING}{release_id}"
         building.mkdir()
         try:
-            _build(inputs, building, release_id, on_step)
+            _build(inputs, building, release_id, on_step, track)
             return activate(building, releases, release_id)
         finally:
             shutil.rmtree(building, ignore_errors=True)
 
 
-def _build(inputs: Inputs, building: Path, release_id: str, on_step: Callable[[str], None]) -> None:
+def _build(inputs: Inputs, building: Path, release_id: str, on_step: Callable[[str], None], track: Track) -> None:
     on_step("writing the rows")
     write_spec(inputs, building)
     row_sets = write_rows(inputs, building)
     on_step(f"building the index of {len(inputs.vectors['item'].ids):,} items and measuring its recall")
     index = write_index(inputs, building)
-    on_step("writing the ranker, the fallback list and the manifest")
-    ranker = write_ranker(inputs, building)
+    row_sets |= write_serving_parts(inputs, building / index.layout, building)
+    on_step("timing the ranker's runtimes on real requests")
+    ranker = write_ranker(inputs, building, row_sets, index, track)
+    on_step("writing the fallback list and the manifest")
     popular = write_popular(inputs, building)
     write_manifest(inputs, building, release_id, row_sets, index, ranker, popular)
     on_step("verifying")
@@ -127,7 +135,7 @@ def write_rows(inputs: Inputs, building: Path) -> dict[str, RowSetEntry]:
 
 
 def write_index(inputs: Inputs, building: Path) -> IndexEntry:
-    """The item index, probing as many lists as the recall target takes for a fixed sample of the user vectors."""
+    """The item index, as deep as the recall target takes for a fixed sample of the user vectors."""
     (building / "index").mkdir()
     items, users = inputs.vectors["item"], inputs.vectors["user"].vectors
     count, dim = items.vectors.shape
@@ -135,7 +143,9 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
     index = IvfIndex.build(items.vectors, items.ids, metric=METRIC, path=path)
     k = min(RECALL_K, count)
     sample = np.random.default_rng(0).permutation(len(users))[:RECALL_QUERIES]
-    nprobe, recall = index.tune(TARGET_RECALL, k, queries=np.ascontiguousarray(users[np.sort(sample)]))
+    queries = np.ascontiguousarray(users[np.sort(sample)])
+    tuned = index.tune(TARGET_RECALL, k, queries=queries)
+    exact = count <= SMALL_CATALOGUE and index.prefer_exact(k, queries=queries)
     return IndexEntry(
         file=f"index/{path.name}",
         layout=f"index/{path.with_suffix('.ivf').name}",
@@ -143,18 +153,22 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
         dim=dim,
         metric=METRIC,
         nlist=index.nlist,
-        nprobe=nprobe,
-        recall=recall,
+        nprobe=index.nprobe,
+        rerank=index.rerank,
+        recall=1.0 if exact else tuned.recall,
         recall_k=k,
         recall_queries=len(sample),
     )
 
 
-def write_ranker(inputs: Inputs, building: Path) -> RankerEntry:
-    """The ONNX model as it was exported."""
-    (building / "rank").mkdir()
-    shutil.copyfile(inputs.ranker, building / RANKER_FILE)
-    return RankerEntry(file=RANKER_FILE, runtime="onnxruntime", max_error=float(inputs.training["max_error"]))
+def write_serving_parts(inputs: Inputs, layout: Path, building: Path) -> dict[str, RowSetEntry]:
+    """What filters and rules need, where the plan names it: item columns, what users have seen, the rules."""
+    index, items = IvfIndex.open(layout), inputs.vectors["item"].ids
+    if inputs.columns is not None:
+        index = index.with_columns(write_item_columns(inputs.columns, items, index, building))
+    if inputs.rules is not None and inputs.rules_path is not None:
+        write_rules(inputs.rules, inputs.rules_path, index, building)
+    return {} if inputs.seen is None else write_seen(inputs.seen, items, index, inputs.spec, building)
 
 
 def write_popular(inputs: Inputs, building: Path) -> PopularEntry:

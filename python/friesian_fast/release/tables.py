@@ -50,7 +50,7 @@ class VectorTable:
 def read_rows(path: Path, row_set: RowSet) -> RowTable:
     """The id and the columns of `row_set`; of several rows with one id the last counts, by (file name, row)."""
     table = read_columns(path, [row_set.id_column, *(column.name for column in row_set.columns)])
-    ids, last = _last_of_each(path, row_set.id_column, row_set.id_type, table[row_set.id_column])
+    ids, last = last_of_each(path, row_set.id_column, row_set.id_type, table[row_set.id_column])
     table = table.take(pa.array(last))
     columns = {column.name: _typed(path, column, table[column.name]) for column in row_set.columns}
     return RowTable(ids, columns)
@@ -59,7 +59,7 @@ def read_rows(path: Path, row_set: RowSet) -> RowTable:
 def read_vectors(path: Path, id_column: str, id_type: str) -> VectorTable:
     """The id and the ``prediction`` column: lists of the same length, finite; the last of one id counts."""
     table = read_columns(path, [id_column, VECTOR_COLUMN])
-    ids, last = _last_of_each(path, id_column, id_type, table[id_column])
+    ids, last = last_of_each(path, id_column, id_type, table[id_column])
     lists = pa.array([]) if table.num_rows == 0 else table[VECTOR_COLUMN].combine_chunks()
     where = f"{path}: column '{VECTOR_COLUMN}'"
     if not _is_list(lists.type) or not pa.types.is_floating(lists.type.value_type):
@@ -114,7 +114,8 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _last_of_each(path: Path, name: str, id_type: str, column: Any) -> tuple[Any, np.ndarray[Any, Any]]:
+def last_of_each(path: Path, name: str, id_type: str, column: Any) -> tuple[Any, np.ndarray[Any, Any]]:
+    """The ids of a column, each once, ascending, and the row where each stands last."""
     where = f"{path}: id column '{name}'"
     if column.null_count:
         raise InvalidInputError(f"{where} has {column.null_count} nulls; every row needs an id")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from friesian_fast.errors import FriesianError
 from friesian_fast.train.files import replacing
 from friesian_fast.train.loop import predict
+from friesian_fast.train.simplify import simplify
 
 MAX_ONNX_ERROR = 1e-4
 ONNX_OPSET = 17
@@ -65,7 +66,9 @@ def export_onnx(
 
     inputs = {name: rows[name] for name in model.input}
     with replacing(path) as partial:
-        onnx.save(_to_onnx(model, output), partial)
+        proto = _to_onnx(model, output)
+        simplify(proto)
+        onnx.save(proto, partial)
         error = float(np.abs(_onnx_answers(partial, inputs) - predict(model, inputs)).max())
         if not error <= MAX_ONNX_ERROR:
             raise FriesianError(f"the ONNX answers differ from Keras' by {error:.2g}; the model cannot be exported")

@@ -116,8 +116,8 @@ class HttpApp:
     def _recommend(self, user: str, query: bytes) -> Answer:
         try:
             user_id = self._user_id(user)
-            k, candidates = _numbers(query)
-            answer = self._recommender.recommend(user_id, k=k, candidates=candidates)
+            k, candidates, explain = _asked(query)
+            answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain)
         except FriesianError as error:
             return self._failed(status_of(error), str(error))
         except Exception:
@@ -163,8 +163,8 @@ async def _in_thread(executor: Executor, answer: Callable[[str, bytes], Answer],
     return await asyncio.get_running_loop().run_in_executor(executor, run, answer, path, query)
 
 
-def _numbers(query: bytes) -> tuple[int | None, int | None]:
-    """`k` and `canK`, None where not given."""
+def _asked(query: bytes) -> tuple[int | None, int | None, bool]:
+    """`k` and `canK`, None where not given, and `explain`."""
     values = {name: texts[-1] for name, texts in parse_qs(query.decode("latin-1"), keep_blank_values=True).items()}
     numbers: list[int | None] = []
     for name in ("k", "canK"):
@@ -172,7 +172,10 @@ def _numbers(query: bytes) -> tuple[int | None, int | None]:
         if text is not None and not _INTEGER.fullmatch(text):
             raise InvalidInputError(f"{name} is '{text}'; it must be a whole number")
         numbers.append(None if text is None else int(text))
-    return numbers[0], numbers[1]
+    explain = values.get("explain", "false")
+    if explain not in ("true", "false"):
+        raise InvalidInputError(f"explain is '{explain}'; it must be true or false")
+    return numbers[0], numbers[1], explain == "true"
 
 
 def _answered(answer: Recommendation) -> dict[str, Any]:
@@ -186,6 +189,8 @@ def _answered(answer: Recommendation) -> dict[str, Any]:
     }
     if answer.fallback is not None:
         body["fallback"] = answer.fallback
+    if answer.explanation is not None:
+        body["explanation"] = answer.explanation.to_json()
     return body
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from friesian_fast.recommend import RulesStage
 from friesian_fast.release.open import open_release
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services._pb import recall_pb2_grpc
@@ -50,7 +51,9 @@ def main(
         release.spec.row_tag("user_vector"),
         release.id,
     )
-    source, id_type = open_recall(release, vectors, timers.time), vectors.row_set.id_type
+    index = release.index()
+    source = open_recall(release, vectors, timers.time, index, RulesStage.of(release, index))
+    id_type = vectors.row_set.id_type
     candidates = CandidatesServicer(source, id_type, release.id)
     servicers = [
         Servicer(

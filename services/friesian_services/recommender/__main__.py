@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from friesian_fast.recommend import Recommender
+from friesian_fast.recommend import Recommender, RulesStage
 from friesian_fast.release.open import Release, open_release
 from friesian_services.backends import RemoteBackends
 from friesian_services.client import RemoteRanker, RemoteRecall, RemoteRowStore, connect
@@ -84,6 +84,7 @@ def build(release: Release, settings: RecommenderConfig, timers: Timers) -> tupl
         ranker=RemoteRanker(ranking, release.id, settings.inference_batch),
         executor=ThreadPoolExecutor(WORKERS, thread_name_prefix="user-row"),
         clock=timers.time,
+        rules=RulesStage.of(release),
     )
     return recommender, RemoteBackends(recall, feature, ranking)
 

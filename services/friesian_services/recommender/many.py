@@ -10,7 +10,12 @@ from friesian_services import call, wire
 
 
 def recommend_all(
-    recommender: Recommender, users: Sequence[int | str], k: int | None, candidates: int | None, context: Any
+    recommender: Recommender,
+    users: Sequence[int | str],
+    k: int | None,
+    candidates: int | None,
+    context: Any,
+    explain: bool = False,
 ) -> list[Recommendation]:
     """One answer for each user, as long as somebody waits for them.
 
@@ -25,5 +30,5 @@ def recommend_all(
     answers = []
     for user in users:
         call.require_waiting(context)
-        answers.append(recommender.recommend(user, k=k, candidates=candidates))
+        answers.append(recommender.recommend(user, k=k, candidates=candidates, explain=explain))
     return answers

@@ -54,6 +54,8 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
         wire.check_release(request.release_id, ours.release_id)
         users = wire.plain(wire.ids_from_message(request.users, ours.user_id_type))
         with self._timers.time("recommend.grpc.overall"):
-            answers = recommend_all(ours, users, request.k or None, request.candidates or None, context)
+            answers = recommend_all(
+                ours, users, request.k or None, request.candidates or None, context, explain=request.explain
+            )
         context.set_trailing_metadata(wire.fallback_metadata(answers))
         return v1.RecommendReply(release_id=ours.release_id, recommendations=map(wire.recommendation, answers))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.spec import Transform
@@ -17,10 +18,12 @@ class Op(ABC):
     """One column-local operation. Subclasses are frozen dataclasses whose fields are plain JSON values.
 
     `inputs` are the columns it reads, `outputs` those it writes; `apply` sees one batch at a time and must not depend
-    on which rows are in it.
+    on which rows are in it. An operation with `keeps_rows` False may make more rows or fewer of a row, so nobody may
+    leave it out because its outputs are not wanted.
     """
 
     name: ClassVar[str]
+    keeps_rows: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -46,14 +49,33 @@ class Op(ABC):
         return {}
 
     @classmethod
+    def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
+        """Where the `resources` of an operation of these params lie, relative to the FeatureSpec that names it."""
+        return {}
+
+    @classmethod
     @abstractmethod
     def create(
         cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
     ) -> Op: ...
 
+    def opened(self, sha256: str) -> Op:
+        """The same with its resource read, for files that may be replaced meanwhile.
+
+        Raises
+        ------
+        InvalidInputError
+            If what the resource says has another hash.
+        """
+        return self
+
     @abstractmethod
     def apply(self, batch: Any) -> Any:
         """A new ``pyarrow.RecordBatch`` with the outputs computed from the inputs."""
+
+    def stream(self, batch: Any) -> Iterator[Any]:
+        """The same in pieces, for operations whose result may be much larger than the batch."""
+        yield self.apply(batch)
 
     def transform(self) -> Transform:
         """The step as the FeatureSpec keeps it."""
@@ -103,10 +125,40 @@ def to_json(op: Op) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> Op:
     """The operation of `to_json`, or of a `Transform`'s fields."""
-    kind = _REGISTRY.get(data["op"])
+    return kind_of(data["op"]).create(data["inputs"], data["outputs"], data["params"], data.get("resources", {}))
+
+
+def kind_of(name: str) -> type[Op]:
+    """The class of the operations of that name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none.
+    """
+    kind = _REGISTRY.get(name)
     if kind is None:
-        raise InvalidInputError(f"there is no operation '{data['op']}'; known are {', '.join(sorted(_REGISTRY))}")
-    return kind.create(data["inputs"], data["outputs"], data["params"], data.get("resources", {}))
+        raise InvalidInputError(f"there is no operation '{name}'; known are {', '.join(sorted(_REGISTRY))}")
+    return kind
+
+
+def registered() -> dict[str, type[Op]]:
+    """All operations by name."""
+    return dict(_REGISTRY)
+
+
+def pinned_file(params: Mapping[str, Any]) -> str:
+    """Where a resource lies whose content the ``sha256`` of `params` pins: a name that is never given twice."""
+    return f"maps/{quote(str(params['sha256']), safe='')}.arrow"
+
+
+def require_sha256(path: str, found: str, pinned: str) -> None:
+    """Raise an `InvalidInputError` if a resource has not the hash that pins it."""
+    if found != pinned:
+        raise InvalidInputError(
+            f"{path} is not the file that the spec pins: its hash is {found[:12]}, not {pinned[:12]}; "
+            "copy the one that was written with the spec"
+        )
 
 
 def column(batch: Any, name: str) -> Any:

@@ -12,7 +12,10 @@ from friesian_fast.feature.ops.base import Op, column, numeric, put
 
 @dataclass(frozen=True, slots=True)
 class CutBins(Op):
-    """n edges make n + 1 bins, closed below; null and NaN get index n + 1; the output is the last column."""
+    """n edges make n + 1 bins, closed below; null and NaN get index n + 1; the output is the last column.
+
+    With labels the output is the bin's; of n + 2 the last is that of nulls.
+    """
 
     column: str
     output: str
@@ -46,7 +49,7 @@ class CutBins(Op):
         import pyarrow as pa
 
         array = numeric(column(batch, self.column), self.column)
-        values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)  # nulls become NaN
+        values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # nulls become NaN
         index = np.searchsorted(np.asarray(self.edges, np.float64), values, side="right").astype(np.int32)
         index[np.isnan(values)] = len(self.edges) + 1
         result = pa.array(index) if not self.labels else self._labelled(index)
@@ -56,5 +59,8 @@ class CutBins(Op):
         import pyarrow as pa
 
         if len(index) and index.max() >= len(self.labels):
-            raise InvalidInputError(f"column '{self.column}' has nulls, for which there is no label; fill them first")
+            raise InvalidInputError(
+                f"column '{self.column}' has nulls, for which there is no label; fill them first, "
+                "or give one label more"
+            )
         return pa.array(self.labels, pa.string()).take(pa.array(index))

@@ -76,7 +76,10 @@ def _from_float(array: Any, wanted: Any) -> Any:
     import pyarrow.compute as pc
 
     if pa.types.is_string(wanted):
-        return pa.array([None if value is None else double_text(value) for value in array.to_pylist()], pa.string())
+        values = array.to_pylist()
+        if pa.types.is_float32(array.type):  # the double of the fewest digits that tell the float apart
+            values = [None if value is None else float(str(np.float32(value))) for value in values]
+        return pa.array([None if value is None else double_text(value) for value in values], pa.string())
     if pa.types.is_integer(wanted):  # out-of-range values saturate, NaN becomes 0, as in the JVM
         limits = np.iinfo(wanted.to_pandas_dtype())
         values = pc.fill_null(array, 0.0).to_numpy(zero_copy_only=False).astype(np.float64)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.ops.base import Op, column, put, require_sha256
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.feature.vocabulary_file import load_index
+from friesian_fast.feature.vocabulary_file import load_index, values_sha256
+from friesian_fast.feature.vocabulary_file import read as read_vocabulary
+from friesian_fast.vocab import VocabularyIndex
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeFixed(Op):
-    """Ids from a small dictionary; int32, moved last. Unknown values are null, or with `strict` an error."""
+    """Ids from a small dictionary; int32, moved last. Unknown values are null, or with `strict` an error.
+
+    With a separator the text is a list of tokens, as for `EncodeVocabulary`; then none is an error.
+    """
 
     column: str
     ids: tuple[tuple[str, int], ...]
     strict: bool
+    separator: str | None = None
+    keep: str = "min"
     name = "encode_fixed"
 
     @property
@@ -31,28 +39,37 @@ class EncodeFixed(Op):
 
     @property
     def params(self) -> dict[str, Any]:
-        return {"ids": dict(self.ids), "strict": self.strict}
+        split = {} if self.separator is None else {"separator": self.separator, "keep": self.keep}
+        return {"ids": dict(self.ids), "strict": self.strict, **split}
 
     @classmethod
     def create(
         cls, inputs: Sequence[str], outputs: Sequence[str], params: Mapping[str, Any], resources: Mapping[str, str]
     ) -> EncodeFixed:
-        return cls(inputs[0], tuple(params["ids"].items()), params["strict"])
+        split = (params.get("separator"), params.get("keep", "min"))
+        return cls(inputs[0], tuple(params["ids"].items()), params["strict"], *split)
 
     def apply(self, batch: Any) -> Any:
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         texts = cast_array(column(batch, self.column), "string")
-        keys = pa.array([key for key, _ in self.ids], pa.string())
-        found = pc.index_in(texts, value_set=keys)
+        if self.separator is not None:
+            return put(batch, {self.column: split_ids(texts, self.separator, self.keep, self._ids)}, last=True)
+        found = self._ids(texts)
         if self.strict and found.null_count:
             unknown = texts.filter(pc.is_null(found))[0].as_py()
             known = ", ".join(repr(key) for key, _ in self.ids)
             raise InvalidInputError(
                 f"column '{self.column}' has the value {unknown!r}; it may be {known}; correct or drop such rows"
             )
-        return put(batch, {self.column: pa.array([i for _, i in self.ids], pa.int32()).take(found)}, last=True)
+        return put(batch, {self.column: found}, last=True)
+
+    def _ids(self, texts: Any) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        keys = pa.array([key for key, _ in self.ids], pa.string())
+        return pa.array([i for _, i in self.ids], pa.int32()).take(pc.index_in(texts, value_set=keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,7 @@ class EncodeVocabulary(Op):
     path: str
     separator: str | None = None
     keep: str = "min"
+    read: VocabularyIndex | None = field(default=None, compare=False, repr=False)
     name = "encode_vocabulary"
 
     @property
@@ -86,6 +104,15 @@ class EncodeVocabulary(Op):
     @property
     def resources(self) -> dict[str, str]:
         return {"vocabulary": self.path}
+
+    @classmethod
+    def files(cls, params: Mapping[str, Any]) -> dict[str, str]:
+        return {"vocabulary": f"vocabularies/{quote(params['vocabulary'], safe=' ')}.arrow"}
+
+    def opened(self, sha256: str) -> EncodeVocabulary:
+        values = read_vocabulary(self.path).column("value")
+        require_sha256(self.path, values_sha256(values), sha256)
+        return replace(self, read=VocabularyIndex(values))
 
     @classmethod
     def create(
@@ -110,9 +137,12 @@ class EncodeVocabulary(Op):
 
         if len(texts) == 0:  # planning asks for the type only, and needs no index for that
             return pa.array([], pa.int32())
-        index = load_index(self.path)
+        index = self._index()
         found = index.lookup(texts) if self.separator is None else index.lookup_split_min(texts, self.separator)
         return pa.array(found, pa.int32())
+
+    def _index(self) -> VocabularyIndex:
+        return load_index(self.path) if self.read is None else self.read
 
     def _lists(self, texts: Any) -> Any:
         import pyarrow as pa
@@ -120,12 +150,24 @@ class EncodeVocabulary(Op):
         if len(texts) == 0:
             return pa.array([], pa.list_(pa.int32()))
         assert self.separator is not None
-        rows = [[] if text is None else split_tokens(text, self.separator) for text in texts.to_pylist()]
-        tokens = pa.array([token for row in rows for token in row], pa.string())
-        ids = iter(pa.array(load_index(self.path).lookup(tokens)).to_pylist())
-        known = [[found for _ in row if (found := next(ids))] for row in rows]
-        ordered = [sorted(row) for row in known] if self.keep == "sorted" else known
-        return pa.array([row or None for row in ordered], pa.list_(pa.int32()))
+        index = self._index()
+        return split_ids(texts, self.separator, self.keep, lambda tokens: _known(pa.array(index.lookup(tokens))))
+
+
+def split_ids(texts: Any, separator: str, keep: str, ids_of: Callable[[Any], Any]) -> Any:
+    """The ids of the tokens of each text; `ids_of` gives those of an array of tokens, null for unknown ones.
+
+    `keep` is as for `EncodeVocabulary`; a text without a known token gives null.
+    """
+    import pyarrow as pa
+
+    rows = [[] if text is None else split_tokens(text, separator) for text in texts.to_pylist()]
+    ids = iter(ids_of(pa.array([token for row in rows for token in row], pa.string())).to_pylist())
+    known = [[found for _ in row if (found := next(ids)) is not None] for row in rows]
+    if keep == "min":
+        return pa.array([min(row, default=None) for row in known], pa.int32())
+    ordered = [sorted(row) for row in known] if keep == "sorted" else known
+    return pa.array([row or None for row in ordered], pa.list_(pa.int32()))
 
 
 def split_tokens(text: str, separator: str) -> list[str]:

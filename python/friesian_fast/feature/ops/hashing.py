@@ -85,7 +85,7 @@ def _plain(array: Any, *, python: bool = False) -> Any:
     kind = array.type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind):
         return array
-    if pa.types.is_large_string(kind):
+    if pa.types.is_large_string(kind) or pa.types.is_float64(kind):
         return array
     if python:
         return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())

@@ -10,7 +10,7 @@ import typer
 from friesian_fast.cli.errors import reported
 from friesian_fast.cli.publish import build_and_tell
 from friesian_fast.errors import NotFoundError
-from friesian_fast.release.plan import Interactions, PublishPlan, write_plan
+from friesian_fast.release.plan import Interactions, PublishPlan, Seen, write_plan
 
 
 @reported
@@ -18,6 +18,9 @@ def main(
     data_dir: Annotated[Path, typer.Option("--data_dir", help="What prepare wrote.")] = Path("prepared"),
     model_dir: Annotated[Path, typer.Option("--model_dir", help="What train wrote.")] = Path("models"),
     releases: Annotated[Path, typer.Option("--releases", help="Directory of releases.")] = Path("releases"),
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="A rules.json, such as one that hides what was bought.")
+    ] = None,
 ) -> None:
     """Build a release; its fallback list counts the buyers of the last four weeks before the split.
 
@@ -31,6 +34,8 @@ def main(
         vectors={"user": model_dir / "user_ebd.parquet", "item": model_dir / "item_ebd.parquet"},
         ranker=model_dir,
         interactions=Interactions(path=data_dir / "recent.parquet", item="item_id"),
+        seen=Seen(path=data_dir / "purchases.parquet", user="user_id", item="item_id"),
+        rules=rules,
     )
     build_and_tell(plan, releases)
     write_plan(model_dir / "publish.yaml", plan)

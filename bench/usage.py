@@ -1,0 +1,88 @@
+"""What a command costs with everything it starts: CPU seconds, wall seconds, the most memory held at once.
+
+Runs as a process of its own, ``python -m bench.usage COMMAND...``, which adopts what the command leaves behind: Spark's
+workers are killed, not waited for, and their CPU time would be lost with them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from friesian_services.loadtest.usage import usage_of
+
+_PR_SET_CHILD_SUBREAPER = 36
+_SAMPLE_S = 0.2
+_REPORT = "FRIESIAN_BENCH_REPORT"
+_ROOT = Path(__file__).parents[1]
+
+
+class Cost(NamedTuple):
+    """Of a command and all below it; `peak_pss_bytes` counts a page that processes share once."""
+
+    cpu_s: float
+    wall_s: float
+    peak_pss_bytes: int
+
+
+def cpu_seconds() -> float:
+    """Of this process and all below it, the ended ones included."""
+    return usage_of(os.getpid()).cpu_s
+
+
+def cost_of(command: Sequence[str], directory: Path) -> Cost:
+    """Run a command in `directory`; it must end well."""
+    report = directory / "cost.json"
+    environment = {**os.environ, _REPORT: str(report), "PYTHONPATH": str(_ROOT)}
+    subprocess.run([sys.executable, "-m", "bench.usage", *command], cwd=directory, env=environment, check=True)
+    return Cost(*json.loads(report.read_text()))
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+
+
+def _below(pid: int) -> list[int]:
+    found, waiting = [], [pid]
+    while waiting:
+        try:
+            tasks = list(Path(f"/proc/{waiting.pop()}/task").iterdir())
+            children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        except OSError:
+            continue
+        found += children
+        waiting += children
+    return found
+
+
+def _main() -> int:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    started, peak = time.monotonic(), 0
+    process = subprocess.Popen(sys.argv[1:])
+    while process.poll() is None:
+        peak = max(peak, sum(map(_pss, _below(os.getpid()))))
+        time.sleep(_SAMPLE_S)
+    wall = time.monotonic() - started
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:  # nothing is left
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    Path(os.environ[_REPORT]).write_text(json.dumps(Cost(used.ru_utime + used.ru_stime, wall, peak)))
+    return process.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,93 @@
+"""The runtimes by name, and the one way to open a model on any of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from friesian_fast.errors import MissingExtraError, UnsupportedRuntimeError
+from friesian_fast.rank.cpu import multiplies_int8
+from friesian_fast.rank.model import ModelRanker
+from friesian_fast.rank.onnx import OnnxRanker
+from friesian_fast.rank.openvino import OpenvinoRanker
+from friesian_fast.rank.saved_model import SavedModelRanker
+from friesian_fast.spec import FeatureSpec
+
+REFERENCE = "onnxruntime-fp32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A library and a precision.
+
+    Parameters
+    ----------
+    package : str
+        The module that must be there.
+    extra : str
+        The extra that brings it.
+    precision : {"fp32", "bf16", "int8"}
+    file : str
+        What it runs, beside the other models of a release.
+    """
+
+    package: str
+    extra: str
+    precision: str
+    file: str
+
+
+RUNTIMES = {
+    REFERENCE: Runtime(package="onnxruntime", extra="serve", precision="fp32", file="ranker.onnx"),
+    "onnxruntime-int8": Runtime(package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx"),
+    "openvino-fp32": Runtime(package="openvino", extra="openvino", precision="fp32", file="ranker.onnx"),
+    "openvino-bf16": Runtime(package="openvino", extra="openvino", precision="bf16", file="ranker.onnx"),
+    "openvino-int8": Runtime(package="openvino", extra="openvino", precision="int8", file="ranker_static_int8.onnx"),
+    "tensorflow-fp32": Runtime(package="tensorflow", extra="train", precision="fp32", file="saved_model"),
+}
+
+
+def require_runtime(name: str) -> Runtime:
+    """A runtime that is known and installed, on a CPU that has its precision as far as this can be told unloaded.
+
+    Raises
+    ------
+    UnsupportedRuntimeError, MissingExtraError
+    """
+    if name not in RUNTIMES:
+        raise UnsupportedRuntimeError(f"there is no ranking runtime '{name}'; known are {', '.join(RUNTIMES)}")
+    runtime = RUNTIMES[name]
+    if importlib.util.find_spec(runtime.package) is None:
+        raise MissingExtraError(f"the ranking runtime '{name}'", runtime.extra)
+    if runtime.precision == "int8" and not multiplies_int8():
+        raise UnsupportedRuntimeError(f"this CPU has no exact int8 products, which '{name}' needs")
+    return runtime
+
+
+def open_ranker(path: str | Path, spec: FeatureSpec, *, runtime: str = REFERENCE, threads: int = 1) -> ModelRanker:
+    """Open a model, check it against the spec and warm it up.
+
+    Parameters
+    ----------
+    path : path
+        What the runtime takes: an ONNX file or a SavedModel's directory.
+    spec : FeatureSpec
+    runtime : str, default "onnxruntime-fp32"
+        A key of `RUNTIMES`.
+    threads : int, default 1
+        Threads of one call.
+
+    Raises
+    ------
+    MissingExtraError, UnsupportedRuntimeError
+        If the runtime is unknown, not installed, or of a precision that this CPU lacks.
+    NotFoundError, ReleaseError, SchemaMismatchError
+        If the model is not there, damaged, or not the spec's.
+    """
+    chosen = require_runtime(runtime)
+    if chosen.package == "openvino":
+        return OpenvinoRanker(path, spec, precision=chosen.precision, threads=threads)
+    if chosen.package == "tensorflow":
+        return SavedModelRanker(path, spec, threads=threads)
+    return OnnxRanker(path, spec, threads=threads)

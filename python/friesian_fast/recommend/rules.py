@@ -1,0 +1,191 @@
+"""The rules stage: what a user's search leaves out, and what happens to the order after ranking."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast import _core
+from friesian_fast.errors import FriesianError
+from friesian_fast.recall import CompiledFilter, Filter, IvfIndex
+from friesian_fast.recall.columns import bits_at
+from friesian_fast.recommend.stages import VECTOR_COLUMN, Ids
+from friesian_fast.release.open import PopularItem, Release
+from friesian_fast.release.rules import Rules
+from friesian_fast.release.seen import SEEN, seen_positions
+from friesian_fast.store import RowStore
+
+Note = Callable[[str], None]
+
+_log = logging.getLogger(__name__)
+
+
+def _silent(text: str) -> None:
+    """For those who do not ask what was done."""
+
+
+class RulesStage:
+    """A release's rules, ready to be applied. Safe to use from many threads.
+
+    Parameters
+    ----------
+    rules : Rules
+        Which fit the index: `Rules.check`.
+    index : IvfIndex
+        Of the items, with the columns the rules compare.
+    seen : RowStore, optional
+        Of the row set ``seen``; needed where the rules hide what was seen.
+    vectors : RowStore, optional
+        Of the row set ``item_vector``; needed for diversity.
+    """
+
+    def __init__(
+        self, rules: Rules, index: IvfIndex, *, seen: RowStore | None = None, vectors: RowStore | None = None
+    ) -> None:
+        self._rules = rules
+        self._index = index
+        self._seen = seen
+        self._vectors = vectors
+        self._static = None if rules.filter is None else index.compile(rules.filter)
+        self._open = self._static if self._static is not None else index.compile(Filter())
+        columns = index.columns
+        self._boosts = [(columns.compile(boost.where), boost.factor) for boost in rules.boosts if columns is not None]
+        self._cap = columns.column(rules.cap.column) if rules.cap is not None and columns is not None else None
+        pins = index.positions([pin.id for pin in rules.pins])
+        allowed = bits_at(self._open.bitmap, pins)
+        self._pins = [pin for pin, free in zip(rules.pins, allowed.tolist(), strict=True) if free]
+        self._pin_positions = pins[allowed]
+
+    @classmethod
+    def of(cls, release: Release, index: IvfIndex | None = None) -> RulesStage | None:
+        """The stage of a release, if it has rules; over an index that is open already, or one of its own."""
+        rules = release.rules
+        if rules is None:
+            return None
+        return cls(
+            rules,
+            release.index() if index is None else index,
+            seen=release.row_store(SEEN) if rules.hide_seen else None,
+            vectors=release.row_store("item_vector") if rules.diversity is not None else None,
+        )
+
+    def filter_for(self, user: Ids) -> CompiledFilter | None:
+        """What the search of one user may answer; None for everything."""
+        hidden = self._hidden(user)
+        if hidden is None:
+            return self._static
+        return self._open.hiding([hidden])
+
+    def pins_for(self, user_filter: CompiledFilter | None) -> list[int | str]:
+        """The pinned items that this user may be shown."""
+        if not self._pins or user_filter is None or user_filter.hidden is None:
+            return [pin.id for pin in self._pins]
+        hidden = np.isin(self._pin_positions, user_filter.hidden[0]).tolist()
+        return [pin.id for pin, gone in zip(self._pins, hidden, strict=True) if not gone]
+
+    def popular(self, items: Sequence[PopularItem], user: Ids, k: int) -> list[PopularItem]:
+        """The first k of the fallback list that this user may be shown."""
+        positions = self._index.positions([item.id for item in items])
+        free = bits_at(self._open.bitmap, positions)
+        try:
+            hidden = self._hidden(user)
+        except FriesianError as error:  # this list is the last resort
+            _log.warning("user %r is shown popular items that may have been seen: %s", user, error)
+            hidden = None
+        if hidden is not None:
+            free &= ~np.isin(positions, hidden)
+        return [items[i] for i in np.flatnonzero(free)[:k]]
+
+    def order(
+        self, ids: Ids, scores: NDArray[np.float32], k: int, note: Note | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Boosts, cap, diversity, pins, in this order.
+
+        Parameters
+        ----------
+        ids : ids, shape (n,)
+            Candidates; of equal scores the first counts as the better.
+        scores : ndarray of float32, shape (n,)
+        k : int
+        note : callable, optional
+            Told what each rule did.
+
+        Returns
+        -------
+        order : ndarray of int64, shape (at most k,)
+            Numbers of candidates, best first.
+        scores : ndarray of float32, shape (n,)
+            Of all candidates, after boosts.
+        """
+        note = note or _silent
+        places = {pin.id: pin.place for pin in self._pins if pin.place <= k}
+        listed = ids if isinstance(ids, list) else ids.tolist()
+        pinned = {i: places[item] for i, item in enumerate(listed) if item in places}
+        positions = self._index.positions(ids) if self._boosts or self._cap is not None else np.empty(0, np.uint32)
+        scores = self._boosted(scores, positions, note)
+        order = np.argsort(-scores, kind="stable")
+        if pinned:
+            order = order[~np.isin(order, list(pinned))]
+        order = self._capped(order, positions, note)
+        order = self._diversified(order, ids, scores, k, note)[:k]
+        picked: list[int] = order.tolist()
+        for i, place in sorted(pinned.items(), key=lambda item: item[1]):
+            note(f"pins: item {listed[i]!r} at place {place}")
+            picked.insert(place - 1, i)
+        return np.array(picked[:k], np.int64), scores
+
+    def close(self) -> None:
+        """Let go of the row stores."""
+        for store in (self._seen, self._vectors):
+            if store is not None:
+                store.close()
+
+    def _hidden(self, user: Ids) -> NDArray[np.uint32] | None:
+        if self._seen is None:
+            return None
+        positions = seen_positions(self._seen, user)
+        return positions[positions < len(self._index)]
+
+    def _boosted(self, scores: NDArray[np.float32], positions: NDArray[np.uint32], note: Note) -> NDArray[np.float32]:
+        """A factor above 1 raises a score below 0 too."""
+        for number, (bitmap, factor) in enumerate(self._boosts):
+            meets = bits_at(bitmap, positions)
+            note(f"boosts[{number}]: {np.count_nonzero(meets)} candidates by {factor:g}")
+            raised = np.where(scores >= 0, scores * np.float32(factor), scores / np.float32(factor))
+            scores = np.where(meets, raised, scores)
+        return scores
+
+    def _capped(self, order: NDArray[np.int64], positions: NDArray[np.uint32], note: Note) -> NDArray[np.int64]:
+        if self._cap is None or self._rules.cap is None:
+            return order
+        at = positions[order]
+        values = self._cap.values[at].tolist()
+        known = [True] * len(at) if self._cap.valid is None else bits_at(self._cap.valid, at).tolist()
+        counts: dict[int, int] = {}
+        kept = []
+        for i, value, has_value in zip(order.tolist(), values, known, strict=True):
+            if has_value:
+                counts[value] = counts.get(value, 0) + 1
+                if counts[value] > self._rules.cap.most:
+                    continue
+            kept.append(i)
+        note(f"cap: {len(order) - len(kept)} candidates above {self._rules.cap.most} of one {self._cap.name} left out")
+        return np.array(kept, np.int64)
+
+    def _diversified(
+        self, order: NDArray[np.int64], ids: Ids, scores: NDArray[np.float32], k: int, note: Note
+    ) -> NDArray[np.int64]:
+        if self._vectors is None or self._rules.diversity is None or len(order) == 0:
+            return order
+        some: Ids = [ids[i] for i in order] if isinstance(ids, list) else ids[order]
+        vectors = np.ascontiguousarray(self._vectors.decode(some).columns[VECTOR_COLUMN], np.float32)
+        ranked = scores[order]
+        span = float(ranked[0] - ranked[-1])
+        relevance = (ranked - ranked[-1]) / np.float32(span) if span > 0 else np.zeros_like(ranked)
+        picks = _core.diversify(relevance, vectors, k, self._rules.diversity)
+        moved = np.count_nonzero(picks != np.arange(len(picks)))
+        note(f"diversity {self._rules.diversity:g}: {moved} of {len(picks)} places differ from the ranking")
+        return order[picks]
