@@ -6,13 +6,13 @@
 #include <optional>
 
 #include "bindings.hpp"
-#include "common/bytes.hpp"
 #include "common/error.hpp"
 #include "decoded_rows.hpp"
 #include "errors.hpp"
 #include "id_list.hpp"
 #include "number_column.hpp"
-#include "rows/row_decode.hpp"
+#include "row_batch.hpp"
+#include "row_inputs.hpp"
 #include "rows/row_encode.hpp"
 #include "rows/row_schema.hpp"
 #include "rows/row_store.hpp"
@@ -22,7 +22,7 @@ using namespace friesian;
 
 namespace {
 
-RowSchema make_schema(
+std::unique_ptr<ColumnDecoder> make_schema(
     const std::vector<std::tuple<std::string, std::string, std::string, std::uint32_t>>& columns,
     const py::bytes& tag) {
   static constexpr std::array<std::string_view, 4> kTypes{"int32", "int64", "float32", "float64"};
@@ -42,7 +42,7 @@ RowSchema make_schema(
   if (bytes.size() != row_tag.size())
     throw InvalidInput("a row tag has 8 bytes, got " + std::to_string(bytes.size()));
   std::copy(bytes.begin(), bytes.end(), row_tag.begin());
-  return RowSchema(std::move(specs), row_tag);
+  return std::make_unique<ColumnDecoder>(RowSchema(std::move(specs), row_tag));
 }
 
 template <typename T>
@@ -54,7 +54,8 @@ py::array_t<T> as_array(std::vector<T>&& values) {
   return py::array_t<T>(size, data, owner);
 }
 
-py::tuple encode(const RowSchema& schema, const py::sequence& columns) {
+py::tuple encode(const ColumnDecoder& rows, const py::sequence& columns) {
+  const RowSchema& schema = rows.decoder.schema();
   std::vector<NumberColumn> owners;
   std::vector<ColumnInput> inputs;
   if (columns.size() != schema.columns().size())
@@ -77,40 +78,6 @@ py::tuple encode(const RowSchema& schema, const py::sequence& columns) {
   return py::make_tuple(as_array(std::move(packed.buffer)), as_array(std::move(packed.offsets)));
 }
 
-py::tuple decode_views(const RowSchema& schema, std::span<const RowView> rows,
-                       const py::object& ids) {
-  DecodedRows decoded(schema, rows.size());
-  const DecodeOutputs out = decoded.outputs();
-  try {
-    const py::gil_scoped_release nogil;
-    decode_rows(schema, rows, 0, out);
-  } catch (const RowFault& fault) {
-    raise_fault(fault, ids);
-  }
-  return decoded.result();
-}
-
-py::tuple decode(const RowSchema& schema, const py::sequence& rows, const py::object& ids) {
-  constexpr std::size_t kAhead = 16, kMaxPrefetchBytes = 512;
-  const std::size_t ahead_bytes =
-      std::min<std::size_t>(schema.fixed_end() + kCacheLine / 2, kMaxPrefetchBytes);
-  const py::tuple all(rows);  // a tuple of our own: nobody can take a row away while it is read
-  std::vector<RowView> views(all.size());
-  for (std::size_t i = 0; i < views.size(); ++i) {
-    // The object's own header stands in front of the bytes; both are about to be read.
-    if (i + kAhead < views.size())
-      prefetch(PyTuple_GET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i + kAhead)), ahead_bytes);
-    PyObject* row = PyTuple_GET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i));
-    if (row == Py_None) continue;
-    if (!PyBytes_Check(row))
-      throw py::type_error("row " + std::to_string(i) + " must be bytes or None, got " +
-                           Py_TYPE(row)->tp_name);
-    const auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(row));
-    if (size > 0) views[i] = {reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(row)), size};
-  }
-  return decode_views(schema, views, ids);
-}
-
 using ByteArray = py::array_t<unsigned char, py::array::c_style>;
 using OffsetArray = py::array_t<std::int64_t, py::array::c_style>;
 
@@ -123,55 +90,52 @@ void check_packed(const ByteArray& buffer, const OffsetArray& offsets) {
         "size of the buffer");
 }
 
-py::tuple decode_packed(const RowSchema& schema, const ByteArray& buffer,
-                        const OffsetArray& offsets, const py::object& ids) {
+py::tuple decode_packed(const ColumnDecoder& columns, const ByteArray& buffer,
+                        const OffsetArray& offsets, py::object ids) {
   check_packed(buffer, offsets);
-  std::vector<RowView> views(static_cast<std::size_t>(offsets.size()) - 1);
-  for (std::size_t i = 0; i < views.size(); ++i) {
+  const auto n = static_cast<std::size_t>(offsets.size()) - 1;
+  RowBatch batch{std::vector<RowView>(n), buffer, std::move(ids)};
+  for (std::size_t i = 0; i < n; ++i) {
     const auto size = static_cast<std::size_t>(offsets.data()[i + 1] - offsets.data()[i]);
-    if (size > 0) views[i] = {buffer.data() + offsets.data()[i], size};
+    if (size > 0) batch.views[i] = {buffer.data() + offsets.data()[i], size};
   }
-  return decode_views(schema, views, ids);
+  return batch.columns(columns);
 }
 
 std::size_t count_of(const IdList& ids, bool strings) {
   return strings ? ids.strings.size() : ids.numbers.size();
 }
 
-py::tuple store_decode(const RowStore& store, const py::object& ids) {
+RowBatch store_find(const py::object& self, const py::object& ids) {
+  const auto& store = self.cast<const RowStore&>();
   const bool strings = store.id_kind() == IdKind::string;
   const IdList list = IdList::from_python(ids, strings);
-  DecodedRows decoded(store.schema(), count_of(list, strings));
-  const DecodeOutputs out = decoded.outputs();
-  try {
-    const py::gil_scoped_release nogil;
-    if (strings)
-      store.decode(list.strings, out);
-    else
-      store.decode(list.numbers, out);
-  } catch (const RowFault& fault) {
-    raise_fault(fault, ids);
-  }
-  return decoded.result();
+  RowBatch batch{std::vector<RowView>(count_of(list, strings)), self, ids, true};
+  const py::gil_scoped_release nogil;
+  if (strings)
+    store.find(list.strings, batch.views);
+  else
+    store.find(list.numbers, batch.views);
+  return batch;
 }
 
-py::list store_get(const RowStore& store, const py::object& ids) {
-  const bool strings = store.id_kind() == IdKind::string;
-  const IdList list = IdList::from_python(ids, strings);
-  std::vector<RowView> rows(count_of(list, strings));
-  {
-    const py::gil_scoped_release nogil;
-    if (strings)
-      store.find(list.strings, rows);
-    else
-      store.find(list.numbers, rows);
+py::list store_get(const py::object& self, const py::object& ids) {
+  const RowBatch batch = store_find(self, ids);
+  py::list out(batch.views.size());
+  for (std::size_t i = 0; i < batch.views.size(); ++i) {
+    const RowView row = batch.views[i];
+    out[i] = row.data == nullptr ? py::object(py::none())
+                                 : py::bytes(reinterpret_cast<const char*>(row.data), row.size);
   }
-  py::list out(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    out[i] = rows[i].data == nullptr
-                 ? py::object(py::none())
-                 : py::bytes(reinterpret_cast<const char*>(rows[i].data), rows[i].size);
   return out;
+}
+
+std::unique_ptr<RowStore> open_store(const std::string& path, const ColumnDecoder& columns,
+                                     bool strings, bool verify, bool huge_pages) {
+  const RowTag tag = columns.decoder.schema().tag();
+  const py::gil_scoped_release nogil;  // verifying or copying reads the whole file
+  return std::make_unique<RowStore>(path, tag, strings ? IdKind::string : IdKind::int64, verify,
+                                    huge_pages ? Residence::huge_pages : Residence::mapped);
 }
 
 py::object store_ids(const RowStore& store) {
@@ -181,7 +145,7 @@ py::object store_ids(const RowStore& store) {
   return out;
 }
 
-void write_store(const std::string& path, const RowSchema& schema, bool strings,
+void write_store(const std::string& path, const ColumnDecoder& columns, bool strings,
                  const py::object& ids, const ByteArray& buffer, const OffsetArray& offsets) {
   const IdList list = IdList::from_python(ids, strings);
   check_packed(buffer, offsets);
@@ -189,36 +153,51 @@ void write_store(const std::string& path, const RowSchema& schema, bool strings,
   if (n + 1 != static_cast<std::size_t>(offsets.size()))
     throw InvalidInput("there are " + std::to_string(n) + " ids, but " +
                        std::to_string(offsets.size() - 1) + " rows");
+  const RowTag tag = columns.decoder.schema().tag();
   const std::span rows(buffer.data(), static_cast<std::size_t>(buffer.size()));
   const std::span ends(offsets.data(), static_cast<std::size_t>(offsets.size()));
   const py::gil_scoped_release nogil;
   if (strings)
-    write_row_store(path, schema.tag(), list.strings, rows, ends);
+    write_row_store(path, tag, list.strings, rows, ends);
   else
-    write_row_store(path, schema.tag(), list.numbers, rows, ends);
+    write_row_store(path, tag, list.numbers, rows, ends);
 }
 
 }  // namespace
 
 void register_rows(py::module_& module) {
   register_errors(module);
-  py::class_<RowSchema>(module, "RowSchema")
+  py::class_<ColumnDecoder>(module, "RowSchema")
       .def(py::init(&make_schema), py::arg("columns"), py::arg("tag"))
       .def("encode", &encode, py::arg("columns"))
-      .def("decode", &decode, py::arg("rows"), py::arg("ids") = py::none())
+      .def("decode", &decode_sequence, py::arg("rows"), py::arg("ids") = py::none())
+      .def(
+          "decode_batch",
+          [](const ColumnDecoder& columns, const RowBatch& batch) {
+            return batch.columns(columns);
+          },
+          py::arg("batch"))
       .def("decode_packed", &decode_packed, py::arg("buffer"), py::arg("offsets"),
            py::arg("ids") = py::none());
+  py::class_<RowBatch>(module, "RowBatch")
+      .def(py::init(&RowBatch::from_sequence), py::arg("rows"), py::arg("ids") = py::none())
+      .def("__len__", [](const RowBatch& batch) { return batch.views.size(); })
+      .def_property_readonly("count", &RowBatch::count)
+      .def_property_readonly("found", &RowBatch::found);
+  py::class_<RowInputs>(module, "RowInputs")
+      .def(py::init([](const ColumnDecoder& user, const ColumnDecoder& item,
+                       const std::vector<RowInputs::Input>& inputs) {
+             return std::make_unique<RowInputs>(user.decoder.schema(), item.decoder.schema(),
+                                                inputs);
+           }),
+           py::arg("user"), py::arg("item"), py::arg("inputs"))
+      .def("build", &RowInputs::build, py::arg("user"), py::arg("items"));
   py::class_<RowStore>(module, "RowStore")
-      .def(
-          py::init([](const std::string& path, const RowSchema& schema, bool strings, bool verify) {
-            return std::make_unique<RowStore>(path, schema,
-                                              strings ? IdKind::string : IdKind::int64, verify);
-          }),
-          py::arg("path"), py::arg("schema"), py::arg("string_ids"), py::arg("verify") = false,
-          py::call_guard<py::gil_scoped_release>())  // verifying reads the whole file
+      .def(py::init(&open_store), py::arg("path"), py::arg("schema"), py::arg("string_ids"),
+           py::arg("verify") = false, py::arg("huge_pages") = false)
       .def("__len__", &RowStore::size)
       .def("ids", &store_ids)
-      .def("decode", &store_decode, py::arg("ids"))
+      .def("find", &store_find, py::arg("ids"))
       .def("get", &store_get, py::arg("ids"));
   module.def("write_row_store", &write_store, py::arg("path"), py::arg("schema"),
              py::arg("string_ids"), py::arg("ids"), py::arg("buffer"), py::arg("offsets"));

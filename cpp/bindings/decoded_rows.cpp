@@ -1,8 +1,6 @@
 #include "decoded_rows.hpp"
 
-#include <string>
-
-#include "errors.hpp"
+#include <array>
 
 namespace py = pybind11;
 using namespace friesian;
@@ -22,29 +20,67 @@ py::dtype dtype_of(ElementType type) {
   }
 }
 
+py::str interned(const std::string& text) {
+  PyObject* name = PyUnicode_InternFromString(text.c_str());
+  if (name == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(name);
+}
+
+// NumPy's own constructor: pybind11's works out strides first, which costs as much again. A batch
+// of a few hundred rows spends more time in making its arrays than in filling them.
+py::array new_array(const py::dtype& type, std::span<const py::ssize_t> shape) {
+  const auto& numpy = py::detail::npy_api::get();
+  PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, type.inc_ref().ptr(),
+                                               static_cast<int>(shape.size()), shape.data(),
+                                               nullptr, nullptr, 0, nullptr);
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::array>(made);
+}
+
+std::vector<py::str> names_of(const RowSchema& schema) {
+  std::vector<py::str> names;
+  for (const ColumnSpec& column : schema.columns()) names.push_back(interned(column.name));
+  return names;
+}
+
+std::vector<py::dtype> types_of(const RowDecoder& decoder) {
+  std::vector<py::dtype> types;
+  for (const std::uint32_t column : decoder.columns())
+    types.push_back(dtype_of(decoder.schema().columns()[column].type));
+  return types;
+}
+
 }  // namespace
 
-DecodedRows::DecodedRows(const RowSchema& schema, std::size_t n)
-    : found(static_cast<py::ssize_t>(n)) {
-  for (const auto& column : schema.columns()) {
-    std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(n)};
-    if (column.kind != ColumnKind::scalar) shape.push_back(column.length);
-    py::array array(dtype_of(column.type), shape);
-    pointers.push_back(array.mutable_data());
-    columns.append(std::move(array));
+ColumnDecoder::ColumnDecoder(RowSchema schema)
+    : decoder(std::move(schema)), names(names_of(decoder.schema())), types(types_of(decoder)) {}
+
+ColumnDecoder::ColumnDecoder(const RowSchema& schema, std::vector<std::uint32_t> columns,
+                             std::vector<py::str> output_names)
+    : decoder(schema, std::move(columns)),
+      names(std::move(output_names)),
+      types(types_of(decoder)) {}
+
+std::vector<unsigned char*> ColumnDecoder::add_arrays(std::size_t n, py::dict& arrays) const {
+  std::vector<unsigned char*> memory;
+  memory.reserve(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const ColumnSpec& column = decoder.schema().columns()[decoder.columns()[i]];
+    const std::array<py::ssize_t, 2> shape{static_cast<py::ssize_t>(n), column.length};
+    const py::array array =
+        new_array(types[i], std::span(shape).first(column.kind == ColumnKind::scalar ? 1 : 2));
+    memory.push_back(static_cast<unsigned char*>(
+        static_cast<void*>(py::detail::array_proxy(array.ptr())->data)));
+    if (PyDict_SetItem(arrays.ptr(), names[i].ptr(), array.ptr()) != 0)
+      throw py::error_already_set();
   }
+  return memory;
 }
 
-DecodeOutputs DecodedRows::outputs() {
-  return {pointers, reinterpret_cast<unsigned char*>(found.mutable_data())};
-}
-
-py::tuple DecodedRows::result() const { return py::make_tuple(columns, found); }
-
-void raise_fault(const RowFault& fault, const py::object& ids) {
-  std::string text = "row " + std::to_string(fault.position);
-  if (!ids.is_none() && fault.position < py::len(ids))
-    text += " (id " + std::string(py::str(ids[py::int_(fault.position)])) + ")";
-  raise_error(fault.other_schema ? "SchemaMismatchError" : "InvalidInputError",
-              text + ": " + fault.what());
+py::array new_bools(std::size_t n, bool*& memory) {
+  static_assert(sizeof(bool) == 1);
+  const auto shape = static_cast<py::ssize_t>(n);
+  py::array array = new_array(py::dtype::of<bool>(), {&shape, 1});
+  memory = static_cast<bool*>(array.mutable_data());
+  return array;
 }

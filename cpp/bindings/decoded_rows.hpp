@@ -1,22 +1,26 @@
 #pragma once
 #include <pybind11/numpy.h>
 
+#include <span>
 #include <vector>
 
 #include "rows/row_decode.hpp"
 
-// Fresh arrays for n decoded rows.
-struct DecodedRows {
-  pybind11::list columns;
-  pybind11::array_t<bool> found;
-  std::vector<void*> pointers;
+// A decoder with what Python needs of it: the columns' names and element types.
+struct ColumnDecoder {
+  friesian::RowDecoder decoder;
+  std::vector<pybind11::str> names;
+  std::vector<pybind11::dtype> types;
 
-  DecodedRows(const friesian::RowSchema& schema, std::size_t n);
+  // Every column under its own name.
+  explicit ColumnDecoder(friesian::RowSchema schema);
+  // These columns under these names.
+  ColumnDecoder(const friesian::RowSchema& schema, std::vector<std::uint32_t> columns,
+                std::vector<pybind11::str> output_names);
 
-  [[nodiscard]] friesian::DecodeOutputs outputs();
-  // (columns, found)
-  [[nodiscard]] pybind11::tuple result() const;
+  // Adds a fresh array of n rows for each column to `arrays`; where they begin.
+  [[nodiscard]] std::vector<unsigned char*> add_arrays(std::size_t n, pybind11::dict& arrays) const;
 };
 
-// Raises what decoding found wrong, with the id of the row if it is known.
-[[noreturn]] void raise_fault(const friesian::RowFault& fault, const pybind11::object& ids);
+// An array of n bool; its memory is not set.
+[[nodiscard]] pybind11::array new_bools(std::size_t n, bool*& memory);

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recommend import Candidates, as_ids
 from friesian_fast.spec import IdType, RowSet
-from friesian_fast.store import Ids, RowCodec, Rows, normal_ids
+from friesian_fast.store import Ids, RowBatch, RowCodec, Rows, normal_ids
 from friesian_services import call, wire
 from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
@@ -102,6 +102,10 @@ class RemoteRowStore:
     def decode(self, ids: Ids) -> Rows:
         """The rows, decoded; see `RowCodec.decode`."""
         return self._codec.decode(self.get(ids), ids=ids)
+
+    def find(self, ids: Ids) -> RowBatch:
+        """The rows, still packed."""
+        return RowBatch(self.get(ids), ids)
 
     def close(self) -> None:
         """End the connection."""

@@ -43,7 +43,15 @@ def serve(settings: AllConfig) -> None:
         rules=rules,
     )
     # Where nothing waits for a network, more threads than cores would only take turns.
-    workers = (os.cpu_count() or 1) + 1 if settings.redis is None else WORKERS
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    waits = settings.redis is not None
     serve_fronts(
-        f"release {release.id}", settings, recommender, LocalBackends(timers), timers, exporter, workers=workers
+        f"release {release.id}",
+        settings,
+        recommender,
+        LocalBackends(timers),
+        timers,
+        exporter,
+        workers=WORKERS if waits else cores + 1,
+        loops=0 if waits else cores,
     )

@@ -186,10 +186,10 @@ def test_the_users_row_is_fetched_while_recall_runs(release):
     class Users:
         row_set = release.spec.row_set("user")
 
-        def decode(self, ids):
+        def find(self, ids):
             seen.append((caller.get(), threading.current_thread().name))
             begun.set()
-            return release.row_store("user").decode(ids)
+            return release.row_store("user").find(ids)
 
     recall = Proposes([item_id(0)], then=lambda: seen.append(begun.wait(20)))
     caller.set("me")

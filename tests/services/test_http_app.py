@@ -17,15 +17,15 @@ from friesian_services.metrics import Timers
 SHAPE = ["ids", "probs", "success", "errorCode", "errorMsg"]
 
 
-def make_app(releases, **options):
+def make_app(releases, executor=None, **options):
     timers = Timers()
     recommender = open_recommender(open_release(releases), timers.time)
-    return HttpApp(recommender, timers, LocalBackends(timers), ThreadPoolExecutor(2), **options)
+    return HttpApp(recommender, timers, LocalBackends(timers), executor, **options)
 
 
-@pytest.fixture(scope="module")
-def app(releases):
-    return make_app(releases)
+@pytest.fixture(scope="module", params=["in the loop", "in a pool"])
+def app(releases, request):
+    return make_app(releases, None if request.param == "in the loop" else ThreadPoolExecutor(2))
 
 
 def get(app, path, method="GET", **options):

@@ -34,8 +34,10 @@ inline constexpr std::size_t kCacheLine = 64;
 // miss buffers, and random rows or lists then arrive at half the speed. Any address is allowed.
 inline void prefetch(const void* from, std::size_t bytes) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(from);
-  for (std::size_t i = 0; i < bytes; i += kCacheLine)
-    __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 2);
+  for (std::uintptr_t line = at & ~(kCacheLine - 1); line < at + bytes; line += kCacheLine)
+    __builtin_prefetch(reinterpret_cast<const void*>(line), 0, 2);
+  // GCC takes a function that only prefetches for one without effects, and drops calls of it.
+  asm volatile("");
 }
 
 }  // namespace friesian

@@ -3,13 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <vector>
+#include <numeric>
 
 #include "common/bytes.hpp"
 
 namespace friesian {
 
 namespace {
+
+// So many rows are checked and then decoded together; the next ones are fetched meanwhile, about
+// as far ahead as memory streams. A long row's rest follows when it is read.
+constexpr std::size_t kBlock = 32;
+constexpr std::size_t kMaxPrefetchBytes = 512;
 
 std::string in_hex(const unsigned char* bytes, std::size_t size) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -21,136 +26,199 @@ std::string in_hex(const unsigned char* bytes, std::size_t size) {
   return text;
 }
 
-// So many rows are fetched ahead and gathered together: about the misses that memory can overlap.
-constexpr std::size_t kBlock = 64;
-constexpr std::size_t kPrefetchBytes = 512;
-
 [[noreturn]] void fail(std::size_t at, const std::string& what) { throw RowFault(at, false, what); }
 
-// Decodes a block of rows: all are checked first, then each column is gathered from all of them. A
-// missing row is replaced by zeros, so that the gathering loops need not ask.
-class BlockDecoder {
+std::vector<std::uint32_t> all_columns(const RowSchema& schema) {
+  std::vector<std::uint32_t> columns(schema.columns().size());
+  std::iota(columns.begin(), columns.end(), 0);
+  return columns;
+}
+
+}  // namespace
+
+RowDecoder::RowDecoder(RowSchema schema) : RowDecoder(schema, all_columns(schema)) {}
+
+RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns)
+    : schema_(std::move(schema)),
+      columns_(std::move(columns)),
+      tag_(load<std::uint64_t>(schema_.tag().data())),
+      zeros_(schema_.fixed_end()) {
+  std::vector<std::uint32_t> output_of(schema_.columns().size(), kSkipped);
+  for (std::uint32_t i = 0; i < columns_.size(); ++i) output_of[columns_[i]] = i;
+  const auto keep = [&output_of](const std::vector<RowSchema::Field>& fields,
+                                 std::vector<Copy>& copies) {
+    for (const auto& field : fields)
+      if (output_of[field.column] != kSkipped)
+        copies.push_back({field.offset, output_of[field.column], field.bytes});
+  };
+  keep(schema_.scalars8(), scalars8_);
+  keep(schema_.scalars4(), scalars4_);
+  keep(schema_.blocks(), blocks_);
+  for (std::uint32_t i = 0; i < schema_.lists().size(); ++i) {
+    const std::uint32_t column = schema_.lists()[i];
+    const ColumnSpec& spec = schema_.columns()[column];
+    lists_.push_back({schema_.counts_offset() + 4 * i, element_bytes(spec.type), spec.length,
+                      output_of[column]});
+  }
+}
+
+// Some rows of one call: all are checked first, then each column is taken from all of them. A
+// missing row is replaced by zeros, so that no loop need ask.
+class RowDecoder::Block {
  public:
-  BlockDecoder(const RowSchema& schema, const DecodeOutputs& out)
-      : schema_(schema), out_(out), zeros_(schema.fixed_end()) {}
+  Block(const RowDecoder& decoder, std::span<unsigned char* const> outputs)
+      : decoder_(decoder), outputs_(outputs) {}
 
   void decode(std::span<const RowView> rows, std::size_t first) {
-    for (std::size_t i = 0; i < rows.size(); ++i) {
+    n_ = rows.size();
+    first_ = first;
+    nulls_ = false;
+    for (std::size_t i = 0; i < n_; ++i) {
       const bool found = rows[i].data != nullptr;
       if (found) check(rows[i], first + i);
-      rows_[i] = found ? rows[i].data : zeros_.data();
-      out_.found[first + i] = found ? 1 : 0;
+      rows_[i] = found ? rows[i].data : decoder_.zeros_.data();
+      if (found) nulls_ |= has_nulls(rows_[i]);
     }
-    n_ = rows.size();
-    for (const auto& field : schema_.scalars8()) gather<std::uint64_t>(field, first);
-    for (const auto& field : schema_.scalars4()) gather<std::uint32_t>(field, first);
-    for (const auto& field : schema_.blocks())
+    for (const Copy& copy : decoder_.scalars8_) gather<std::uint64_t>(copy);
+    for (const Copy& copy : decoder_.scalars4_) gather<std::uint32_t>(copy);
+    for (const Copy& copy : decoder_.blocks_)
       for (std::size_t i = 0; i < n_; ++i)
-        std::memcpy(output(field.column, first + i), rows_[i] + field.offset, field.bytes);
-    gather_lists(first);
-    for (std::size_t i = 0; i < n_; ++i) clear_nulls(rows_[i], first + i);
+        std::memcpy(at(copy.output, i, copy.bytes), rows_[i] + copy.offset, copy.bytes);
+    copy_lists();
+    for (std::size_t i = 0; nulls_ && i < n_; ++i) clear_nulls(i);
   }
 
  private:
-  unsigned char* output(std::size_t column, std::size_t at) const {
-    return static_cast<unsigned char*>(out_.columns[column]) + at * schema_.decoded_bytes(column);
+  unsigned char* at(std::size_t output, std::size_t i, std::size_t bytes) const {
+    return outputs_[output] + (first_ + i) * bytes;
   }
 
   template <typename T>
-  void gather(const RowSchema::Field& field, std::size_t first) const {
-    unsigned char* to = output(field.column, first);
-    for (std::size_t i = 0; i < n_; ++i)
-      store(to + i * sizeof(T), load<T>(rows_[i] + field.offset));
+  void gather(const Copy& copy) const {
+    unsigned char* const to = at(copy.output, 0, sizeof(T));
+    for (std::size_t i = 0; i < n_; ++i) store(to + i * sizeof(T), load<T>(rows_[i] + copy.offset));
   }
 
-  void gather_lists(std::size_t first) {
-    ends_.fill(schema_.fixed_end());
-    for (std::size_t list = 0; list < schema_.lists().size(); ++list) {
-      const std::uint32_t column = schema_.lists()[list];
-      const std::uint32_t size = element_bytes(schema_.columns()[column].type);
-      const std::size_t room = schema_.decoded_bytes(column);
-      unsigned char* to = output(column, first);
-      for (std::size_t i = 0; i < n_; ++i, to += room) {
-        const auto count = load<std::uint32_t>(rows_[i] + schema_.counts_offset() + 4 * list);
-        const std::size_t bytes = std::size_t{count} * size;
-        const std::uint64_t from = align_up(ends_[i], size);
+  void copy_lists() {
+    ends_.fill(decoder_.schema_.fixed_end());
+    for (const List& list : decoder_.lists_) {
+      const std::size_t room = std::size_t{list.most} * list.element;
+      for (std::size_t i = 0; i < n_; ++i) {
+        const auto count = load<std::uint32_t>(rows_[i] + list.count_offset);
+        const std::size_t bytes = std::size_t{count} * list.element;
+        const std::uint64_t from = align_up(ends_[i], list.element);
+        ends_[i] = from + bytes;
+        if (list.output == kSkipped) continue;
+        unsigned char* const to = at(list.output, i, room);
         std::memcpy(to, rows_[i] + from, bytes);
         if (bytes < room) std::memset(to + bytes, 0, room - bytes);
-        ends_[i] = from + bytes;
       }
     }
   }
 
-  void check(RowView row, std::size_t at) const {
-    if (row.size < kRowHeaderBytes)
-      fail(at, "it has " + std::to_string(row.size) + " bytes, fewer than a row's header of 16");
-    if (std::memcmp(row.data, schema_.tag().data(), sizeof(RowTag)) != 0)
-      throw RowFault(at, true,
-                     "its tag is " + in_hex(row.data, 8) + ", not " +
-                         in_hex(schema_.tag().data(), 8) +
-                         ": it was packed under another feature spec");
-    if (load<std::uint32_t>(row.data + 8) != kRowVersion)
-      fail(at, "its version and reserved bytes are " + in_hex(row.data + 8, 4) +
-                   ", not 01000000; this code reads version 1");
-    const auto length = load<std::uint32_t>(row.data + kRowLengthOffset);
-    if (length != row.size)
-      fail(at, "its header says " + std::to_string(length) + " bytes, but it has " +
-                   std::to_string(row.size));
-    if (length < schema_.fixed_end())
-      fail(at, "it has " + std::to_string(length) + " bytes, but its columns take at least " +
-                   std::to_string(schema_.fixed_end()));
-    check_lists(row, at);
-  }
-
-  // The counts are bounded by the schema, so that the sum cannot overflow; only when the whole
-  // length fits them is a payload read.
-  void check_lists(RowView row, std::size_t at) const {
-    std::uint64_t end = schema_.fixed_end();
-    for (std::size_t i = 0; i < schema_.lists().size(); ++i) {
-      const ColumnSpec& column = schema_.columns()[schema_.lists()[i]];
-      const auto count = load<std::uint32_t>(row.data + schema_.counts_offset() + 4 * i);
-      if (count > column.length)
-        fail(at, "column '" + column.name + "' has " + std::to_string(count) +
-                     " elements, more than the " + std::to_string(column.length) + " allowed");
-      const std::uint32_t size = element_bytes(column.type);
-      end = align_up(end, size) + std::uint64_t{count} * size;
+  // Tag, version, reserved bytes and length in two comparisons; then the counts, which the schema
+  // bounds, so that the sum cannot overflow. Only when the whole length fits them is more read.
+  void check(RowView row, std::size_t position) const {
+    const std::uint64_t size = row.size;
+    if (size < decoder_.schema_.fixed_end() || load<std::uint64_t>(row.data) != decoder_.tag_ ||
+        load<std::uint64_t>(row.data + 8) != (kRowVersion | size << 32))
+      explain_header(row, position);
+    std::uint64_t end = decoder_.schema_.fixed_end();
+    for (const List& list : decoder_.lists_) {
+      const auto count = load<std::uint32_t>(row.data + list.count_offset);
+      if (count > list.most) explain_count(list, count, position);
+      end = align_up(end, list.element) + std::uint64_t{count} * list.element;
     }
     end = align_up(end, kRowAlignment);
-    if (end != row.size)
-      fail(at, "its columns take " + std::to_string(end) + " bytes, but it has " +
-                   std::to_string(row.size));
+    if (end != size)
+      fail(position, "its columns take " + std::to_string(end) + " bytes, but it has " +
+                         std::to_string(size));
+  }
+
+  [[noreturn]] void explain_header(RowView row, std::size_t position) const {
+    const RowTag& tag = decoder_.schema_.tag();
+    if (row.size < kRowHeaderBytes)
+      fail(position,
+           "it has " + std::to_string(row.size) + " bytes, fewer than a row's header of 16");
+    if (std::memcmp(row.data, tag.data(), tag.size()) != 0)
+      throw RowFault(position, true,
+                     "its tag is " + in_hex(row.data, 8) + ", not " + in_hex(tag.data(), 8) +
+                         ": it was packed under another feature spec");
+    if (load<std::uint32_t>(row.data + 8) != kRowVersion)
+      fail(position, "its version and reserved bytes are " + in_hex(row.data + 8, 4) +
+                         ", not 01000000; this code reads version 1");
+    const auto length = load<std::uint32_t>(row.data + kRowLengthOffset);
+    if (length != row.size)
+      fail(position, "its header says " + std::to_string(length) + " bytes, but it has " +
+                         std::to_string(row.size));
+    fail(position, "it has " + std::to_string(length) + " bytes, but its columns take at least " +
+                       std::to_string(decoder_.schema_.fixed_end()));
+  }
+
+  [[noreturn]] void explain_count(const List& list, std::uint32_t count,
+                                  std::size_t position) const {
+    const RowSchema& schema = decoder_.schema_;
+    const std::size_t number = (list.count_offset - schema.counts_offset()) / 4;
+    fail(position, "column '" + schema.columns()[schema.lists()[number]].name + "' has " +
+                       std::to_string(count) + " elements, more than the " +
+                       std::to_string(list.most) + " allowed");
+  }
+
+  [[nodiscard]] bool has_nulls(const unsigned char* row) const {
+    const std::size_t columns = decoder_.schema_.columns().size();
+    const unsigned char* valid = row + kRowHeaderBytes;
+    unsigned all = 0xFF;
+    for (std::size_t i = 0; i < columns / 8; ++i) all &= valid[i];
+    const unsigned last = columns % 8 == 0 ? 0 : (1u << (columns % 8)) - 1;
+    return all != 0xFF || (last != 0 && (valid[columns / 8] & last) != last);
   }
 
   // A null is stored as zeros; should it not be, it is zero all the same.
-  void clear_nulls(const unsigned char* row, std::size_t at) const {
-    const std::size_t columns = schema_.columns().size();
-    for (std::size_t i = 0; i < columns; i += 8) {
-      const unsigned char valid = row[kRowHeaderBytes + i / 8];
-      if (valid == 0xFF) continue;
-      for (std::size_t column = i; column < std::min(i + 8, columns); ++column)
-        if (((valid >> (column % 8)) & 1) == 0)
-          std::memset(output(column, at), 0, schema_.decoded_bytes(column));
+  void clear_nulls(std::size_t i) {
+    const unsigned char* valid = rows_[i] + kRowHeaderBytes;
+    for (std::size_t output = 0; output < decoder_.columns_.size(); ++output) {
+      const std::uint32_t column = decoder_.columns_[output];
+      const std::size_t bytes = decoder_.schema_.decoded_bytes(column);
+      if (((valid[column / 8] >> (column % 8)) & 1) == 0)
+        std::memset(at(output, i, bytes), 0, bytes);
     }
   }
 
-  const RowSchema& schema_;
-  const DecodeOutputs& out_;
-  std::vector<unsigned char> zeros_;
+  const RowDecoder& decoder_;
+  std::span<unsigned char* const> outputs_;
   std::array<const unsigned char*, kBlock> rows_{};
   std::array<std::uint64_t, kBlock> ends_{};
   std::size_t n_ = 0;
+  std::size_t first_ = 0;
+  bool nulls_ = false;
 };
 
-}  // namespace
-
-void decode_rows(const RowSchema& schema, std::span<const RowView> rows, std::size_t first,
-                 const DecodeOutputs& out) {
-  BlockDecoder decoder(schema, out);
-  for (std::size_t i = 0; i < rows.size(); i += kBlock) {
-    for (const RowView& row : rows.subspan(i, std::min(kBlock, rows.size() - i)))
-      prefetch(row.data, row.data == nullptr ? 0 : std::min<std::size_t>(row.size, kPrefetchBytes));
-    decoder.decode(rows.subspan(i, std::min(kBlock, rows.size() - i)), first + i);
+void RowDecoder::decode(std::size_t n, const NextRows& next,
+                        std::span<unsigned char* const> outputs) const {
+  Block block(*this, outputs);
+  std::array<RowView, kBlock> rows;
+  for (std::size_t first = 0; first < n; first += kBlock) {
+    const std::span part = std::span(rows).first(std::min(kBlock, n - first));
+    next(first, part);
+    block.decode(part, first);
   }
+}
+
+void RowDecoder::decode(std::span<const RowView> rows,
+                        std::span<unsigned char* const> outputs) const {
+  const auto fetch = [rows](std::size_t first) {
+    for (std::size_t i = first; i < std::min(first + kBlock, rows.size()); ++i)
+      if (rows[i].data != nullptr)
+        prefetch(rows[i].data, std::min(rows[i].size, kMaxPrefetchBytes));
+  };
+  fetch(0);
+  decode(
+      rows.size(),
+      [rows, &fetch](std::size_t first, std::span<RowView> part) {
+        fetch(first + kBlock);
+        std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(first), part.size(), part.begin());
+      },
+      outputs);
 }
 
 }  // namespace friesian

@@ -1,7 +1,9 @@
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <stdexcept>
+#include <vector>
 
 #include "rows/row_schema.hpp"
 
@@ -21,17 +23,53 @@ struct RowFault : std::runtime_error {
   bool other_schema;
 };
 
-// Where the decoded columns go: outputs[c] has room for n rows of schema.decoded_bytes(c) bytes,
-// found for n bytes. Rows are written at `first`, `first + 1`, ...; nulls, missing rows and the
-// space after a list's elements become zeros.
-struct DecodeOutputs {
-  std::span<void* const> columns;
-  unsigned char* found;
-};
+// Decodes packed rows into columns; what is to be copied where is worked out once.
+class RowDecoder {
+ public:
+  // Every column, in the schema's order.
+  explicit RowDecoder(RowSchema schema);
+  // These columns of the schema, each at most once.
+  RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns);
 
-// Decodes rows[i] to position first + i. Every row is checked before it is read: bytes past its
-// size are never touched, whatever it says. Throws RowFault with the position in the batch.
-void decode_rows(const RowSchema& schema, std::span<const RowView> rows, std::size_t first,
-                 const DecodeOutputs& out);
+  [[nodiscard]] const RowSchema& schema() const noexcept { return schema_; }
+  [[nodiscard]] const std::vector<std::uint32_t>& columns() const noexcept { return columns_; }
+
+  // Decodes rows[i] to place i of every output; outputs[c] has room for rows.size() values of
+  // columns()[c]. Nulls, missing rows and the space after a list's elements become zeros. Every
+  // row is checked before it is read: bytes past its size are never touched, whatever it says.
+  // Throws RowFault with the position in `rows`.
+  void decode(std::span<const RowView> rows, std::span<unsigned char* const> outputs) const;
+
+  // The same for n rows that are only asked for when it is their turn, a few at a time and in
+  // order: next(first, rows) sets `rows` to those from `first` on. What it fetches ahead arrives
+  // while the rows before are decoded.
+  using NextRows = std::function<void(std::size_t first, std::span<RowView> rows)>;
+  void decode(std::size_t n, const NextRows& next, std::span<unsigned char* const> outputs) const;
+
+ private:
+  class Block;
+
+  // A value that stands at the same place in every row.
+  struct Copy {
+    std::uint32_t offset;
+    std::uint32_t output;
+    std::uint32_t bytes;
+  };
+  struct List {
+    std::uint32_t count_offset;
+    std::uint32_t element;
+    std::uint32_t most;
+    std::uint32_t output;
+  };
+
+  static constexpr std::uint32_t kSkipped = 0xFFFFFFFF;
+
+  RowSchema schema_;
+  std::vector<std::uint32_t> columns_;
+  std::uint64_t tag_ = 0;
+  std::vector<Copy> scalars8_, scalars4_, blocks_;
+  std::vector<List> lists_;
+  std::vector<unsigned char> zeros_;  // stands in for a missing row
+};
 
 }  // namespace friesian

@@ -23,6 +23,10 @@ RowSchema::RowSchema(std::vector<ColumnSpec> columns, RowTag tag)
                        " columns does not fit the packed format (1 column to 4 GiB)");
   counts_offset_ = static_cast<std::uint32_t>(counts);
   fixed_end_ = static_cast<std::uint32_t>(place(4, place(8, fixed)));
+  longest_ = fixed_end_;
+  for (const std::uint32_t i : lists_)
+    longest_ = align_up(longest_, element_bytes(columns_[i].type)) + decoded_bytes(i);
+  longest_ = align_up(longest_, kRowAlignment);
 }
 
 std::uint64_t RowSchema::place(std::uint32_t element_size, std::uint64_t offset) {

@@ -46,6 +46,8 @@ class RowSchema {
   [[nodiscard]] std::uint32_t counts_offset() const noexcept { return counts_offset_; }
   // Where the list payloads begin.
   [[nodiscard]] std::uint32_t fixed_end() const noexcept { return fixed_end_; }
+  // What a row takes whose lists are full.
+  [[nodiscard]] std::uint64_t longest() const noexcept { return longest_; }
   // Scalars of 8 bytes, scalars of 4 bytes, fixed columns, each in row order.
   [[nodiscard]] const std::vector<Field>& scalars8() const noexcept { return scalars8_; }
   [[nodiscard]] const std::vector<Field>& scalars4() const noexcept { return scalars4_; }
@@ -64,6 +66,7 @@ class RowSchema {
   RowTag tag_;
   std::uint32_t counts_offset_ = 0;
   std::uint32_t fixed_end_ = 0;
+  std::uint64_t longest_ = 0;
   std::vector<Field> scalars8_, scalars4_, blocks_;
   std::vector<std::uint32_t> lists_;
 };

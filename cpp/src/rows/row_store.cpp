@@ -33,8 +33,9 @@ std::uint64_t string_id_bytes(std::uint64_t id_bytes) noexcept {
   return align_up(8 + id_bytes, kRowAlignment);
 }
 
-RowStore::RowStore(const std::string& path, RowSchema schema, IdKind id_kind, bool verify)
-    : file_(path), schema_(std::move(schema)) {
+RowStore::RowStore(const std::string& path, const RowTag& tag, IdKind id_kind, bool verify,
+                   Residence residence)
+    : file_(path, residence) {
   const auto bytes = file_.bytes();
   if (bytes.size() < sizeof header_)
     fail(path, "it has " + std::to_string(bytes.size()) +
@@ -45,7 +46,7 @@ RowStore::RowStore(const std::string& path, RowSchema schema, IdKind id_kind, bo
   if (header_.id_kind != id_kind)
     fail(path, header_.id_kind == IdKind::int64 ? "its ids are int64, not strings"
                                                 : "its ids are strings, not int64");
-  if (header_.tag != schema_.tag())
+  if (header_.tag != tag)
     throw SchemaMismatch("row store " + path +
                          ": its row tag is another; it was written under another feature spec, "
                          "publish it again");
@@ -180,24 +181,6 @@ void RowStore::find(std::span<const std::int64_t> ids, std::span<RowView> rows) 
 
 void RowStore::find(std::span<const std::string_view> ids, std::span<RowView> rows) const {
   find_all(ids, rows);
-}
-
-template <typename Id>
-void RowStore::decode_all(std::span<const Id> ids, const DecodeOutputs& out) const {
-  std::array<RowView, kBlock> rows;
-  for (std::size_t first = 0; first < ids.size(); first += kBlock) {
-    const std::size_t n = std::min(kBlock, ids.size() - first);
-    find_all(ids.subspan(first, n), std::span(rows).first(n));
-    decode_rows(schema_, std::span(rows).first(n), first, out);
-  }
-}
-
-void RowStore::decode(std::span<const std::int64_t> ids, const DecodeOutputs& out) const {
-  decode_all(ids, out);
-}
-
-void RowStore::decode(std::span<const std::string_view> ids, const DecodeOutputs& out) const {
-  decode_all(ids, out);
 }
 
 }  // namespace friesian

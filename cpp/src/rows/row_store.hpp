@@ -46,16 +46,16 @@ struct IdSlot {
 // Bytes that a string id takes in front of its row.
 [[nodiscard]] std::uint64_t string_id_bytes(std::uint64_t id_bytes) noexcept;
 
-// A memory-mapped file of packed rows, found by id. Reading is safe from many threads at once, and
-// with any bytes in the file: whatever is read from it is checked before it is followed.
+// A file of packed rows, mapped or copied, found by id. Reading is safe from many threads at once,
+// and with any bytes in the file: whatever is read from it is checked before it is followed.
 class RowStore {
  public:
   // Throws InvalidInput, naming the path, when the file is no row store of this version, is
-  // truncated or altered, or has other ids; SchemaMismatch when its tag is not the schema's;
+  // truncated or altered, or has other ids; SchemaMismatch when it was written with another tag;
   // std::system_error when it cannot be read. `verify` also reads the whole file for its checksums.
-  RowStore(const std::string& path, RowSchema schema, IdKind id_kind, bool verify);
+  RowStore(const std::string& path, const RowTag& tag, IdKind id_kind, bool verify,
+           Residence residence = Residence::mapped);
 
-  [[nodiscard]] const RowSchema& schema() const noexcept { return schema_; }
   [[nodiscard]] IdKind id_kind() const noexcept { return header_.id_kind; }
   [[nodiscard]] std::uint64_t size() const noexcept { return header_.rows; }
 
@@ -67,16 +67,10 @@ class RowStore {
   void find(std::span<const std::int64_t> ids, std::span<RowView> rows) const;
   void find(std::span<const std::string_view> ids, std::span<RowView> rows) const;
 
-  // Looks up and decodes; throws RowFault as decode_rows does.
-  void decode(std::span<const std::int64_t> ids, const DecodeOutputs& out) const;
-  void decode(std::span<const std::string_view> ids, const DecodeOutputs& out) const;
-
  private:
   void check_layout(const std::string& path) const;
   template <typename Id>
   void find_all(std::span<const Id> ids, std::span<RowView> rows) const;
-  template <typename Id>
-  void decode_all(std::span<const Id> ids, const DecodeOutputs& out) const;
   [[nodiscard]] std::vector<IdSlot> entries() const;
   [[nodiscard]] IdSlot slot_at(std::uint64_t place, std::uint64_t step) const noexcept;
   [[nodiscard]] std::uint64_t next_step(std::uint64_t place, std::uint64_t key,
@@ -87,7 +81,6 @@ class RowStore {
   [[nodiscard]] RowView match(std::string_view id, std::uint64_t offset) const noexcept;
 
   MappedFile file_;
-  RowSchema schema_;
   RowStoreHeader header_{};
   const unsigned char* records_ = nullptr;
   const unsigned char* table_ = nullptr;

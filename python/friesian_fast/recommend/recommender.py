@@ -29,7 +29,7 @@ from friesian_fast.recommend.stages import (
     untimed,
 )
 from friesian_fast.release.open import Release
-from friesian_fast.store import Rows, RowStore
+from friesian_fast.store import RowBatch, RowStore
 
 _DEFAULT_K = 10
 _DEFAULT_CANDIDATES = 50
@@ -172,11 +172,11 @@ class Recommender:
         if not found.user_found:
             raise NotFoundError(f"user {user_id!r} has no vector in release {self.release_id}")
         row = user_row()
-        if not row.found[0]:
+        if row.count == 0:
             raise NotFoundError(f"user {user_id!r} has no features in release {self.release_id}")
         with self._time("recommend.feature.item", trace):
-            items = self._items.decode(found.ids)
-        if not items.found.any():
+            items = self._items.find(found.ids)
+        if items.count == 0:
             raise FriesianError(f"none of the {len(found.ids)} candidates of user {user_id!r} has features")
         with self._time("recommend.preprocess", trace):
             inputs = self._inputs.build(row, items)
@@ -204,11 +204,11 @@ class Recommender:
     def _time(self, name: str, trace: Trace | None) -> AbstractContextManager[Any]:
         return self._clock(name) if trace is None else trace.time(name, self._clock(name))
 
-    def _user_row(self, user: Ids, trace: Trace | None) -> Rows:
+    def _user_row(self, user: Ids, trace: Trace | None) -> RowBatch:
         with self._time("recommend.feature.user", trace):
-            return self._users.decode(user)
+            return self._users.find(user)
 
-    def _start(self, fetch: Callable[[], Rows]) -> Callable[[], Rows]:
+    def _start(self, fetch: Callable[[], RowBatch]) -> Callable[[], RowBatch]:
         """Begin at once where there is an executor (deadline and request id go along), else when asked."""
         if self._executor is None:
             return fetch

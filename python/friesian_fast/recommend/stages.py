@@ -130,7 +130,7 @@ class IndexRecall:
             with self._clock("indexing.faiss"):
                 ids, scores = self._index.search(query, k, filter=allowed)
         # A search that finds fewer than k items pads with minus infinity.
-        count = int(np.count_nonzero(scores[0] > -np.inf))
+        count = k if scores[0, -1] > -np.inf else int(np.count_nonzero(scores[0] > -np.inf))
         found = ids[0][:count]
         kept: Ids = list(found) if self._item_id_type == "string" else np.ascontiguousarray(found, np.int64)
         answer = Candidates(ids=kept, scores=np.ascontiguousarray(scores[0][:count]), user_found=True)

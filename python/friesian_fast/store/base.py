@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.spec import RowSet
-from friesian_fast.store.codec import Rows
+from friesian_fast.store.codec import RowBatch, Rows
 
 Ids: TypeAlias = "NDArray[Any] | Sequence[int] | Sequence[str]"
 
@@ -25,6 +25,10 @@ class RowStore(Protocol):
 
     def decode(self, ids: Ids) -> Rows:
         """Rows of these ids, in their order; ids without a row are not `found`."""
+        ...
+
+    def find(self, ids: Ids) -> RowBatch:
+        """The same rows, still packed: decoded where they are needed."""
         ...
 
     def get(self, ids: Ids) -> list[bytes | None]:

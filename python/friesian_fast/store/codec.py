@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,11 @@ from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.spec import RowSet
 
+# Packed rows that were looked up, in the order of their ids; `found` says which are there, `count` how many.
+RowBatch = _core.RowBatch
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+
+class Rows(NamedTuple):
     """Decoded rows, column by column.
 
     Attributes
@@ -147,10 +148,12 @@ class RowCodec:
             If a row is neither bytes nor None.
         """
         if isinstance(rows, PackedRows):
-            columns, found = self.schema.decode_packed(rows.buffer, rows.offsets, ids)
-        else:
-            columns, found = self.schema.decode(rows, ids)
-        return Rows(dict(zip(self._names, columns, strict=True)), found)
+            return Rows(*self.schema.decode_packed(rows.buffer, rows.offsets, ids))
+        return Rows(*self.schema.decode(rows, ids))
+
+    def decode_batch(self, batch: RowBatch) -> Rows:
+        """Unpack rows that were looked up; see `decode`."""
+        return Rows(*self.schema.decode_batch(batch))
 
 
 def schema_of(row_set: RowSet, tag: bytes) -> _core.RowSchema:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError, SchemaMismatchError, UnavailableError
 from friesian_fast.spec import FeatureSpec, RowSet
 from friesian_fast.store.base import Ids, normal_ids
-from friesian_fast.store.codec import RowCodec, Rows
+from friesian_fast.store.codec import RowBatch, RowCodec, Rows
 
 # The original's key names. The item vectors live in the index only.
 KINDS = {"user": "user", "item": "item", "user_vector": "2tower_user"}
@@ -137,7 +137,7 @@ class RedisRowStore:
         self._client = client
         self._server = server
         self._codec = RowCodec(row_set, tag)
-        self._key = _key_maker(server, row_set.name, prefix)
+        self._keys = _key_maker(server, row_set.name, prefix)
         self.row_set = row_set
         schema = _schema_key(row_set.name, prefix)
         with reachable(server):
@@ -155,7 +155,7 @@ class RedisRowStore:
 
     def get(self, ids: Ids) -> list[bytes | None]:
         """The packed rows, None where there is none."""
-        keys = [self._key(value) for value in _plain(normal_ids(ids, self.row_set))]
+        keys = self._keys(_plain(normal_ids(ids, self.row_set)))
         if not keys:
             return []
         with reachable(self._server):
@@ -168,6 +168,10 @@ class RedisRowStore:
     def decode(self, ids: Ids) -> Rows:
         """The rows, decoded; see `RowCodec.decode`."""
         return self._codec.decode(self.get(ids), ids=ids)
+
+    def find(self, ids: Ids) -> RowBatch:
+        """The rows, still packed."""
+        return RowBatch(self.get(ids), ids)
 
     def close(self) -> None:
         """Nothing: the client belongs to whoever connected."""
@@ -244,11 +248,11 @@ def load_redis(
 
 def _load_rows(client: Any, server: RedisServer, store: ListedStore, prefix: str) -> Iterator[int]:
     """Batches of bounded size, a few on the way at once: a value that is being written waits for no other."""
-    make_key = _key_maker(server, store.row_set.name, prefix)
+    make_keys = _key_maker(server, store.row_set.name, prefix)
     ids = store.ids()
     for trip in _slices(len(ids), _ROWS_PER_MSET * _MSETS_PER_TRIP):
         plain = _plain(ids[trip])
-        rows = dict(zip(map(make_key, plain), store.get(ids[trip]), strict=True))
+        rows = dict(zip(make_keys(plain), store.get(ids[trip]), strict=True))
         if server.kind == "cluster":
             client.mset_nonatomic(rows)
         else:
@@ -312,14 +316,14 @@ def _redis() -> Any:
     return redis
 
 
-def _key_maker(server: RedisServer, name: str, prefix: str) -> Callable[[int | str], str]:
+def _key_maker(server: RedisServer, name: str, prefix: str) -> Callable[[Iterable[int | str]], list[str]]:
+    """Of all ids at once: a call for each would take a tenth of the time that Redis takes."""
     slot_type = server.item_slot_type if server.kind == "cluster" and name == "item" else 0
     kind = _kind(name)
-    if slot_type == 1:
-        return lambda value: f"{prefix}{{{kind}}}:{value}"
     if slot_type == 2:
-        return lambda value: f"{{{prefix}{kind}{str(value)[-1:]}}}:{value}"
-    return lambda value: f"{prefix}{kind}:{value}"
+        return lambda ids: [f"{{{prefix}{kind}{str(value)[-1:]}}}:{value}" for value in ids]
+    head = f"{prefix}{{{kind}}}:" if slot_type == 1 else f"{prefix}{kind}:"
+    return lambda ids: [f"{head}{value}" for value in ids]
 
 
 def _kind(name: str) -> str:

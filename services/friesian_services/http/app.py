@@ -43,8 +43,10 @@ class HttpApp:
     recommender : Recommender
     timers : Timers
     backends : Backends
-    executor : Executor
-        Runs the requests: the event loop only reads and writes.
+    executor : Executor, optional
+        Runs the requests where they wait for other services or for Redis, so that the event loop only reads and
+        writes. Without one the loop's own thread runs them: where all the work is here, handing it to another
+        thread and back costs more than it gains.
     compat_status : bool
         Whether failed recommendations have status 200, as in the original.
     exporter : Exporter, optional
@@ -55,7 +57,7 @@ class HttpApp:
         recommender: Recommender,
         timers: Timers,
         backends: Backends,
-        executor: Executor,
+        executor: Executor | None = None,
         *,
         compat_status: bool = False,
         exporter: Exporter | None = None,
@@ -93,14 +95,15 @@ class HttpApp:
             given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), None)
             call.begin(None, given)
             headers = {b"x-request-id": call.request_id.get().encode("latin-1")}
-            answer = await self._in_thread(path, scope["query_string"])
+            query = scope["query_string"]
+            answer = (
+                self._answer(path, query)
+                if self._executor is None
+                else await _in_thread(self._executor, self._answer, path, query)
+            )
         await _send(send, answer, headers, body=scope["method"] != "HEAD")
         if self._exporter is not None:
             self._exporter.http_handled(_service(path), scope["method"], time.perf_counter() - started)
-
-    async def _in_thread(self, path: str, query: bytes) -> Answer:
-        run = contextvars.copy_context().run  # the call's id goes along
-        return await asyncio.get_running_loop().run_in_executor(self._executor, run, self._answer, path, query)
 
     def _answer(self, path: str, query: bytes) -> Answer:
         if path.startswith(_RECOMMEND):
@@ -153,6 +156,11 @@ class HttpApp:
             return 200, _TEXT, self._backends.metrics().encode()
         except FriesianError as error:
             return self._failed(status_of(error), str(error))
+
+
+async def _in_thread(executor: Executor, answer: Callable[[str, bytes], Answer], path: str, query: bytes) -> Answer:
+    run = contextvars.copy_context().run  # the call's id goes along
+    return await asyncio.get_running_loop().run_in_executor(executor, run, answer, path, query)
 
 
 def _asked(query: bytes) -> tuple[int | None, int | None, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import uvicorn
@@ -15,40 +16,61 @@ _CONNECTIONS = 1000
 
 
 class HttpServer:
-    """Serves the application on a socket that is bound at once, so that a taken port is an error and nothing else."""
+    """Serves the application on a socket that is bound at once, so that a taken port is an error and nothing else.
 
-    def __init__(self, host: str, port: int, app: HttpApp) -> None:
+    Parameters
+    ----------
+    host : str
+    port : int
+    app : HttpApp
+    loops : int, default 1
+        Event loops, each in its own thread, that share the socket's connections: as many as cores where the loops
+        run the requests themselves.
+    """
+
+    def __init__(self, host: str, port: int, app: HttpApp, loops: int = 1) -> None:
         self._app = app
         self._socket = bound_socket(host, port)
         self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            limit_concurrency=_CONNECTIONS,
-            timeout_keep_alive=30,
-        )
-        self._server = _Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
+        self._servers = [_Server(_config(app)) for _ in range(loops)]
+        self._threads = [
+            threading.Thread(target=server.run, args=([self._socket.dup()],), name=f"http-{number}", daemon=True)
+            for number, server in enumerate(self._servers)
+        ]
 
     def start(self) -> None:
         """Begin to answer."""
-        self._thread.start()
-        if not self._server.up.wait(timeout=30):
-            raise UnavailableError("the HTTP server did not start within 30 seconds")
+        for thread in self._threads:
+            thread.start()
+        for server in self._servers:
+            if not server.up.wait(timeout=30):
+                raise UnavailableError("the HTTP server did not start within 30 seconds")
         self._app.ready = True
 
     def stop(self, grace_s: float) -> None:
         """Report not ready, finish the requests that run."""
         self._app.ready = False
-        self._server.config.timeout_graceful_shutdown = max(1, int(grace_s))
-        self._server.should_exit = True
-        self._thread.join(grace_s + 5)
+        for server in self._servers:
+            server.config.timeout_graceful_shutdown = max(1, int(grace_s))
+            server.should_exit = True
+        until = time.monotonic() + grace_s + 5
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
         self._socket.close()
+
+
+def _config(app: HttpApp) -> Any:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=30,
+    )
 
 
 class _Server(uvicorn.Server):  # type: ignore[misc]  # skipped by mypy

@@ -26,9 +26,14 @@ def serve_fronts(
     exporter: Exporter | None,
     *,
     workers: int,
+    loops: int = 0,
     supervisor: Supervisor | None = None,
 ) -> None:
-    """Answer until told to stop; each front runs as many requests at once as there are workers."""
+    """Answer until told to stop; each front runs as many requests at once as there are workers.
+
+    Requests that wait for a network are handed from HTTP's event loop to a pool of workers; those that do not are
+    run by its `loops` event loops.
+    """
     grpc_server = GrpcServer(
         settings.host,
         settings.port,
@@ -50,9 +55,9 @@ def serve_fronts(
     parts: list[Part] = [grpc_server]
     addresses = {"gRPC": f"{settings.host}:{grpc_server.port}"}
     if settings.http_port >= 0:
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="http")
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="http") if loops == 0 else None
         app = HttpApp(recommender, timers, backends, pool, compat_status=settings.compat_status, exporter=exporter)
-        http_server = HttpServer(settings.host, settings.http_port, app)
+        http_server = HttpServer(settings.host, settings.http_port, app, max(loops, 1))
         parts.append(http_server)
         addresses["HTTP"] = f"{settings.host}:{http_server.port}"
     run(name, parts, addresses, drain_s=settings.drain_seconds, supervisor=supervisor)
