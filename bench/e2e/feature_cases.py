@@ -1,4 +1,4 @@
-"""What is benched of `FeatureTable`: each operation, the original's way of it, its figure, and how to tell it is right."""
+"""What is benched of `FeatureTable`: each operation, the original's way of it, its figure, and how to check it."""
 
 from __future__ import annotations
 
