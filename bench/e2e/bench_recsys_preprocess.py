@@ -1,7 +1,7 @@
 """``friesian recsys2021 preprocess`` as a user runs it: CPU seconds, Spark's start included, and memory, by size.
 
 The original took 169 CPU s for 100,000 records with one Spark setting tuned (547 as shipped).
-``FRIESIAN_BENCH_ROWS`` is the largest size, by default ten times 100,000; the others are a tenth and a fifth of it.
+``FRIESIAN_BENCH_ROWS`` is the largest size, by default a million; the others are a tenth and a fifth of it.
 """
 
 import os

@@ -146,11 +146,11 @@ py::object merge_runs(const std::vector<std::pair<py::object, Counts>>& runs,
       throw py::value_error("a run is one chunk of values and a 1-D array of as many counts");
     borrowed.push_back({column.chunks().front(), {counts.data(), column.length()}});
   }
-  friesian::StringValues merged = [&] {
+  friesian::CountedStrings merged = [&] {
     const py::gil_scoped_release nogil;
     return friesian::merge_runs(borrowed, freq_limit);
   }();
-  return string_values_to_python(std::move(merged));
+  return string_values_to_python(std::move(merged.values));
 }
 
 // find(chunk, out) on every chunk, without the GIL.

@@ -124,6 +124,41 @@ def test_batches_are_written_in_bounded_groups(tmp_path):
     assert names(tmp_path) == ["x.parquet"]
 
 
+def test_integers_in_lists_are_written_without_dictionaries(spark, tmp_path):
+    rows = {
+        "history": [[1, 2, 50_000], [], None, [-7, None]],
+        "negatives": [[[3, 4], []], [], None, [[2**31 - 1]]],
+        "long": [[2**62], [-(2**62), 0], [1], []],
+        "texts": [["a", "a"], [], None, ["b"]],
+        "pairs": [[("k", 1)], [], [("k", 2)], []],
+        "inner": [{"x": 1, "y": [1, 2]}, None, {"x": 2, "y": []}, {"x": 3, "y": None}],
+        "id": [1, 2, 3, 4],
+    }
+    types = {
+        "history": pa.list_(pa.int32()),
+        "negatives": pa.list_(pa.list_(pa.int32())),
+        "long": pa.list_(pa.int64()),
+        "texts": pa.list_(pa.string()),
+        "pairs": pa.map_(pa.string(), pa.int32()),
+        "inner": pa.struct({"x": pa.int32(), "y": pa.list_(pa.int32())}),
+        "id": pa.int32(),
+    }
+    batch = pa.record_batch({name: pa.array(values, types[name]) for name, values in rows.items()})
+    path = tmp_path / "part.parquet"
+    write_batches([batch], None, path)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    found = {group.column(i).path_in_schema: group.column(i).encodings for i in range(group.num_columns)}
+    packed = {name for name, encodings in found.items() if "DELTA_BINARY_PACKED" in encodings}
+    lists = {"history.list.element", "negatives.list.element.list.element", "long.list.element"}
+    assert packed == lists | {"inner.y.list.element"}
+    assert all("RLE_DICTIONARY" in encodings for name, encodings in found.items() if name not in packed)
+    assert pq.read_table(path).to_pylist() == pa.Table.from_batches([batch]).to_pylist()
+    read = spark.read.parquet(str(path)).sort("id").collect()
+    assert [row["history"] for row in read] == rows["history"]
+    assert [row["negatives"] for row in read] == rows["negatives"]
+    assert [row["long"] for row in read] == rows["long"]
+
+
 def test_a_failing_writer_leaves_nothing(tmp_path):
     def batches():
         yield pa.record_batch({"a": [1]})

@@ -94,9 +94,11 @@ void runs_and_slots(std::size_t rows) {
   for (const CountedStrings& part : parts) runs.push_back({column_of(part.values), part.counts});
   for (const std::int64_t limit : {1, 2, 300}) {
     const CountedStrings expected = whole.finish(limit);
-    const StringValues merged = merge_runs(runs, limit);
+    const CountedStrings both = merge_runs(runs, limit);
+    const StringValues& merged = both.values;
     CHECK(merged.bytes == expected.values.bytes);
     CHECK(merged.offsets == expected.values.offsets);
+    CHECK(both.counts == expected.counts);
     const VocabularyIndex built(column_of(merged));
     std::vector<std::uint64_t> slots(built.slots().begin(), built.slots().end());
     const VocabularyIndex again(column_of(merged), slots);

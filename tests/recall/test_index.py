@@ -41,7 +41,7 @@ def test_large_catalogue(tmp_path, capfd):
     vectors = clustered(100_000)
     index = IvfIndex.build(vectors, np.arange(100_000), path=tmp_path / "i.idx", metric="l2")
     assert index.nlist == 1265
-    assert index.search(vectors[:50], 1)[0][:, 0].tolist() == list(range(50))
+    assert index.search(vectors[:50], 1, nprobe=index.nlist)[0][:, 0].tolist() == list(range(50))
     assert capfd.readouterr().err == ""
 
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
@@ -62,16 +63,20 @@ class Ordered {
   }
 
   // What was added by rising bytes, by falling count.
-  StringValues strings(std::span<const CountedRun> runs) {
+  CountedStrings strings(std::span<const CountedRun> runs) {
     std::stable_sort(frequent_.begin(), frequent_.end(),
                      [](const Kept& a, const Kept& b) { return a.count > b.count; });
-    StringValues values(size_, bytes_);
+    CountedStrings result{StringValues(size_, bytes_), {}};
+    result.counts.reserve(size_);
     const auto append = [&](const std::vector<Kept>& all) {
-      for (const Kept& kept : all) values.append(string_at(runs[kept.run].values, kept.row));
+      for (const Kept& kept : all) {
+        result.values.append(string_at(runs[kept.run].values, kept.row));
+        result.counts.push_back(kept.count);
+      }
     };
     append(frequent_);
     for (auto bucket = rare_.rbegin(); bucket != rare_.rend(); ++bucket) append(*bucket);
-    return values;
+    return result;
   }
 
  private:
@@ -82,7 +87,7 @@ class Ordered {
 
 }  // namespace
 
-StringValues merge_runs(std::span<const CountedRun> runs, std::int64_t freq_limit) {
+CountedStrings merge_runs(std::span<const CountedRun> runs, std::int64_t freq_limit) {
   std::vector<Cursor> heap;  // the smallest string on top
   for (std::uint32_t number = 0; number < runs.size(); ++number) {
     Cursor cursor{&runs[number], number, 0, 0, {}};

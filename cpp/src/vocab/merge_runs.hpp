@@ -16,6 +16,6 @@ struct CountedRun {
 // The strings whose counts over all runs come to at least `freq_limit`, by falling count, then by
 // rising bytes. Reads each run front to back once and holds 16 bytes for each string that stays,
 // besides the result: no table of them. Throws std::invalid_argument if a run is not in order.
-StringValues merge_runs(std::span<const CountedRun> runs, std::int64_t freq_limit);
+CountedStrings merge_runs(std::span<const CountedRun> runs, std::int64_t freq_limit);
 
 }  // namespace friesian

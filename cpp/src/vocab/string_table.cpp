@@ -48,7 +48,7 @@ std::uint32_t StringTable::intern(std::string_view text, std::uint64_t hash) {
   if (number == kMissing - 1)
     throw std::length_error("a vocabulary holds at most 2^32 - 2 strings");
   entries_.push_back({hash, bytes_.size(), text.size()});
-  bytes_.insert(bytes_.end(), text.begin(), text.end());
+  bytes_.append(text.data(), text.size());
   slots_[at] = (hash & kHashBits) | (number + 1);
   if (entries_.size() * 2 > slots_.size()) grow(slots_.size() * 2);
   return static_cast<std::uint32_t>(number);

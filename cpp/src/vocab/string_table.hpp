@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/growing_array.hpp"
+
 namespace friesian {
 
 // Distinct strings, numbered 0, 1, 2… as they come. Open addressing with linear probing; a slot is
@@ -39,7 +41,15 @@ class StringTable {
 
   [[nodiscard]] std::string_view operator[](std::size_t number) const noexcept {
     const Entry& entry = entries_[number];
-    return {reinterpret_cast<const char*>(bytes_.data()) + entry.begin, entry.length};
+    return {bytes_.data() + entry.begin, entry.length};
+  }
+
+  // Start fetching what operator[] will read: the entry, then its string.
+  void prefetch_entry_of(std::size_t number) const noexcept {
+    __builtin_prefetch(&entries_[number]);
+  }
+  void prefetch_text_of(std::size_t number) const noexcept {
+    __builtin_prefetch((*this)[number].data());
   }
 
  private:
@@ -53,8 +63,8 @@ class StringTable {
 
   std::vector<std::uint64_t> slots_;
   std::uint64_t mask_ = 0;
-  std::vector<Entry> entries_;
-  std::vector<std::uint8_t> bytes_;
+  GrowingArray<Entry> entries_;
+  GrowingArray<char> bytes_;
 };
 
 }  // namespace friesian

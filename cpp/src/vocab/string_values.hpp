@@ -40,6 +40,11 @@ struct StringValues {
   }
 };
 
+struct CountedStrings {
+  StringValues values;
+  std::vector<std::int64_t> counts;
+};
+
 // As a borrowed column.
 [[nodiscard]] inline Column column_of(const StringValues& values) {
   Column column;

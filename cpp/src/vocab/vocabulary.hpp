@@ -10,11 +10,6 @@
 
 namespace friesian {
 
-struct CountedStrings {
-  StringValues values;
-  std::vector<std::int64_t> counts;
-};
-
 // Counts distinct strings, or, with a separator, the pieces that split_java cuts them into. Nulls
 // do not count. Not for several threads at once.
 class VocabularyBuilder {
@@ -34,7 +29,7 @@ class VocabularyBuilder {
  private:
   std::optional<std::string> separator_;
   StringTable table_;
-  std::vector<std::int64_t> counts_;
+  GrowingArray<std::int64_t> counts_;
 };
 
 }  // namespace friesian
