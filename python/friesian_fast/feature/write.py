@@ -76,6 +76,7 @@ def write_batches(batches: Iterable[Any], schema: Any, path: Path, *, scratch: b
         Rows written.
     """
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     writer, waiting, rows = None, [], 0

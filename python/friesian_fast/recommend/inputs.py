@@ -32,9 +32,8 @@ class InputBuilder:
                 self._same.append((value.name, source))
             else:
                 inputs.append((value.name, of_user, _number(user if of_user else item, value.column)))
-        self._native = _core.RowInputs(
-            *(schema_of(row_set, spec.row_tag(row_set.name)) for row_set in (user, item)), inputs
-        )
+        schemas = [schema_of(row_set, spec.row_tag(row_set.name)) for row_set in (user, item)]
+        self._native = _core.RowInputs(schemas[0], schemas[1], inputs)
 
     def build(self, user: RowBatch, items: RowBatch) -> dict[str, NDArray[Any]]:
         """Inputs for all items that have a row.
