@@ -3,7 +3,8 @@
 CPU seconds of the driver, the JVM and the Python workers together, warm session, one core's worth of tasks, from
 Parquet. Ours is written as Parquet, less the reading of the same columns and the writing of the same result. The
 baseline goes into no sink, less Spark's scan, as the original was measured; it counts only if it lands within 1.5 times
-of the original's own figure. ``FRIESIAN_BENCH_ROWS`` makes it smaller; the original's figures are then scaled, and mean little.
+of the original's own figure. ``FRIESIAN_BENCH_ROWS`` makes it smaller; the original's figures are then scaled, and
+mean little.
 """
 
 import os
