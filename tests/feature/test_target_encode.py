@@ -92,9 +92,18 @@ def test_own_folds_leave_their_rows_out(make):
 
 def test_folds_are_about_even(make):
     rows = {"id": list(range(2000)), "x": [0.5 * i if i % 3 else None for i in range(2000)], "c": ["k"] * 2000}
-    table, _ = make(rows).target_encode("c", "id", kfold=4, drop_fold=False)
+    table, _ = make(rows).target_encode("c", "x", kfold=4, drop_fold=False)
     folds = table.to_list("__fold__")
     assert all(420 < folds.count(fold) < 580 for fold in range(4))
+
+
+def test_folds_do_not_tell_the_target(make):
+    """Rows that differ in the target only are in one fold: else the fold, and so the code, would tell it."""
+    rows = {"c": ["k"] * 60, "n": [i // 2 for i in range(60)], "y": [0, 1] * 30}
+    table, _ = make(rows).target_encode("c", "y", kfold=5, drop_fold=False)
+    folds = {(row.n, row.y): row["__fold__"] for row in table.collect()}
+    assert len(set(folds.values())) > 1
+    assert all(folds[n, 0] == folds[n, 1] for n in range(30))
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ T = TypeVar("T", bound="TargetTable")
 _MOST_FOLDS = 100
 
 _CROWDED = (
-    "target_encode: so many rows are equal in all columns that categories lie in few folds, and codes tell their own "
-    "rows' targets; keep a column that tells rows apart, such as an id or a time, or give a fold_col"
+    "target_encode: so many rows are equal in all columns but the targets that categories lie in few folds, and many "
+    "codes are no more than the mean; keep a column that tells rows apart, such as an id or a time, or give a fold_col"
 )
 
 
@@ -66,9 +66,9 @@ class TargetTable(FrameTable):
 
         A row's code is ``(sum + mean * smooth) / (rows + smooth)`` over the rows of its category that are not in its
         fold; where there are none, or the category is null, it is the mean. The result depends on the rows only, not
-        on how they are cut: sums are exact, and folds are drawn from what is in a row (the original's depended on its
-        place). Rows that are equal in all columns share a fold; a warning tells if those are too many. Nulls and NaN
-        in a target add nothing to a sum but do count as rows.
+        on how they are cut: sums are exact, and folds are drawn from what is in a row besides the targets (the
+        original's depended on its place). Rows that are equal in all other columns share a fold; a warning tells if
+        those are too many. Nulls and NaN in a target add nothing to a sum but do count as rows.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class TargetTable(FrameTable):
         outputs = crossed_names(
             cats, targets, out_cols, lambda cat, target: f"{'_'.join(cat)}_te_{target}", "categories and target_cols"
         )
-        table, fold = self._folded(kfold, fold_seed, fold_col)
+        table, fold = self._folded(targets, kfold, fold_seed, fold_col)
         table._require_new([out for outs in outputs for out in outs])
         session = get_session()
         parts, sums = table._plain_parts(), self._sums(targets)
@@ -234,7 +234,9 @@ class TargetTable(FrameTable):
                 )
         return targets
 
-    def _folded(self: T, kfold: int, seed: int | None, fold_col: str) -> tuple[T, str | None]:
+    def _folded(
+        self: T, targets: Sequence[str], kfold: int, seed: int | None, fold_col: str
+    ) -> tuple[T, str | None]:
         """With a column of folds, and its name, if there is to be more than one."""
         import pyarrow as pa
 
@@ -247,7 +249,9 @@ class TargetTable(FrameTable):
                 kind = self.schema[fold_col].dataType.simpleString()
                 raise InvalidInputError(f"fold_col should be integer type but get {fold_col} of type {kind}")
             return self, fold_col
-        return self._then(RowFold(tuple(self.columns), fold_col, kfold, seed or 0)), fold_col
+        # Not the targets: else rows that differ in nothing but the target would tell it by their fold.
+        telling = [name for name in self.columns if name not in targets]
+        return self._then(RowFold(tuple(telling), fold_col, kfold, seed or 0)), fold_col
 
     def _sums(self, targets: Sequence[str]) -> tuple[Summed, ...]:
         """How to sum the targets; of floats the largest must be known first."""
