@@ -117,7 +117,7 @@ void ExactScan::candidates(const float* query, std::size_t k, const std::uint64_
   const std::int32_t floor =
       least > double{kClosed} ? static_cast<std::int32_t>(least) : kClosed + 1;
   const auto bottom = static_cast<std::int16_t>(std::max(floor >> shift, -32767));
-  positions.resize(rows_);
+  positions.resize(rows_ + kSelectSlack);
   positions.resize(select.select(scratch.upper.data(), rows_, bottom, positions.data()));
   std::erase_if(positions, [&](std::uint32_t at) { return dots[at] < floor; });
 }
