@@ -116,6 +116,7 @@ Words lists(const IvfLayout& layout, const py::array& bitmap) {
 
 // The layout is kept by pybind11 (keep_alive).
 py::array_t<std::uint32_t> find(const IdPositions& table, const py::object& ids, bool strings) {
+  if (strings != table.string_ids()) throw py::type_error("the layout's ids are of the other kind");
   const IdList list = IdList::from_python(ids, strings);
   const std::size_t n = strings ? list.strings.size() : list.numbers.size();
   py::array_t<std::uint32_t> out(static_cast<py::ssize_t>(n));

@@ -63,6 +63,13 @@ void write_layout(const std::string& path, const std::string& metric,
                             codebook.shape(2) == 2;
   if (!shapes_agree)
     throw InvalidInput("centroids, list offsets, codes, ids and vectors do not belong together");
+  const std::span<const std::uint64_t> begins(list_offsets.data(),
+                                              static_cast<std::size_t>(list_offsets.size()));
+  if (begins.front() != 0 || begins.back() != n || !std::is_sorted(begins.begin(), begins.end()))
+    throw InvalidInput("list offsets must rise from 0 to the number of vectors");
+  if (std::any_of(codes.data(), codes.data() + codes.size(),
+                  [](std::uint8_t code) { return code > 15; }))
+    throw InvalidInput("codes must be below 16");
   const auto size = [](const auto& array) { return static_cast<std::size_t>(array.size()); };
   const IvfParts parts{
       metric_of(metric),
@@ -182,11 +189,13 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
 void register_ivf(py::module_& module) {
   py::class_<IvfLayout>(module, "IvfLayout")
       .def(py::init([](const std::string& path, bool verify, bool huge_pages) {
+             // Verifying reads the whole file. Not a call_guard: pybind11 registers the object
+             // under it.
+             const py::gil_scoped_release nogil;
              return std::make_unique<IvfLayout>(
                  path, verify, huge_pages ? Residence::huge_pages : Residence::mapped);
            }),
-           py::arg("path"), py::arg("verify") = false, py::arg("huge_pages") = false,
-           py::call_guard<py::gil_scoped_release>())  // verifying reads the whole file
+           py::arg("path"), py::arg("verify") = false, py::arg("huge_pages") = false)
       .def("__len__", &IvfLayout::size)
       .def_property_readonly("dim", &IvfLayout::dim)
       .def_property_readonly("nlist", &IvfLayout::nlist)

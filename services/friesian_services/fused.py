@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from friesian_fast.recommend import Recommender, RulesStage
 from friesian_fast.release.open import open_release
@@ -33,18 +34,19 @@ def serve(settings: AllConfig) -> None:
     stores = open_stores(release, ("user", "item", "user_vector"), settings)
     index = release.index()
     rules = RulesStage.of(release, index)
+    # Where nothing waits for a network, more threads than cores would only take turns.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    waits = settings.redis is not None
     recommender = Recommender(
         release,
         users=TimedStore(stores["user"], timers.time),
         items=TimedStore(stores["item"], timers.time),
         recall=open_recall(release, TimedStore(stores["user_vector"], timers.time), timers.time, index, rules),
         ranker=TimedRanker(open_ranker(release), timers.time),
+        executor=ThreadPoolExecutor(WORKERS, thread_name_prefix="user-row") if waits else None,
         clock=timers.time,
         rules=rules,
     )
-    # Where nothing waits for a network, more threads than cores would only take turns.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    waits = settings.redis is not None
     serve_fronts(
         f"release {release.id}",
         settings,

@@ -97,7 +97,7 @@ def test_pins(index, k):
     worst = ranking()[-3:]
     pins = tuple(Pin(id=int(IDS[i]), place=place) for i, place in zip(worst, (1, 3, 4), strict=True))
     order, _ = RulesStage(Rules(pins=pins), index).order(IDS, SCORES, k)
-    places = {i: place for i, place in zip(worst, (1, 3, 4), strict=True) if place <= k}
+    places = dict(zip(worst, (1, 3, 4), strict=True))  # those beyond k wait, and are not answered
     assert order.tolist() == reference.pinned(ranking(), places, k)
     assert order[0] == worst[0]
     assert len(order) == k

@@ -1,5 +1,6 @@
 """One process with everything, asked as users ask it."""
 
+import contextlib
 import json
 import os
 import re
@@ -194,6 +195,19 @@ def test_open_reflection_streams_hold_nobody_up(fused, stub):
         closing.set()
         for stream in streams:
             stream.cancel()
+
+
+def test_a_request_whose_head_never_ends_is_refused(fused):
+    """Uvicorn alone would go on collecting it, in time that grows with its square."""
+    port = int(fused.http().rpartition(":")[2])
+    with socket.create_connection(("localhost", port), timeout=30) as connection:
+        connection.sendall(b"GET /recommender/recommend/")
+        with contextlib.suppress(ConnectionError):  # refused while we are still writing
+            for _ in range(64):
+                connection.sendall(b"1" * 65536)
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    assert httpx.get(f"{fused.http()}/healthz").text == "ok\n"
 
 
 def test_http_of_the_process(fused):

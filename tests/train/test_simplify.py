@@ -102,3 +102,24 @@ def test_what_cannot_be_folded_stays(after, outputs, left):
     assert operations(proto) == left
     for one, other in zip(answers(proto, X), before, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_products_of_sequences_stay():
+    """A Gemm takes matrices only."""
+    rng = np.random.default_rng(2)
+    weights = {"kernel": rng.normal(size=(3, WIDTH)), "bias": rng.normal(size=WIDTH)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "kernel"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["y"]),
+    ]
+    proto = model(
+        nodes,
+        {n: v.astype(np.float32) for n, v in weights.items()},
+        ("y",),
+        inputs=[("x", TensorProto.FLOAT, ["N", 2, 3])],
+    )
+    x = {"x": rng.normal(size=(5, 2, 3)).astype(np.float32)}
+    before = answers(proto, x)
+    simplify(proto)
+    assert operations(proto) == ["MatMul", "Add"]
+    np.testing.assert_array_equal(answers(proto, x), before)

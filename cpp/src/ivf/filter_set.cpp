@@ -22,7 +22,8 @@ template <typename T>
 void search_each(std::span<const T> values, std::span<const T> wanted, std::uint64_t* out) {
   std::fill_n(out, bitmap_words(values.size()), std::uint64_t{0});
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (std::binary_search(wanted.begin(), wanted.end(), values[i])) bitmap_set(out, i);
+    if (values[i] == values[i] && std::binary_search(wanted.begin(), wanted.end(), values[i]))
+      bitmap_set(out, i);  // NaN is in no set, though a search would find it in any
 }
 
 }  // namespace

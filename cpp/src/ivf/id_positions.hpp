@@ -19,6 +19,8 @@ class IdPositions {
   void find(std::span<const std::int64_t> ids, std::uint32_t* out) const;
   void find(std::span<const std::string_view> ids, std::uint32_t* out) const;
 
+  [[nodiscard]] bool string_ids() const noexcept { return layout_.string_ids(); }
+
  private:
   template <typename Id>
   void find_each(std::span<const Id> ids, std::uint32_t* out) const;

@@ -234,9 +234,7 @@ class TargetTable(FrameTable):
                 )
         return targets
 
-    def _folded(
-        self: T, targets: Sequence[str], kfold: int, seed: int | None, fold_col: str
-    ) -> tuple[T, str | None]:
+    def _folded(self: T, targets: Sequence[str], kfold: int, seed: int | None, fold_col: str) -> tuple[T, str | None]:
         """With a column of folds, and its name, if there is to be more than one."""
         import pyarrow as pa
 

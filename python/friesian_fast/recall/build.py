@@ -40,7 +40,7 @@ def build_index(
 ) -> Path:
     """Write the Faiss file and the layout; see `IvfIndex.build`. Returns the layout's path."""
     faiss = import_faiss()
-    _check_vectors(vectors)
+    check_vectors(vectors)
     numbers, strings = _checked_ids(ids, len(vectors))
     if metric not in get_args(Metric):
         raise InvalidInputError(f"metric must be one of {get_args(Metric)}, got '{metric}'")
@@ -124,7 +124,8 @@ def _first_nprobe(nlist: int) -> int:
     return min(nlist, max(16, nlist // 16))
 
 
-def _check_vectors(vectors: NDArray[np.float32]) -> None:
+def check_vectors(vectors: NDArray[np.float32]) -> None:
+    """Refuse what is no matrix of finite float32."""
     if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
         got = f"{vectors.dtype} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else type(vectors).__name__
         raise InvalidInputError(f"vectors must be a float32 array of shape (n, d), got {got}")

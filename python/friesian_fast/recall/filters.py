@@ -111,6 +111,8 @@ def search_filtered(
         raise InvalidInputError(f"there are {len(compiled.hidden)} lists of seen items, but {len(queries)} queries")
     if nprobe is None:
         nprobe = lists_for(index, compiled, k)
+        if compiled.allowed <= index.exact_share * len(index):
+            rerank = None  # every row that is left is compared
     step = len(queries) if compiled.hidden is None else max(1, _BITMAP_BYTES // max(compiled.bitmap.nbytes, 1))
     parts = []
     for first in range(0, max(len(queries), 1), max(step, 1)):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall.build import import_faiss, inverted_lists, write_layout
+from friesian_fast.recall.build import check_vectors, import_faiss, inverted_lists, write_layout
 
 
 def layout_of(index: Any, ids: NDArray[np.int64] | Sequence[str] | None, path: Path, seed: int) -> Path:
@@ -29,6 +29,7 @@ def layout_of(index: Any, ids: NDArray[np.int64] | Sequence[str] | None, path: P
     offsets, members = inverted_lists(faiss, index)
     vectors = np.concatenate([decode(i, centroids[i]) for i in range(index.nlist) if index.invlists.list_size(i)])
     layout = path.with_suffix(".ivf")
+    check_vectors(vectors)
     write_layout(faiss, layout, metrics[index.metric_type], centroids, offsets, vectors, _named(members, ids), seed)
     return layout
 
@@ -43,6 +44,8 @@ def _named(members: NDArray[np.int64], ids: Any) -> NDArray[np.int64] | Sequence
         raise InvalidInputError(
             f"the Faiss index numbers its vectors {members.min()} to {members.max()}, but there are {len(ids)} ids"
         )
+    if len(set(ids.tolist() if isinstance(ids, np.ndarray) else ids)) != len(ids):
+        raise InvalidInputError("ids holds an id more than once; ids must be unique")
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
         return np.ascontiguousarray(ids[members], np.int64)
     return [ids[i] for i in members.tolist()]

@@ -121,7 +121,7 @@ class RulesStage:
             Of all candidates, after boosts.
         """
         note = note or _silent
-        places = {pin.id: pin.place for pin in self._pins if pin.place <= k}
+        places = {pin.id: pin.place for pin in self._pins}
         listed = ids if isinstance(ids, list) else ids.tolist()
         pinned = {i: places[item] for i, item in enumerate(listed) if item in places}
         positions = self._index.positions(ids) if self._boosts or self._cap is not None else np.empty(0, np.uint32)
@@ -133,6 +133,8 @@ class RulesStage:
         order = self._diversified(order, ids, scores, k, note)[:k]
         picked: list[int] = order.tolist()
         for i, place in sorted(pinned.items(), key=lambda item: item[1]):
+            if place > k:  # waits for a longer list
+                break
             note(f"pins: item {listed[i]!r} at place {place}")
             picked.insert(place - 1, i)
         return np.array(picked[:k], np.int64), scores
@@ -154,9 +156,11 @@ class RulesStage:
         for number, (bitmap, factor) in enumerate(self._boosts):
             meets = bits_at(bitmap, positions)
             note(f"boosts[{number}]: {np.count_nonzero(meets)} candidates by {factor:g}")
-            raised = np.where(scores >= 0, scores * np.float32(factor), scores / np.float32(factor))
+            with np.errstate(over="ignore"):
+                raised = np.where(scores >= 0, scores * np.float32(factor), scores / np.float32(factor))
             scores = np.where(meets, raised, scores)
-        return scores
+        most = np.finfo(np.float32).max
+        return np.clip(scores, -most, most)
 
     def _capped(self, order: NDArray[np.int64], positions: NDArray[np.uint32], note: Note) -> NDArray[np.int64]:
         if self._cap is None or self._rules.cap is None:

@@ -143,6 +143,8 @@ def with_pins(found: Candidates, pins: Sequence[int | str]) -> Candidates:
     lacking = [pin for pin in pins if pin not in there]
     if not lacking:
         return found
+    room = max(MAX_CANDIDATES - len(lacking), 0)  # no stage takes more
+    found = Candidates(ids=found.ids[:room], scores=found.scores[:room], user_found=True)
     if isinstance(found.ids, list):
         ids: Ids = found.ids + [str(pin) for pin in lacking]
     else:

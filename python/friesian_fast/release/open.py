@@ -83,7 +83,7 @@ class Release:
         entry = self.manifest.ranker
         try:
             return open_ranker(self.path / entry.model, self.spec, runtime=entry.runtime, threads=threads)
-        except (MissingExtraError, UnsupportedRuntimeError) as error:
+        except (MissingExtraError, ReleaseError, UnsupportedRuntimeError) as error:
             if entry.runtime == REFERENCE:
                 raise
             _log.warning("release %s ranks on %s, not on %s as published: %s", self.id, REFERENCE, entry.runtime, error)

@@ -151,7 +151,7 @@ def rules_from_json(text: str, id_type: IdType) -> Rules:
 
 def _boost(entry: Any, where: str) -> Boost:
     _object(entry, where, ("where", "factor"))
-    factor = _number(entry["factor"], f"{where}.factor", 0.0, math.inf)
+    factor = _number(entry["factor"], f"{where}.factor", 1e-6, 1e6)
     return Boost(where=_condition(entry["where"], f"{where}.where"), factor=factor)
 
 

@@ -110,7 +110,7 @@ def write_seen(
 ) -> dict[str, RowSetEntry]:
     """The row set of what users have seen, as places in the index."""
     places = index.positions(items)[seen.items].astype(np.int32) + 1
-    lists = pa.ListArray.from_arrays(np.append(0, seen.ends).astype(np.int32), pa.array(places))
+    lists = pa.LargeListArray.from_arrays(np.append(0, seen.ends).astype(np.int64), pa.array(places))
     rows = RowTable(seen.users, {PLACE: lists})
     file, tag = f"rows/{SEEN}.rows", spec.row_tag(SEEN)
     MappedRowStore.write(building / file, spec.row_set(SEEN), tag, rows.ids, rows.columns)

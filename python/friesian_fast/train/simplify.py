@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, shape_inference
 
 _INDEX_OPS = {"Add", "Cast", "Less", "Mul", "Not", "Where"}
 
@@ -30,9 +30,18 @@ def simplify(model: Any) -> None:
         if node.op_type == "Gather" and node.input[0] in weights:
             _look_up_directly(model, node, weights[node.input[0]].dims[0])
     _prune(graph)
+    flat = _matrices(model)
     for node in [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in weights]:
-        _fold_constants(graph, node, weights)
+        if node.output[0] in flat:  # what a Gemm takes
+            _fold_constants(graph, node, weights)
     _prune(graph)
+
+
+def _matrices(model: Any) -> set[str]:
+    """The values that are known to have two dimensions."""
+    graph = shape_inference.infer_shapes(model).graph
+    values = [*graph.value_info, *graph.input, *graph.output]
+    return {value.name for value in values if len(value.type.tensor_type.shape.dim) == 2}
 
 
 def _look_up_directly(model: Any, gather: Any, size: int) -> None:

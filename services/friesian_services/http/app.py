@@ -27,6 +27,8 @@ GREETING = "Welcome to the recommender. Ask /recommender/recommend/{id}?k=10&can
 _RECOMMEND = "/recommender/recommend/"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _ID_BYTES = 1024
+# Explanations, and thousands of candidates: they would hold up the loop's other requests.
+_LONG = re.compile(rb"explain|%|[0-9]{4}")
 _UNEXPECTED = Status(grpc.StatusCode.INTERNAL, 500, "Failed")
 _JSON, _TEXT = b"application/json", b"text/plain; charset=utf-8"
 
@@ -50,6 +52,8 @@ class HttpApp:
     compat_status : bool
         Whether failed recommendations have status 200, as in the original.
     exporter : Exporter, optional
+    inline : bool
+        Give the executor only what takes long.
     """
 
     def __init__(
@@ -61,11 +65,13 @@ class HttpApp:
         *,
         compat_status: bool = False,
         exporter: Exporter | None = None,
+        inline: bool = False,
     ) -> None:
         self._recommender = recommender
         self._timers = timers
         self._backends = backends
         self._executor = executor
+        self._inline = inline
         self._compat_status = compat_status
         self._exporter = exporter
         self.ready = False
@@ -98,7 +104,7 @@ class HttpApp:
             query = scope["query_string"]
             answer = (
                 self._answer(path, query)
-                if self._executor is None
+                if self._executor is None or (self._inline and not _LONG.search(query))
                 else await _in_thread(self._executor, self._answer, path, query)
             )
         await _send(send, answer, headers, body=scope["method"] != "HEAD")

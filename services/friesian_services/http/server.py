@@ -7,12 +7,14 @@ import time
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from friesian_fast.errors import UnavailableError
 from friesian_services.http.app import HttpApp
 from friesian_services.server import bound_socket
 
 _CONNECTIONS = 1000
+_HEAD_BYTES = 64 << 10
 
 
 class HttpServer:
@@ -59,11 +61,33 @@ class HttpServer:
         self._socket.close()
 
 
+class _Bounded(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
+    """Refuses a request whose line and headers never end: uvicorn itself would go on collecting them."""
+
+    _in_head, _head = True, 0
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head += len(data)
+            if self._head > _HEAD_BYTES:
+                self.send_400_response("The request line and headers are too long.")
+                return
+        super().data_received(data)
+
+
 def _config(app: HttpApp) -> Any:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=_Bounded,
         ws="none",
         lifespan="off",
         access_log=False,

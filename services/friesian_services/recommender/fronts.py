@@ -31,8 +31,8 @@ def serve_fronts(
 ) -> None:
     """Answer until told to stop; each front runs as many requests at once as there are workers.
 
-    Requests that wait for a network are handed from HTTP's event loop to a pool of workers; those that do not are
-    run by its `loops` event loops.
+    HTTP requests are run by its `loops` event loops where they wait for no network; those that do, or that take long,
+    are handed to a pool of workers.
     """
     grpc_server = GrpcServer(
         settings.host,
@@ -55,8 +55,16 @@ def serve_fronts(
     parts: list[Part] = [grpc_server]
     addresses = {"gRPC": f"{settings.host}:{grpc_server.port}"}
     if settings.http_port >= 0:
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="http") if loops == 0 else None
-        app = HttpApp(recommender, timers, backends, pool, compat_status=settings.compat_status, exporter=exporter)
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="http")
+        app = HttpApp(
+            recommender,
+            timers,
+            backends,
+            pool,
+            compat_status=settings.compat_status,
+            exporter=exporter,
+            inline=loops > 0,
+        )
         http_server = HttpServer(settings.host, settings.http_port, app, max(loops, 1))
         parts.append(http_server)
         addresses["HTTP"] = f"{settings.host}:{http_server.port}"

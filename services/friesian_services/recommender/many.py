@@ -27,6 +27,8 @@ def recommend_all(
         If the caller's time is up, or the caller gone, before all are answered.
     """
     wire.check_number(len(users), "users")
+    if explain:  # an explanation keeps every candidate's features until the answer is sent
+        wire.check_number(len(users) * max(candidates or 0, k or 0, 50), "explained candidates")
     answers = []
     for user in users:
         call.require_waiting(context)
