@@ -121,7 +121,9 @@ class TargetTable(FrameTable):
             for group, one, outs in zip(groups, counts, outputs, strict=True)
         ]
         codes = make_codes(session, requests, [[self._arrow_schema.field(name) for name in cat] for cat in cats])
-        if any(one.crowded for one in codes) and fold not in self.columns:
+        telling = {*self.columns} - {*targets}
+        alike = any(one.crowded for one in codes) or any(telling <= {*cat} for cat in cats)
+        if fold and fold not in self.columns and alike:
             warnings.warn(_CROWDED, stacklevel=2)
         encodings, made = [], []
         for cat, outs, one, counted in zip(cats, outputs, codes, counts, strict=True):
@@ -234,9 +236,7 @@ class TargetTable(FrameTable):
                 )
         return targets
 
-    def _folded(
-        self: T, targets: Sequence[str], kfold: int, seed: int | None, fold_col: str
-    ) -> tuple[T, str | None]:
+    def _folded(self: T, targets: Sequence[str], kfold: int, seed: int | None, fold_col: str) -> tuple[T, str | None]:
         """With a column of folds, and its name, if there is to be more than one."""
         import pyarrow as pa
 
