@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature import StringIndex
+from friesian_fast.feature import StringIndex, string_index
 from friesian_fast.feature.separator import literal
 
 COLUMNS = {
@@ -261,16 +261,20 @@ def test_numpy_ids_are_ids(make):
         make(COLUMNS).encode_fixed("t", {"a": 1.5})
 
 
-def test_where_an_index_lies(spark, tmp_path):
+def test_where_an_index_lies(spark, tmp_path, monkeypatch):
     index = StringIndex.from_dict({"a": 4, "b": 1}, "t")
     index.write_parquet(f"file://{tmp_path}/made")
     assert (tmp_path / "made" / "t.parquet").is_dir()
     assert StringIndex.read_parquet(f"file://{tmp_path}/made/t.parquet").to_dict() == index.to_dict()
-    spark.sparkContext._jsc.hadoopConfiguration().set("fs.raw.impl", "org.apache.hadoop.fs.RawLocalFileSystem")
     with pytest.raises(InvalidInputError, match="write_parquet: .*nowhere"):
         index.write_parquet("nowhere://made")
     with pytest.raises(InvalidInputError, match="read_parquet: .*nowhere"):
         StringIndex.read_parquet("nowhere://made/t.parquet")
+    monkeypatch.setattr(string_index, "_is_remote", lambda path: True)  # no other file system is at hand
+    index.write_parquet(f"{tmp_path}/spark/")
+    assert StringIndex.read_parquet(tmp_path / "spark" / "t.parquet").to_dict() == index.to_dict()
+    with pytest.raises(InvalidInputError, match="write_parquet: .*exists"):
+        index.write_parquet(tmp_path / "spark", mode="error")
 
 
 def test_an_index_of_times(make):
