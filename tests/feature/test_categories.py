@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -311,8 +312,8 @@ def test_fillna(make):
     assert by_id(filled, "s")[1] == 3
     assert by_id(filled, "f")[0] == pytest.approx(3.9)
     assert by_id(table.fillna("?", "t"), "t")[2] == "?"
-    for value, column in ((2**31, "n"), (2**15, "s"), (float("nan"), "n"), (float("inf"), "id")):
-        with pytest.raises(InvalidInputError, match=f"{value} does not fit column {column} of type"):
+    for value, column in ((2**31, "n"), (2**15, "s"), (1e300, "id")):
+        with pytest.raises(InvalidInputError, match=f"{re.escape(str(value))} does not fit column {column} of type"):
             table.fillna(value, column)
     with pytest.raises(InvalidInputError, match="numeric does not match the type of column t"):
         table.fillna(2**31, None)

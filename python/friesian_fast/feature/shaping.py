@@ -158,5 +158,5 @@ def _require_kind(value: Any, name: str, kind: Any) -> None:
     elif whole or decimal:
         limits = np.iinfo(kind.to_pandas_dtype()) if whole else None
         most = limits.max if limits else 10 ** (kind.precision - kind.scale) - 1
-        if not math.isfinite(value) or not (limits.min if limits else -most) <= int(value) <= most:
+        if not (limits.min if limits else -most) <= int(value) <= most:
             raise InvalidInputError(f"{value} does not fit column {name} of type {kind}; cast the column first")
