@@ -67,6 +67,8 @@ def test_bins_of_equal_width_and_of_other_types(make):
         ({"columns": "t"}, "t should be a numeric column"),
         ({"columns": ["age", "same"], "out_cols": "o"}, "out_cols has 1 names for 2 columns"),
         ({"columns": ["age", "same"], "out_cols": ["o", "o"]}, r"\['o'\] would be there twice"),
+        ({"out_cols": "same"}, r"\['same'\] would be there twice; give other out_cols"),
+        ({"columns": ["age", "same"], "out_cols": ["same", "age"]}, r"\['same', 'age'\] would be there twice"),
         ({"out_cols": [3]}, "out_cols has 1 names for 1 columns; give one str for each"),
     ],
 )

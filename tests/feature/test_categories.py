@@ -1,12 +1,15 @@
 """Vocabularies, what separates tokens, hashes and crosses: rules, types and what is refused."""
 
 import hashlib
+import json
+import re
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature import StringIndex
+from friesian_fast.feature import StringIndex, string_index
 from friesian_fast.feature.separator import literal
 
 COLUMNS = {
@@ -237,12 +240,61 @@ def test_crosses_are_of_sparks_own_texts(make, floats):
         (([["t", "y"]], [5]), r"\['y'\] do not exist in this Table"),
         (([["t", "u"]], [0]), "bins is 0; it must be an int from 1"),
         (([["t", "u"]], [5], None, "md9"), "there is no hash method 'md9'"),
+        (([["t", "u"]], [5], None, "shake_128"), "there is no hash method 'shake_128'"),
+        (([["t", "u"], ["t", "n"]], [5, 5], ["o", "o"]), r"\['o'\] would be there twice; give other cross_col_names"),
+        (([["t", "u"]], [5], ["n"]), r"\['n'\] would be there twice; give other cross_col_names"),
         (([["t", "l"]], [5]), "column 'l' of type list.* is no category"),
     ],
 )
 def test_wrong_crosses_are_named(make, arguments, message):
     with pytest.raises(InvalidInputError, match=message):
         make({**COLUMNS, "l": [[1]] * 6}).cross_hash_encode(*arguments)
+
+
+def test_numpy_ids_are_ids(make):
+    ids = {"a": np.int64(4), "b": np.int32(0), "": np.int64(7)}
+    index = StringIndex.from_dict(ids, "t")
+    assert {type(number) for number in index.to_dict().values()} == {int}
+    table = make(COLUMNS).dropna("t").encode_fixed("t", ids)
+    assert by_id(table, "t") == [0, 4, 0, 7, 4]
+    json.dumps([transform.params for transform in make(COLUMNS).encode_fixed("t", ids).transforms])
+    with pytest.raises(InvalidInputError, match="indices of 't' should lead from str to int"):
+        make(COLUMNS).encode_fixed("t", {"a": 1.5})
+
+
+def test_where_an_index_lies(spark, tmp_path, monkeypatch):
+    index = StringIndex.from_dict({"a": 4, "b": 1}, "t")
+    index.write_parquet(f"file://{tmp_path}/made")
+    assert (tmp_path / "made" / "t.parquet").is_dir()
+    assert StringIndex.read_parquet(f"file://{tmp_path}/made/t.parquet").to_dict() == index.to_dict()
+    with pytest.raises(InvalidInputError, match="write_parquet: .*nowhere"):
+        index.write_parquet("nowhere://made")
+    with pytest.raises(InvalidInputError, match="read_parquet: .*nowhere"):
+        StringIndex.read_parquet("nowhere://made/t.parquet")
+    monkeypatch.setattr(string_index, "_is_remote", lambda path: True)  # no other file system is at hand
+    index.write_parquet(f"{tmp_path}/spark/")
+    assert StringIndex.read_parquet(tmp_path / "spark" / "t.parquet").to_dict() == index.to_dict()
+    with pytest.raises(InvalidInputError, match="write_parquet: .*exists"):
+        index.write_parquet(tmp_path / "spark", mode="error")
+
+
+def test_an_index_of_times(make):
+    times = pa.array([10**9, 2 * 10**9, 10**9, None], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    table = make({"id": [0, 1, 2, 3], "t": times})
+    index = table.gen_string_idx("t")
+    assert sorted(index.to_dict().values()) == [1, 2]
+    assert [time.timestamp() for time in index.to_dict()] == [1000.0, 2000.0]
+    assert by_id(table.encode_string("t", index), "t") == [1, 2, 1, None]
+
+
+def test_parts_that_are_equal_are_both_counted(make):
+    table = make({"c": ["a", "b", "b"], "n": [1, 2, None]})
+    twice = table.concat(table)
+    assert twice.size() == 6
+    assert twice.gen_string_idx("c", freq_limit=4).to_dict() == {"b": 1}
+    assert twice.gen_string_idx("c", freq_limit=2).to_dict() == {"b": 1, "a": 2}
+    counts = twice.target_encode("c", "n", kfold=1)[1][0].to_dict()
+    assert sorted(zip(counts["c"], counts["target_encode_count"], strict=True)) == [("a", 2), ("b", 4)]
 
 
 def test_a_separator_is_a_text(make):
@@ -260,8 +312,8 @@ def test_fillna(make):
     assert by_id(filled, "s")[1] == 3
     assert by_id(filled, "f")[0] == pytest.approx(3.9)
     assert by_id(table.fillna("?", "t"), "t")[2] == "?"
-    for value, column in ((2**31, "n"), (2**15, "s"), (float("nan"), "n"), (float("inf"), "id")):
-        with pytest.raises(InvalidInputError, match=f"{value} does not fit column {column} of type"):
+    for value, column in ((2**31, "n"), (2**15, "s"), (1e300, "id")):
+        with pytest.raises(InvalidInputError, match=f"{re.escape(str(value))} does not fit column {column} of type"):
             table.fillna(value, column)
     with pytest.raises(InvalidInputError, match="numeric does not match the type of column t"):
         table.fillna(2**31, None)

@@ -76,6 +76,16 @@ def test_reduced_vectors_are_those_of_pca(table):
     np.testing.assert_allclose([reduced[at] for at in sorted(reduced)], raw @ components.T, atol=1e-6)
 
 
+def test_a_batch_of_nothing_but_nulls(spark):
+    from friesian_fast.feature import FeatureTable
+
+    rows = [(i, None if i < 3 else text) for i, text in enumerate(["x", "x", "x", "tea", "rat", "air"])]
+    table = FeatureTable(spark.createDataFrame(rows, "id int, text string").repartition(2, "id").sort("id"))
+    table = table._of(spark.createDataFrame(rows[:3], "id int, text string").coalesce(1).union(table.df))
+    embedded = table.string_embed("text", encoder=letters, reduce_dim=2).to_dict()["text"]
+    assert sorted(len(vector) if vector else 0 for vector in embedded) == [0] * 6 + [2] * 3
+
+
 def test_nothing_but_nulls(make):
     import pyarrow as pa
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature import FeatureTable
+from friesian_fast.feature import FeatureTable, Table
 
 COLUMNS = {
     "a": pa.array([3, None, 1, 2], pa.int32()),
@@ -116,3 +116,37 @@ def test_a_table_of_a_frame_is_that_frame(spark):
 def test_wrong_arguments_are_named(make, call, message):
     with pytest.raises(InvalidInputError, match=message):
         call(make(COLUMNS))
+
+
+def test_a_plain_table_has_what_needs_no_features(spark, tmp_path):
+    table = Table(spark.createDataFrame([(1, 2.0), (3, None), (5, 4.0)], "a int, b double"))
+    filled = table.fill_median("b").clip("a", max=4).rename({"a": "c"})
+    assert type(filled) is Table
+    assert filled.sort("c").to_dict() == {"c": [1, 3, 4], "b": [2.0, 2.0, 4.0]}
+    assert filled.add("c", 1).min("c").to_dict()["min"] == [2.0]
+    filled.write_csv(tmp_path / "csv")
+    assert FeatureTable.read_csv(tmp_path / "csv", header=True).size() == 3
+    assert not hasattr(Table, "hash_encode")
+    assert isinstance(FeatureTable(filled.df), Table)
+
+
+def test_casts_to_types_of_sparks(make):
+    from pyspark.sql import types
+
+    table = make({"a": ["1", "2", "x"], "b": [1, 2, 3]})
+    assert dict(table.cast("a", types.LongType()).dtypes)["a"] == "bigint"
+    assert table.cast("b", types.ShortType()).transforms[0].params == {"type": "int16"}
+    decimals = table.cast("b", types.DecimalType(10, 2))
+    assert decimals.columns == ["a", "b"]
+    assert dict(decimals.dtypes)["b"] == "decimal(10,2)"
+    for wrong in (["int"], types.LongType, "decimal", None):
+        with pytest.raises(InvalidInputError, match="dtype should be string, boolean, int, long"):
+            table.cast("a", wrong)
+
+
+def test_numbers_that_a_spec_cannot_hold_are_named(make):
+    table = make({"a": [1.0, None]})
+    with pytest.raises(InvalidInputError, match="value is nan; it must be finite"):
+        table.fillna(float("nan"), "a")
+    with pytest.raises(InvalidInputError, match="column is inf; it must be finite"):
+        table.append_column("b", float("inf"))

@@ -21,8 +21,11 @@ from friesian_fast.feature.ops import (
     Function,
     HashBucket,
     MinMaxScale,
+    MinMaxScaleList,
+    OneHot,
     Rename,
     RowFold,
+    SampleListwise,
     Select,
     from_json,
     name_of,
@@ -135,6 +138,57 @@ def test_cast(values, wanted, expected):
     cast = Cast("a", wanted).apply(batch(a=pa.array(values))).column("a")
     assert cast.to_pylist() == expected
     assert cast.type == pa.type_for_alias(wanted)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
+def test_casts_of_times_do_not_depend_on_the_unit(unit, zone):
+    step = {"s": 10**6, "ms": 1000, "us": 1, "ns": 1}[unit]
+    micros = [1577836840_123456, 1577836840_120000, 1577836840_000000, -1_500000, None]
+    cut = [None if value is None else value // step * step for value in micros]
+    counts = [None if value is None else value * 1000 if unit == "ns" else value // step for value in cut]
+    times = pa.array(counts, pa.int64()).cast(pa.timestamp(unit, zone))
+    starts = ["2020-01-01 00:00:40"] * 3 + ["1969-12-31 23:59:58"]
+    fractions = {"s": ["", "", "", ""], "ms": [".123", ".12", "", ".5"]}.get(unit, [".123456", ".12", "", ".5"])
+    texts = [*map("".join, zip(starts, fractions, strict=True)), None]
+    assert cast_array(times, "string").to_pylist() == texts
+    assert cast_array(times, "int64").to_pylist() == [1577836840] * 3 + [-2, None]
+    assert cast_array(times, "int32").to_pylist() == [1577836840] * 3 + [-2, None]
+    seconds = [None if value is None else value / 1e6 for value in cut]
+    assert cast_array(times, "float64").to_pylist() == seconds
+    with pytest.raises(InvalidInputError, match=r"timestamp.* cannot be cast to bool; cast it to long first"):
+        cast_array(times, "bool")
+
+
+def test_dates_have_texts_but_no_numbers():
+    days = pa.array([18262, None], pa.date32())
+    assert cast_array(days, "string").to_pylist() == ["2020-01-01", None]
+    with pytest.raises(InvalidInputError, match=r"date32.* cannot be cast to int32; cast it to string first"):
+        cast_array(days, "int32")
+
+
+@pytest.mark.parametrize("others", [[], ["y"]])
+def test_a_text_is_the_same_number_beside_any_others(others):
+    assert cast_array(pa.array(["0x1F", "0X1", "7", *others]), "int32").to_pylist()[:3] == [None, None, 7]
+
+
+def test_dropped_columns_do_not_stand_for_new_ones():
+    """A stage leaves the dropping out, so what was dropped is still in its batches."""
+    rows = batch(c_1=pa.array([7, 8]), c=pa.array([1, 0]), z=pa.array([3, 4]), c_0=pa.array([9, 9]))
+    hot = OneHot("c", "c", 2).apply(rows)
+    assert hot.to_pydict() == {"c_0": [0, 1], "c_1": [1, 0], "z": [3, 4]}
+    assert OneHot("c", "c", 2, keep=True).apply(rows).schema.names == ["c", "c_0", "c_1", "z"]
+    rows = batch(sampled_l=pa.array([7, 8]), l=pa.array([[1], [2]]))
+    drawn = SampleListwise(("l",), ("l",), 1, 1, 0, replace=False).apply(rows)
+    assert drawn.to_pydict() == {"l": [[1], [2]], "sampled_l": [[1], [2]]}
+
+
+def test_what_is_no_number_is_not_scaled():
+    flat = MinMaxScale("a", 2.0, 2.0).apply(batch(a=pa.array([2.0, math.nan, None]))).column("a").to_pylist()
+    assert flat == [0.5, pytest.approx(math.nan, nan_ok=True), None]
+    lists = batch(a=pa.array([[2.0, 1.0], [math.nan, None], None]))
+    scaled = MinMaxScaleList("a", (2.0, 1.0), (2.0, 1.0)).apply(lists).column("a").to_pylist()
+    assert scaled == [[0.5, 0.5], [pytest.approx(math.nan, nan_ok=True), None], None]
 
 
 def test_double_text_is_javas():

@@ -342,6 +342,29 @@ def test_many_equal_rows_are_warned_of(make):
         make(rows).target_encode("c", "y", kfold=5)
 
 
+def test_a_table_of_nothing_but_categories_is_warned_of(make):
+    rows = {"c": ["a", "b", "a", "c"], "d": ["x", "y", "y", "x"], "y": [0, 1, 1, 0]}
+    with pytest.warns(UserWarning, match="so many rows are equal in all columns"):
+        make(rows).target_encode([["c", "d"]], "y")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        make(rows).target_encode(["c", "d"], "y")
+        make(rows).target_encode([["c", "d"]], "y", kfold=1)
+
+
+def test_codes_lie_on_this_machine(make, tmp_path):
+    _, (code,) = make(COLUMNS).target_encode("c", "y")
+    code.write_parquet(f"file://{tmp_path}/code")
+    assert (tmp_path / "code" / "_target_code.json").is_file()
+    assert TargetCode.read_parquet(f"file://{tmp_path}/code").cat_col == "c"
+    with pytest.raises(InvalidInputError, match="a TargetCode is not written to s3a://b/code; write its df there"):
+        code.write_parquet("s3a://b/code")
+    with pytest.raises(InvalidInputError, match="s3a://b/code .*give cat_col and out_target_mean"):
+        TargetCode.read_parquet(["s3a://b/code"])
+    code.write_csv(tmp_path / "csv")
+    assert FeatureTable.read_csv(tmp_path / "csv", header=True).columns == code.columns
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

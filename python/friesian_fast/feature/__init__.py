@@ -19,17 +19,24 @@ from friesian_fast.feature.string_index import StringIndex
 from friesian_fast.feature.target import TargetTable
 from friesian_fast.feature.target_code import TargetCode
 
-__all__ = ["FeatureTable", "StringIndex", "TargetCode"]
+__all__ = ["FeatureTable", "StringIndex", "Table", "TargetCode"]
+
+
+class Table(ShapingTable, ArithmeticTable, RowsTable):
+    """A Spark DataFrame with the methods that need no features.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+    """
 
 
 class FeatureTable(
-    ShapingTable,
+    Table,
     NumericTable,
     CategoricalTable,
     IdsTable,
     TargetTable,
-    ArithmeticTable,
-    RowsTable,
     RelationalTable,
     SamplingTable,
     SequenceTable,

@@ -11,7 +11,7 @@ from friesian_fast.feature.fit import VocabularyRequest, gather
 from friesian_fast.feature.ops import CrossHash, EncodeFixed, EncodeVocabulary, HashBucket
 from friesian_fast.feature.separator import literal
 from friesian_fast.feature.session import get_session
-from friesian_fast.feature.string_index import StringIndex
+from friesian_fast.feature.string_index import StringIndex, checked_ids
 from friesian_fast.feature.table import Table
 
 T = TypeVar("T", bound="CategoricalTable")
@@ -112,7 +112,7 @@ class CategoricalTable(Table):
         A value that is not in `ids`, or null, is an `InvalidInputError` when the table is written.
         """
         self._existing(column)
-        return self._then(EncodeFixed(column, tuple(ids.items()), strict=True))
+        return self._then(EncodeFixed(column, tuple(checked_ids(ids, column).items()), strict=True))
 
     def category_encode(
         self: T,
@@ -179,12 +179,16 @@ class CategoricalTable(Table):
         _require_method(method)
         if not isinstance(separator, str):
             raise InvalidInputError(f"separator should be str, but got {separator!r}")
+        outputs = [name or "_".join(columns) for columns, name in zip(crosses, names, strict=True)]
+        for columns, output in zip(crosses, outputs, strict=True):
+            if outputs.count(output) > 1 or (output in self.columns and output not in columns):
+                raise InvalidInputError(f"['{output}'] would be there twice; give other cross_col_names")
         ops = []
-        for columns, bins, name in zip(crosses, sizes, names, strict=True):
+        for columns, bins, output in zip(crosses, sizes, outputs, strict=True):
             _require_bins(bins)
             for column in self._existing(columns):
                 require_category(column, self._type(column))
-            ops.append(CrossHash(tuple(columns), name or "_".join(columns), bins, method, separator))
+            ops.append(CrossHash(tuple(columns), output, bins, method, separator))
         return self._then(*ops)
 
     cross_columns = cross_hash_encode
@@ -259,8 +263,9 @@ def require_category(name: str, kind: Any) -> None:
 
 
 def _require_method(method: str) -> None:
-    if method not in hashlib.algorithms_available:
-        known = ", ".join(sorted(hashlib.algorithms_guaranteed))
+    # Hashes named shake have no length of their own.
+    if not isinstance(method, str) or method not in hashlib.algorithms_available or method.startswith("shake_"):
+        known = ", ".join(sorted(name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_")))
         raise InvalidInputError(f"there is no hash method '{method}'; there are {known}")
 
 

@@ -167,7 +167,8 @@ def project_batches(components: dict[str, Any], batches: Iterable[Any]) -> Itera
         made = {}
         for name, matrix in components.items():
             array = batch.column(name)
-            short = _matrix(name, array) @ matrix
+            vectors = _matrix(name, array)
+            short = vectors @ matrix if len(vectors) else np.empty((0, matrix.shape[1]))
             lengths = np.where(np.asarray(array.is_null()), 0, matrix.shape[1])
             offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
             made[name] = pa.ListArray.from_arrays(offsets, pa.array(short.ravel()), mask=array.is_null())

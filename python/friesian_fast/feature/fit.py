@@ -67,9 +67,13 @@ Request = VocabularyRequest | StatsRequest | GroupRequest
 
 @dataclass(slots=True)
 class _Pass:
-    """What is wanted of one part: vocabularies by the number of their request, and statistics."""
+    """What is wanted of one part: vocabularies by the number of their request, and statistics.
+
+    A request that has a part twice, as of a table joined to itself, is in two passes of it: `requests` has its number.
+    """
 
     part: Part
+    requests: set[int] = field(default_factory=set)
     vocabularies: dict[int, VocabularyRequest] = field(default_factory=dict)
     stats: list[str] = field(default_factory=list)
     groups: dict[int, GroupRequest] = field(default_factory=dict)
@@ -124,7 +128,7 @@ def gather(session: Any, requests: Sequence[Request]) -> list[Any]:
         if isinstance(request, VocabularyRequest)
     ]
     merged = iter(run_tasks(session, merge, merges))
-    counted = [(one.part, answer) for one, parts in answers for answer in parts]
+    counted = [(one, answer) for one, parts in answers for answer in parts]
     return [
         VocabularyFile(**next(merged)) if isinstance(request, VocabularyRequest) else _answer(number, request, counted)
         for number, request in enumerate(requests)
@@ -160,10 +164,11 @@ def _passes(requests: Sequence[Request]) -> list[_Pass]:
     passes: list[_Pass] = []
     for number, request in enumerate(requests):
         for part in request.parts:
-            one = next((known for known in passes if known.part == part), None)
+            one = next((known for known in passes if known.part == part and number not in known.requests), None)
             if one is None:
                 one = _Pass(part)
                 passes.append(one)
+            one.requests.add(number)
             if isinstance(request, VocabularyRequest):
                 one.vocabularies[number] = request
             elif isinstance(request, GroupRequest):
@@ -253,8 +258,8 @@ def _has(answer: dict[str, Any], number: int) -> bool:
     return str(number) in answer["counted"]
 
 
-def _answer(number: int, request: StatsRequest | GroupRequest, counted: Sequence[tuple[Part, dict[str, Any]]]) -> Any:
-    mine = [answer for part, answer in counted if part in request.parts]
+def _answer(number: int, request: StatsRequest | GroupRequest, counted: Sequence[tuple[_Pass, dict[str, Any]]]) -> Any:
+    mine = [answer for one, answer in counted if number in one.requests]
     if isinstance(request, GroupRequest):
         return GroupCounts.of(request.to_json(), [answer["groups"][str(number)] for answer in mine])
     result = {name: ColumnStats() for name in request.columns}

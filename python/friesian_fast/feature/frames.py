@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.feature.plan import Origin
 from friesian_fast.feature.table import Table, _frame_part
@@ -111,6 +113,47 @@ class FrameTable(Table):
         """All rows on the driver, as one list per column."""
         rows = self.df.collect()
         return {name: [row[i] for row in rows] for i, name in enumerate(self.columns)}
+
+    def write_csv(
+        self,
+        path: str | Path,
+        delimiter: str = ",",
+        mode: str = "overwrite",
+        header: bool = True,
+        num_partitions: int | None = None,
+    ) -> None:
+        """Write a directory of CSV files; on this machine's disks it appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+        delimiter : str
+        mode : {"overwrite", "append", "error", "ignore"}
+        header : bool
+            A line with the names in each file.
+        num_partitions : int, optional
+            How many files; fewer than there are partitions joins them in order.
+        """
+        if mode not in ("overwrite", "append", "error", "ignore"):
+            raise InvalidInputError(f"mode is '{mode}'; use overwrite, append, error or ignore")
+        if num_partitions is not None and (not isinstance(num_partitions, int) or num_partitions < 1):
+            raise InvalidInputError(f"num_partitions should be an int of at least 1, but got {num_partitions!r}.")
+        df = self.df
+        if num_partitions is not None:
+            fewer = num_partitions <= df.rdd.getNumPartitions()
+            df = df.coalesce(num_partitions) if fewer else df.repartition(num_partitions)
+        text, options = str(path).removeprefix("file://"), {"sep": delimiter, "header": bool(header)}
+        with spark_errors("write_csv"):
+            if "://" in text or mode == "append":
+                df.write.csv(text, mode=mode, **options)
+                return
+            target = Path(text)
+            if target.exists() and mode == "error":
+                raise InvalidInputError(f"{target} exists; remove it, or write with mode='overwrite'")
+            if target.exists() and mode == "ignore":
+                return
+            with replacing_directory(target) as building:
+                df.write.csv(str(building), mode="overwrite", **options)
 
     def _only(self, columns: list[str]) -> Any:
         """A Spark DataFrame of these columns, for which only they are read and computed."""

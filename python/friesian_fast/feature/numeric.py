@@ -115,6 +115,9 @@ class NumericTable(Table):
         """
         names = self._existing(columns)
         outputs = _bin_names(names, out_cols)
+        taken = [out for name, out in zip(names, outputs, strict=True) if out != name and out in self.columns]
+        if taken:
+            raise InvalidInputError(f"{taken} would be there twice; give other out_cols")
         for name in names:
             self._require_number(name)
         edges = self._edges(names, bins)

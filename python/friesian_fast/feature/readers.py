@@ -1,4 +1,4 @@
-"""Tables of CSV, JSON, text and pandas, and CSV again; Spark's own readers, so any of its file systems."""
+"""Tables of CSV, JSON, text and pandas, by Spark's own readers, so from any of its file systems."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError, NotSupportedError
 from friesian_fast.feature.frames import FrameTable, spark_errors
 from friesian_fast.feature.ops import TYPES, Cast
@@ -18,7 +17,7 @@ Paths = str | Path | Sequence[str | Path]
 
 
 class ReadersTable(FrameTable):
-    """The part of `FeatureTable` that reads and writes other formats than Parquet."""
+    """The part of `FeatureTable` that reads other formats than Parquet."""
 
     @classmethod
     def read_csv(
@@ -105,47 +104,6 @@ class ReadersTable(FrameTable):
             raise InvalidInputError(f"pandas_df should be a pandas DataFrame, but got {type(pandas_df).__name__}")
         with spark_errors("from_pandas"):
             return cls(get_session().createDataFrame(pandas_df))
-
-    def write_csv(
-        self,
-        path: str | Path,
-        delimiter: str = ",",
-        mode: str = "overwrite",
-        header: bool = True,
-        num_partitions: int | None = None,
-    ) -> None:
-        """Write a directory of CSV files; on this machine's disks it appears whole or not at all.
-
-        Parameters
-        ----------
-        path : str or Path
-        delimiter : str
-        mode : {"overwrite", "append", "error", "ignore"}
-        header : bool
-            A line with the names in each file.
-        num_partitions : int, optional
-            How many files; fewer than there are partitions joins them in order.
-        """
-        if mode not in ("overwrite", "append", "error", "ignore"):
-            raise InvalidInputError(f"mode is '{mode}'; use overwrite, append, error or ignore")
-        if num_partitions is not None and (not isinstance(num_partitions, int) or num_partitions < 1):
-            raise InvalidInputError(f"num_partitions should be an int of at least 1, but got {num_partitions!r}.")
-        df = self.df
-        if num_partitions is not None:
-            fewer = num_partitions <= df.rdd.getNumPartitions()
-            df = df.coalesce(num_partitions) if fewer else df.repartition(num_partitions)
-        text, options = str(path).removeprefix("file://"), {"sep": delimiter, "header": bool(header)}
-        with spark_errors("write_csv"):
-            if "://" in text or mode == "append":
-                df.write.csv(text, mode=mode, **options)
-                return
-            target = Path(text)
-            if target.exists() and mode == "error":
-                raise InvalidInputError(f"{target} exists; remove it, or write with mode='overwrite'")
-            if target.exists() and mode == "ignore":
-                return
-            with replacing_directory(target) as building:
-                df.write.csv(str(building), mode="overwrite", **options)
 
 
 def _loaded(what: str, source: str, package: str, place: str) -> Any:

@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.frames import FrameTable
+from friesian_fast.feature.frames import FrameTable, spark_errors
 from friesian_fast.feature.ops import TYPES, Cast, Constant, Drop, FillNull, Function, Rename, Select, name_of
 
 T = TypeVar("T", bound="ShapingTable")
+
+# Spark's names of types that `TYPES` has by another.
+_SPARK_NAMES = {"bigint": "long", "smallint": "short"}
 
 _INT32 = range(-(2**31), 2**31)
 
@@ -48,6 +51,7 @@ class ShapingTable(FrameTable):
     def append_column(self: T, name: str, column: Any) -> T:
         """A further column: a constant, or a Spark column expression."""
         if isinstance(column, (bool, int, float, str)):
+            _require_finite(column, "column")
             kind = "bool" if isinstance(column, bool) else "float64" if isinstance(column, float) else "string"
             if isinstance(column, int) and not isinstance(column, bool):
                 kind = "int32" if column in _INT32 else "int64"
@@ -60,19 +64,27 @@ class ShapingTable(FrameTable):
             )
         return self._of(self.df.withColumn(name, column), "append_column")
 
-    def cast(self: T, columns: str | Sequence[str] | None, dtype: str) -> T:
+    def cast(self: T, columns: str | Sequence[str] | None, dtype: Any) -> T:
         """Cast in place; what cannot be read as the new type becomes null.
 
         Parameters
         ----------
         columns : str, list of str or None
             None is all of them.
-        dtype : {"string", "str", "boolean", "bool", "int", "integer", "long", "short", "float", "double"}
+        dtype : str or pyspark.sql.types.DataType
+            One of string, str, boolean, bool, int, integer, long, short, float and double; or Spark's type of that
+            name. By any other type of Spark's, Spark casts.
         """
-        if dtype not in TYPES:
-            raise InvalidInputError("dtype should be string, boolean, int, long, short, float, double.")
         names = self.columns if columns is None else self._existing(columns)
-        return self._then(*(Cast(name, TYPES[dtype]) for name in names))
+        kind = dtype if isinstance(dtype, str) else _spark_name(dtype)
+        if kind in TYPES:
+            return self._then(*(Cast(name, TYPES[kind]) for name in names))
+        if kind is None or isinstance(dtype, str):
+            raise InvalidInputError("dtype should be string, boolean, int, long, short, float, double.")
+        from pyspark.sql import functions as sql
+
+        with spark_errors("cast"):
+            return self._of(self.df.withColumns({name: sql.col(f"`{name}`").cast(dtype) for name in names}), "cast")
 
     def fillna(self: T, value: Any, columns: str | Sequence[str] | None) -> T:
         """Replace nulls by `value`.
@@ -88,6 +100,7 @@ class ShapingTable(FrameTable):
         value = value.item() if isinstance(value, np.generic) else value
         if not isinstance(value, (bool, int, float, str)):
             raise InvalidInputError(f"value should be a number, str or bool, but got {type(value).__name__}")
+        _require_finite(value, "value")
         if columns is not None:
             names = self._existing(columns)
         elif isinstance(value, int) and value in _INT32:
@@ -115,6 +128,21 @@ class ShapingTable(FrameTable):
         return self._then(Function(tuple(self._existing(in_cols, "in_cols")), out_col, name_of(func)))
 
 
+def _spark_name(dtype: Any) -> str | None:
+    """What `TYPES` calls Spark's type, else Spark's own name of it; None if it is no type of Spark's."""
+    from pyspark.sql.types import DataType
+
+    if not isinstance(dtype, DataType):
+        return None
+    name: str = dtype.simpleString()
+    return _SPARK_NAMES.get(name, name)
+
+
+def _require_finite(value: Any, argument: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidInputError(f"{argument} is {value}; it must be finite, as a FeatureSpec holds no other numbers")
+
+
 def _require_kind(value: Any, name: str, kind: Any) -> None:
     import pyarrow as pa
 
@@ -130,5 +158,5 @@ def _require_kind(value: Any, name: str, kind: Any) -> None:
     elif whole or decimal:
         limits = np.iinfo(kind.to_pandas_dtype()) if whole else None
         most = limits.max if limits else 10 ** (kind.precision - kind.scale) - 1
-        if not math.isfinite(value) or not (limits.min if limits else -most) <= int(value) <= most:
+        if not (limits.min if limits else -most) <= int(value) <= most:
             raise InvalidInputError(f"{value} does not fit column {name} of type {kind}; cast the column first")

@@ -10,10 +10,11 @@ import numpy as np
 
 from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.feature.frames import spark_errors
 from friesian_fast.feature.ops.cast import cast_array
 from friesian_fast.feature.scan import open_files, read_split, splits
 from friesian_fast.feature.session import get_session
-from friesian_fast.feature.table import arrow_schema
+from friesian_fast.feature.table import _is_remote, arrow_schema
 from friesian_fast.feature.tasks import scratch
 from friesian_fast.feature.vocabulary_file import VocabularyFile, read, write_vocabulary
 from friesian_fast.feature.write import write_batches
@@ -44,7 +45,7 @@ class StringIndex:
                 raise InvalidInputError(f"{name} should be a column of the DataFrame")
         kinds = arrow_schema(df.select(col_name, "id").schema).types
         rows = df.select(df[col_name].cast("string"), df["id"].cast("long")).collect()
-        self._set(col_name, _checked(dict(map(tuple, rows)), col_name), None, *kinds)
+        self._set(col_name, checked_ids(dict(map(tuple, rows)), col_name), None, *kinds)
 
     def _set(
         self, col_name: str, ids: dict[str, int] | None, file: VocabularyFile | None, kind: Any, id_kind: Any = None
@@ -80,7 +81,7 @@ class StringIndex:
         import pyarrow as pa
 
         index = cls.__new__(cls)
-        index._set(col_name, _checked(dict(indices), col_name), None, pa.string())
+        index._set(col_name, checked_ids(dict(indices), col_name), None, pa.string())
         return index
 
     @classmethod
@@ -94,10 +95,17 @@ class StringIndex:
 
     @classmethod
     def read_parquet(cls, paths: str | Path | Sequence[str | Path], col_name: str | None = None) -> StringIndex:
-        """Of Parquet with the category and ``id``; the category's name defaults to that of the file."""
-        source = open_files(paths)
-        first = paths if isinstance(paths, (str, Path)) else paths[0]
+        """Of Parquet with the category and ``id``; the category's name defaults to that of the file.
+
+        If a path has a scheme other than ``file://``, Spark reads them.
+        """
+        given = [str(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+        first = given[0] if given else ""
         col_name = col_name or Path(first).name.split(".")[0]
+        if any(_is_remote(path) for path in given):
+            with spark_errors("read_parquet"):
+                return cls(get_session().read.parquet(*given), col_name)
+        source = open_files(given)
         for name in ("id", col_name):
             if name not in source.schema.names:
                 raise InvalidInputError(f"{first} has no column '{name}'; it has {', '.join(source.schema.names)}")
@@ -107,7 +115,7 @@ class StringIndex:
             texts = cast_array(batch.column(0), "string").to_pylist()
             ids.update(zip(texts, batch.column(1).to_pylist(), strict=True))
         index = cls.__new__(cls)
-        index._set(col_name, _checked(ids, col_name), None, source.schema.field(col_name).type)
+        index._set(col_name, checked_ids(ids, col_name), None, source.schema.field(col_name).type)
         return index
 
     @property
@@ -170,10 +178,16 @@ class StringIndex:
 
         Parameters
         ----------
-        path : str
+        path : str or Path
+            With a scheme other than ``file://`` Spark writes there.
         mode : {"overwrite", "error", "ignore"}
         """
-        target = Path(path) / f"{self.col_name}.parquet"
+        text = str(path).removeprefix("file://")
+        if _is_remote(text):
+            with spark_errors("write_parquet"):
+                self.df.coalesce(1).write.mode(mode).parquet(f"{text.rstrip('/')}/{self.col_name}.parquet")
+            return
+        target = Path(text) / f"{self.col_name}.parquet"
         if target.exists() and mode == "ignore":
             return
         if target.exists() and mode != "overwrite":
@@ -213,15 +227,23 @@ def typed(texts: Any, kind: Any) -> Any:
     if pa.types.is_string(kind):
         return texts
     plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    if pa.types.is_timestamp(kind):  # the texts are in UTC and name no zone
+        return texts.cast(pa.timestamp(kind.unit)).cast(pa.int64()).cast(kind)
     return cast_array(texts, str(kind)) if plain else texts.cast(kind)
 
 
-def _checked(ids: dict[Any, Any], col_name: str) -> dict[str, int]:
-    """The dictionary, if it leads from str to int of 32 bits."""
+def checked_ids(ids: Mapping[Any, Any], col_name: str) -> dict[str, int]:
+    """The dictionary, its numbers as plain int.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does not lead from str to int of 32 bits.
+    """
     for category, number in ids.items():
         whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
         if not isinstance(category, str) or not whole or not -(2**31) <= number < 2**31:
             raise InvalidInputError(
                 f"indices of '{col_name}' should lead from str to int, neither null, but have {category!r}: {number!r}"
             )
-    return ids
+    return {category: int(number) for category, number in ids.items()}

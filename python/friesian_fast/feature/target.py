@@ -121,7 +121,9 @@ class TargetTable(FrameTable):
             for group, one, outs in zip(groups, counts, outputs, strict=True)
         ]
         codes = make_codes(session, requests, [[self._arrow_schema.field(name) for name in cat] for cat in cats])
-        if any(one.crowded for one in codes) and fold not in self.columns:
+        telling = {*self.columns} - {*targets}
+        alike = any(one.crowded for one in codes) or any(telling <= {*cat} for cat in cats)
+        if fold and fold not in self.columns and alike:
             warnings.warn(_CROWDED, stacklevel=2)
         encodings, made = [], []
         for cat, outs, one, counted in zip(cats, outputs, codes, counts, strict=True):

@@ -14,6 +14,7 @@ from friesian_fast.feature.plan import Part
 from friesian_fast.feature.relational import RelationalTable
 from friesian_fast.feature.rows import RowsTable
 from friesian_fast.feature.shaping import ShapingTable
+from friesian_fast.feature.table import _is_remote
 
 T = TypeVar("T", bound="TargetCode")
 
@@ -64,10 +65,16 @@ class TargetCode(ShapingTable, ArithmeticTable, RowsTable, RelationalTable):
         ------
         NotFoundError
             If there is no such path, or it does not say what its columns are and the arguments do not either.
+        InvalidInputError
+            If the path has a scheme other than ``file://``, and the arguments are not given.
         """
+        unsaid = cat_col is None or out_target_mean is None
+        given = str(paths if isinstance(paths, (str, Path)) else next(iter(paths), ""))
+        if unsaid and _is_remote(given):
+            raise InvalidInputError(f"what {given} holds is not read from there; give cat_col and out_target_mean")
         table = RowsTable.read_parquet(paths)
         if cat_col is None or out_target_mean is None:
-            first = Path(paths if isinstance(paths, (str, Path)) else paths[0])
+            first = Path(given.removeprefix("file://"))
             if not (first / _FILE).is_file():
                 raise NotFoundError(f"{first} has no {_FILE}; give cat_col and out_target_mean")
             cat_col, out_target_mean = _read(first / _FILE, cat_col, out_target_mean)
@@ -96,10 +103,15 @@ class TargetCode(ShapingTable, ArithmeticTable, RowsTable, RelationalTable):
         Parameters
         ----------
         path : str or Path
+            On this machine's disks.
         mode : {"overwrite", "error", "ignore"}
             What to do when there is something at `path`.
         """
-        target = Path(path)
+        if _is_remote(str(path)):
+            raise InvalidInputError(
+                f"a TargetCode is not written to {path}; write its df there, and keep cat_col and out_target_mean"
+            )
+        target = Path(str(path).removeprefix("file://"))
         if mode not in ("overwrite", "error", "ignore"):
             raise InvalidInputError(f"mode is '{mode}'; use overwrite, error or ignore")
         if target.exists() and mode == "ignore":

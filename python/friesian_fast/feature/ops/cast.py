@@ -43,7 +43,13 @@ class Cast(InPlace):
 def cast_array(array: Any, name: str) -> Any:
     """Cast to the Arrow type of that name.
 
-    Floats are cut towards zero, integers wrap around, texts that are no such value become null.
+    Floats are cut towards zero, integers wrap around, texts that are no such value become null. A timestamp, of any
+    unit and zone, is its time in UTC as text, and the seconds since 1970 as a number.
+
+    Raises
+    ------
+    InvalidInputError
+        If values of that type have no such cast.
     """
     import pyarrow as pa
 
@@ -56,6 +62,8 @@ def cast_array(array: Any, name: str) -> Any:
         return _from_text(array, wanted)
     if pa.types.is_floating(array.type):
         return _from_float(array, wanted)
+    if pa.types.is_temporal(array.type) and not pa.types.is_temporal(wanted):
+        return _from_time(array, wanted)
     return array.cast(wanted, safe=False)
 
 
@@ -91,12 +99,38 @@ def _from_float(array: Any, wanted: Any) -> Any:
     return array.cast(wanted, safe=False)
 
 
+def _from_time(array: Any, wanted: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text, kind = pa.types.is_string(wanted), array.type
+    if not pa.types.is_timestamp(kind):
+        if text:
+            return array.cast(wanted)
+        raise InvalidInputError(f"a column of type {kind} cannot be cast to {wanted}; cast it to string first")
+    if not (text or pa.types.is_integer(wanted) or pa.types.is_floating(wanted)):
+        raise InvalidInputError(f"a column of type {kind} cannot be cast to {wanted}; cast it to long first")
+    counts = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    factor = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 1}[kind.unit]
+    micros = counts // 1000 if kind.unit == "ns" else counts * factor  # Spark has microseconds
+    mask = np.asarray(array.is_null()) if array.null_count else None
+    if text:
+        times = pa.array(micros, pa.int64(), mask=mask).cast(pa.timestamp("us"))
+        return pc.replace_substring_regex(times.cast(wanted), r"\.?0+$", "", max_replacements=1)
+    seconds = micros // 1_000_000 if pa.types.is_integer(wanted) else micros / 1e6
+    return pa.array(seconds, mask=mask).cast(wanted, safe=False)
+
+
 def _from_text(array: Any, wanted: Any) -> Any:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_string(wanted):
         return array.cast(wanted)
-    if not pa.types.is_boolean(wanted):
+    # Arrow reads 0x1F as an integer, but not the parser below: what a text is must not depend on its neighbours.
+    hexadecimal = pa.types.is_integer(wanted) and pc.any(pc.match_substring_regex(array, "[xX]")).as_py()
+    if not pa.types.is_boolean(wanted) and not hexadecimal:
         try:
             return array.cast(wanted)
         except pa.ArrowInvalid:

@@ -41,13 +41,13 @@ class OneHot(Op):
     def apply(self, batch: Any) -> Any:
         import pyarrow as pa
 
+        hot = dict(zip(self.outputs, self._hot(column(batch, self.column)), strict=True))
         columns: dict[str, Any] = {}
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
-            if name != self.column or self.keep:
-                columns[name] = array
             if name == self.column:
-                columns.update(zip(self.outputs, self._hot(array), strict=True))
-        column(batch, self.column)
+                columns.update({name: array, **hot} if self.keep else hot)
+            elif name not in hot:  # a dropped column of that name may still be there
+                columns[name] = array
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
     def _hot(self, array: Any) -> list[Any]:

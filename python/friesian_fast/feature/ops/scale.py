@@ -14,7 +14,7 @@ from friesian_fast.feature.ops.lists import list_array, lists_of
 class MinMaxScale(InPlace):
     """``(x - low) / (high - low)`` stretched to [`min`, `max`], float32, where the column stands; null stays null.
 
-    When `low` equals `high` every value becomes the middle of the range.
+    When `low` equals `high` every value but NaN becomes the middle of the range.
     """
 
     column: str
@@ -31,7 +31,7 @@ class MinMaxScale(InPlace):
         array = numeric(column(batch, self.column), self.column)
         values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         if self.low == self.high:
-            scaled = np.full(len(values), 0.5 * (self.min + self.max))
+            scaled = np.where(np.isnan(values), values, 0.5 * (self.min + self.max))
         else:
             scaled = (values - self.low) / (self.high - self.low) * (self.max - self.min) + self.min
         mask = np.asarray(array.is_null()) if array.null_count else None
@@ -87,7 +87,7 @@ class MinMaxScaleList(Op):
         low, high = np.asarray(self.low), np.asarray(self.high)
         flat = low == high
         scaled = (rows - low) / np.where(flat, 1.0, high - low) * (self.max - self.min) + self.min
-        scaled[:, flat] = 0.5 * (self.min + self.max)
+        scaled[:, flat] = np.where(np.isnan(rows[:, flat]), np.nan, 0.5 * (self.min + self.max))
         kind = pa.type_for_alias(self.type)
         values = pa.array(scaled.ravel().astype(self.type), kind, mask=None if valid is None else ~valid.ravel())
         return put(batch, {self.column: list_array(lists_of(array).lengths, values)}, last=self.last)

@@ -238,7 +238,9 @@ class SampleListwise(Unfold):
         kept = batch.drop_columns(list(self.columns)) if self.replace else batch
         repeated = kept.take(rows) if kept.num_columns else kept
         everything = {**dict(zip(repeated.schema.names, repeated.columns, strict=True)), **samples}
-        names = batch.schema.names if self.replace else [*batch.schema.names, *self.outputs]
+        # A dropped column of an output's name may still be there.
+        others = [name for name in batch.schema.names if name not in self.outputs]
+        names = batch.schema.names if self.replace else [*others, *self.outputs]
         return pa.RecordBatch.from_arrays([everything[name] for name in names], names=names)
 
     def _sizes(self, lists: Mapping[str, Lists]) -> Any:
