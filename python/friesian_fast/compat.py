@@ -75,7 +75,7 @@ _MODES = "local, standalone, yarn, yarn-client, k8s, k8s-client, spark-submit or
 def init_orca_context(
     cluster_mode: str | None = None,
     runtime: str = "spark",
-    cores: int | None = None,
+    cores: int | str | None = None,
     memory: str = "2g",
     num_nodes: int = 1,
     init_ray_on_spark: bool = False,
@@ -90,8 +90,8 @@ def init_orca_context(
         local (the default), standalone, yarn, yarn-client, k8s, k8s-client, spark-submit or bigdl-submit.
     runtime : {"spark", "ray"}
         There is no Ray here: ``"ray"`` warns, and runs on Spark.
-    cores : int, optional
-        Of each node; by default all locally, 2 elsewhere. Locally never more than there are.
+    cores : int or "*", optional
+        Of each node; by default, and by "*", all locally, 2 elsewhere. Locally never more than there are.
     memory : str
         Of each node; locally the JVM's heap.
     num_nodes : int
@@ -120,6 +120,8 @@ def init_orca_context(
         raise InvalidInputError(
             f"init_orca_context knows no keyword '{unknown[0]}'; pass Spark settings as conf={{...}}"
         )
+    if isinstance(cores, str) and cores != "*":
+        raise InvalidInputError(f"cores is '{cores}'; give a number, or '*' for all")
     if runtime == "ray" or init_ray_on_spark:
         warnings.warn("there is no Ray here: everything runs on Spark", stacklevel=2)
     elif runtime != "spark":
@@ -129,7 +131,8 @@ def init_orca_context(
         if cluster_mode not in (None, "spark-submit", "bigdl-submit"):
             warnings.warn(f"Spark runs already, so cluster_mode '{cluster_mode}' has no effect", stacklevel=2)
         return active.sparkContext
-    context = _start((cluster_mode or "local").lower(), cores, memory, num_nodes, kwargs)
+    count = cores if isinstance(cores, int) else None
+    context = _start((cluster_mode or "local").lower(), count, memory, num_nodes, kwargs)
     if "spark_log_level" in kwargs:
         context.setLogLevel(kwargs["spark_log_level"])
     return context

@@ -77,6 +77,7 @@ def stopped(monkeypatch):
     ("arguments", "master", "options"),
     [
         ({}, f"local[{compat.processors()}]", {}),
+        ({"cores": "*"}, f"local[{compat.processors()}]", {}),
         ({"cluster_mode": "local", "cores": 1, "conf": {"k": "v"}}, "local[1]", {"k": "v"}),
         (
             {"cluster_mode": "standalone", "master": "spark://h:7077", "cores": 4, "memory": "6g", "num_nodes": 3},
@@ -116,6 +117,7 @@ def test_cluster_modes(stopped, monkeypatch, arguments, master, options):
         ({"cluster_mode": "k8s", "master": "k8s://h"}, "Please specify container_image for k8s mode"),
         ({"cluster_mode": "yarn"}, "cluster_mode 'yarn' needs hadoop_conf, or HADOOP_CONF_DIR"),
         ({"cluster_mode": "yarn-cluster"}, "start the script with spark-submit --deploy-mode cluster"),
+        ({"cores": "all"}, "cores is 'all'; give a number, or '\\*' for all"),
         ({"colour": "red"}, "init_orca_context knows no keyword 'colour'"),
         ({"runtime": "dask"}, "runtime is 'dask'; it must be spark or ray"),
     ],

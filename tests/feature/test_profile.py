@@ -1,5 +1,6 @@
 """The profile of a table: exact where it says so, the same for any cut of the rows, and a page that stands alone."""
 
+import json
 import math
 import random
 import re
@@ -12,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature import sketch
+from friesian_fast.feature import profile, sketch
+from friesian_fast.feature.plan import stage_for
 from friesian_fast.feature.sketch import ColumnSketch, Histogram
 
 COLUMNS = {
@@ -69,6 +71,18 @@ def test_chosen_columns_and_recorded_ones(make):
     assert table.profile(columns="count").to_dict()["max"] == [7.0]
     with pytest.raises(InvalidInputError, match=r"\['x'\] do not exist"):
         table.profile(columns=["x"])
+
+
+def test_one_hot_columns_of_a_dataframe_come_in_pieces(make, monkeypatch):
+    table = make({"id": pa.array([0, 2, 1, 2])}).one_hot_encode("id", sizes=3)
+    assert table.profile().to_dict()["mean"] == [0.25, 0.25, 0.5]
+    monkeypatch.setattr("friesian_fast.feature.ops.unfold._PIECE_VALUES", 6)
+    task = {"stage": stage_for(table.parts[0], table.columns).to_json(), "columns": [], "directory": ""}
+    seen = []
+    monkeypatch.setattr(profile, "_sketched", lambda batches, _: {"rows": seen.extend(b.num_rows for b in batches)})
+    list(profile.sketch_batches(json.dumps(task), [pa.record_batch({"id": [0, 2, 1, 2]})]))
+    assert len(seen) > 1
+    assert sum(seen) == 4
 
 
 def test_a_table_without_rows(spark, make):

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import sys
 from decimal import Decimal
 
 import pyarrow as pa
@@ -120,6 +121,56 @@ def test_no_rows_and_no_histories(make, tmp_path):
     alone = make({"user": pa.array([1, 2]), "time": pa.array([1, 2])}).add_hist_seq("time", "user")
     assert written(alone, tmp_path).to_pylist() == []
     assert alone.dtypes == [("user", "bigint"), ("time", "bigint"), ("time_hist_seq", "array<bigint>")]
+
+
+def test_rows_that_steps_made_count_for_the_shards(spark, tmp_path, monkeypatch):
+    columns = {"user": pa.array([i % 8 for i in range(64)]), "time": pa.array(range(64)), "item": pa.array([1] * 64)}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    table = FeatureTable.read_parquet(tmp_path / "rows.parquet").add_negative_samples(9, "item", neg_num=3)
+    monkeypatch.setattr(user_rows, "_SHARD_ROWS", 40)
+    cut = []
+    run_tasks = user_rows.run_tasks
+
+    def watched(session, task, inputs):
+        cut.extend(one["shards"] for one in inputs if "shards" in one)
+        return run_tasks(session, task, inputs)
+
+    monkeypatch.setattr(user_rows, "run_tasks", watched)
+    assert table.add_hist_seq("item", "user").size() == 8 * (8 * 4 - 1)
+    assert set(cut) == {-(-64 * 4 // 40)}
+
+
+def test_bounds_beyond_any_history(make):
+    huge = {"max_len": sys.maxsize, "num_seqs": sys.maxsize}
+    rows = in_users_order(as_rows(make(CLICKS).add_hist_seq("item", "user", **huge)))
+    assert rows == in_users_order(as_rows(make(CLICKS).add_hist_seq("item", "user")))
+    assert make(CLICKS).add_hist_seq("item", "user", min_len=sys.maxsize).size() == 0
+
+
+@pytest.mark.parametrize("stored", ["INT96", "TIMESTAMP_MICROS"])
+def test_sorting_by_timestamps_however_they_are_stored(spark, tmp_path, stored):
+    times = [datetime.datetime(year, 1, 1, 0, 0, 0, 5, datetime.UTC) for year in (2300, 1969, 2020)]
+    when = pa.array(times, pa.timestamp("us", "UTC"))
+    rows = pa.table({"user": [1, 1, 1], "when": when, "item": [3, 1, 2], "all": pa.array([[one] for one in times])})
+    old = stored == "INT96"
+    pq.write_table(rows, tmp_path / "a.parquet", use_deprecated_int96_timestamps=old, store_schema=False)
+    before = spark.conf.get("spark.sql.parquet.outputTimestampType")
+    spark.conf.set("spark.sql.parquet.outputTimestampType", stored)
+    try:
+        for table in (FeatureTable(spark.createDataFrame(rows)), FeatureTable.read_parquet(tmp_path / "a.parquet")):
+            assert table._type("when") == when.type
+            made = table.add_hist_seq(["item", "when"], "user", "when")
+            written = made.df.toArrow()
+            assert written["item_hist_seq"].to_pylist() == [[1], [1, 2]]
+            assert written["when"].cast(when.type).to_pylist() == [times[2], times[0]]
+            assert written["when_hist_seq"].to_pylist() == [[times[1]], [times[1], times[2]]]
+            made.write_parquet(tmp_path / "out")
+            assert pq.read_table(tmp_path / "out")["when"].to_pylist() == [times[2], times[0]]
+            table.write_parquet(tmp_path / "plain")
+            found = FeatureTable.read_parquet(tmp_path / "plain").df.toArrow()["all"].to_pylist()
+            assert sorted(found) == sorted([time] for time in times)
+    finally:
+        spark.conf.set("spark.sql.parquet.outputTimestampType", before)
 
 
 def test_blocks_shards_and_pieces_change_nothing(spark, tmp_path, monkeypatch):
@@ -282,7 +333,7 @@ def test_json_gives_the_same_operation(op):
         (lambda t: t.mask("x"), "column 'x' should be of list type, but it has type int64"),
         (lambda t: t.mask("z"), r"\['z'\] do not exist"),
         (lambda t: t.mask("i", 0), "seq_len should be an int of at least 1"),
-        (lambda t: t.mask("i").mask("i"), r"\['i_mask'\] would be there twice"),
+        (lambda t: t.mask("i").mask("i"), r"\['i_mask'\] would be there twice; choose other names, or drop or rename"),
         (lambda t: t.pad("x"), "column 'x' should be of list type"),
         (lambda t: t.pad("i", True), "seq_len should be an int"),
         (lambda t: t.pad("i", mask_token=None), "mask_token should be a finite number or str, but got None"),

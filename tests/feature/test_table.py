@@ -189,6 +189,38 @@ def test_drop_duplicates(table, tmp_path, monkeypatch, shard_rows):
     assert names(tmp_path) == ["out", "raw"]
 
 
+def test_distinct_rows_count_those_that_steps_made(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr("friesian_fast.feature.distinct._SHARD_ROWS", 10)
+    pq.write_table(pa.table({"item": [i % 7 + 1 for i in range(10)], "x": range(10)}), tmp_path / "rows.parquet")
+    made = FeatureTable.read_parquet(tmp_path / "rows.parquet").add_negative_samples(9, "item", neg_num=7)
+    made.select("x", "label").drop_duplicates().write_parquet(tmp_path / "out")
+    found = pq.read_table(tmp_path / "out").to_pylist()
+    assert sorted((row["x"], row["label"]) for row in found) == [(x, label) for x in range(10) for label in (0, 1)]
+    assert len(list((tmp_path / "out").glob("part-*.parquet"))) > 1
+
+
+def test_distinct_rows_with_lists_and_floats(spark, tmp_path):
+    columns = {"x": [0.0, -0.0, 1.0, 1.0, None, None], "l": [[1], [1], [2], [3], None, None]}
+    kinds = {"s": pa.array([{"a": 1}] * 6)}
+    pq.write_table(pa.table({**columns, **kinds}), tmp_path / "rows.parquet")
+    table = FeatureTable.read_parquet(tmp_path / "rows.parquet").drop_duplicates()
+    table.write_parquet(tmp_path / "out")
+    found = pq.read_table(tmp_path / "out").to_pydict()
+    expected = [(0.0, [1]), (1.0, [2]), (1.0, [3]), (None, None)]
+    assert sorted(zip(found["x"], found["l"], strict=True), key=repr) == sorted(expected, key=repr)
+    assert table.size() == 4
+
+
+def test_directories_partitioned_by_a_column(spark, tmp_path):
+    for k in (1, 2):
+        (tmp_path / "rows" / f"k={k}").mkdir(parents=True)
+        pq.write_table(pa.table({"x": [k * 10]}), tmp_path / "rows" / f"k={k}" / "part.parquet")
+    for path in (tmp_path / "rows", f"file://{tmp_path}/rows"):
+        table = FeatureTable.read_parquet(path)
+        assert table.dtypes == [("x", "bigint"), ("k", "int")]
+        assert sorted(map(tuple, table.collect())) == [(10, 1), (20, 2)]
+
+
 def test_drop_duplicates_by_columns(table):
     smallest = table.drop_duplicates("other", sort_cols="score")
     largest = table.drop_duplicates(["other"], sort_cols=["score"], keep="max")

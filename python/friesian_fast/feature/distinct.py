@@ -10,7 +10,7 @@ from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.shuffle import by_shard, spill, spilled
 from friesian_fast.feature.tasks import run_tasks, scratch
-from friesian_fast.feature.write import finish, write_batches
+from friesian_fast.feature.write import count_rows, finish, write_batches
 
 # Rows that one task can sort in memory with ease.
 _SHARD_ROWS = 2_000_000
@@ -24,7 +24,7 @@ def write_distinct(session: Any, parts: Sequence[Part], directory: Path) -> None
     """
     schema = parts[0].schema()
     work = scratch("distinct")
-    shards = max(1, -(-sum(_rows(part) for part in parts) // _SHARD_ROWS))
+    shards = max(1, -(-count_rows(session, parts) // _SHARD_ROWS))
     inputs = []
     for part in parts:
         assert isinstance(part.source, FileSource)
@@ -77,7 +77,3 @@ def _distinct(kept: Any, batches: list[Any]) -> Any:
         table = pa.concat_tables([kept, table])
     names = table.column_names
     return table.group_by(names, use_threads=False).aggregate([]).select(names)
-
-
-def _rows(part: Part) -> int:
-    return part.source.rows if isinstance(part.source, FileSource) else 0

@@ -20,6 +20,8 @@ from friesian_fast.feature.write import write_batches
 
 # The fewest rows with a history in a full block; the rows before them that it needs are repeated.
 _BLOCK_ROWS = 512
+# Of a larger block, the most values of a history: all of a block's rows are made at once.
+_BLOCK_VALUES = 1 << 24
 _BATCH_ROWS = 1 << 17
 
 
@@ -42,7 +44,7 @@ def with_histories(
         "min_len": min_len,
         "max_len": max_len,
         "num_seqs": num_seqs,
-        "block_rows": max(_BLOCK_ROWS, 4 * max_len),
+        "block_rows": max(_BLOCK_ROWS, min(4 * max_len, _BLOCK_VALUES // max_len)),
     }
     unfold = UnfoldHistory(user, tuple(others), tuple(columns), max_len)
     return by_user(session, parts, user, write_blocks, params, [unfold], _block_schema(schema, user))

@@ -12,6 +12,7 @@ import numpy as np
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.fit import ColumnStats, StatsRequest, gather
 from friesian_fast.feature.ops import CutBins, MinMaxScale, MinMaxScaleList, Op
+from friesian_fast.feature.ops.base import is_number
 from friesian_fast.feature.ops.lists import is_list
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.table import Table
@@ -163,7 +164,7 @@ class NumericTable(Table):
 
     def _require_number(self, name: str) -> None:
         kind = self._type(name)
-        if not _is_number(kind):
+        if not is_number(kind):
             raise InvalidInputError(f"{name} should be a numeric column, but it has type {kind}")
 
     def _require_scalable(self, name: str) -> None:
@@ -174,7 +175,7 @@ class NumericTable(Table):
             raise InvalidInputError(
                 f"column '{name}' holds Spark ML vectors; make them arrays first, by pyspark.ml's vector_to_array"
             )
-        if not _is_number(kind) and not (is_list(kind) and _is_number(kind.value_type)):
+        if not is_number(kind) and not (is_list(kind) and is_number(kind.value_type)):
             raise InvalidInputError(
                 f"{name} should be a numeric column or one of numeric lists, but it has type {kind}"
             )
@@ -260,9 +261,3 @@ def _labels_of(name: str, labels: Any, bins: int) -> tuple[str, ...]:
     if len(chosen) not in (bins, bins + 1):
         raise InvalidInputError(f"labels should be of length {bins} to match bins, or one more for nulls")
     return tuple(chosen)
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))

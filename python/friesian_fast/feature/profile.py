@@ -96,7 +96,7 @@ def sketch_batches(text: str, batches: Iterable[Any]) -> Iterator[Any]:
 
     def look(task: dict[str, Any]) -> dict[str, Any]:
         stage = Stage.from_json(task["stage"])
-        return _sketched((stage(batch) for batch in batches), task)
+        return _sketched((made for batch in batches for made in stage.stream(batch)), task)
 
     yield pa.record_batch({"answer": pa.array([guarded(look, text)], pa.string())})
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.frames import FrameTable, spark_errors
+from friesian_fast.feature.names import crossed_names
 
 T = TypeVar("T", bound="RelationalTable")
 
@@ -144,14 +145,21 @@ class RelationalTable(FrameTable):
                 raise InvalidInputError(f"elements in shift should be integer but get {step}")
         for name in names:
             self._require_lag_number(name)
-        outputs = _out_names(names, steps, "_".join(order), out_cols)
+        prefix = "_".join(order)
+        outputs = crossed_names(
+            names,
+            steps,
+            out_cols,
+            lambda name, step: f"{prefix}_diff_lag_{name}_{step}",
+            f"columns and {len(steps)} shifts",
+        )
         keys = [] if partition_cols is None else self._existing(partition_cols, "partition_cols")
         window = Window.partitionBy(*[f"`{key}`" for key in keys]).orderBy(*[f"`{one}`" for one in order])
         added = {}
         for name, outs in zip(names, outputs, strict=True):
             value, kind = sql.col(f"`{name}`"), self.schema[name].dataType
             for step, out in zip(steps, outs, strict=True):
-                if out in added or out in self.columns:
+                if out in self.columns:
                     raise InvalidInputError(f"there is a column '{out}' already; give other out_cols")
                 added[out] = (value - sql.lag(value, step).over(window)).cast(kind)
         return self._of(self.df.withColumns(added), "difference_lag")
@@ -198,23 +206,3 @@ def _aggregate(how: str, name: str) -> Any:
     if not isinstance(made, Column):
         raise InvalidInputError(f"Spark has no aggregate function '{how}'; use one such as count, sum, avg, min or max")
     return made
-
-
-def _out_names(names: Sequence[str], steps: Sequence[int], order: str, out_cols: Any) -> list[list[str]]:
-    """Output names by column and shift."""
-    if out_cols is None:
-        return [[f"{order}_diff_lag_{name}_{step}" for step in steps] for name in names]
-    nested: Any = [[out_cols]] if isinstance(out_cols, str) else out_cols
-    if isinstance(nested, (list, tuple)) and nested and all(isinstance(one, str) for one in nested):
-        if len(names) == 1:
-            nested = [nested]
-        elif len(steps) == 1:
-            nested = [[one] for one in nested]
-    fits = isinstance(nested, (list, tuple)) and len(nested) == len(names)
-    if not fits or not all(isinstance(outs, (list, tuple)) and len(outs) == len(steps) for outs in nested):
-        raise InvalidInputError(
-            f"out_cols is {out_cols}; give one name for each of {len(names)} columns and {len(steps)} shifts"
-        )
-    if not all(isinstance(out, str) for outs in nested for out in outs):
-        raise InvalidInputError("each element in out_cols should be str")
-    return [list(outs) for outs in nested]

@@ -52,7 +52,7 @@ def open_files(paths: str | Path | Sequence[str | Path]) -> FileSource:
     for file in files:
         parquet = parquet_file(file)
         rows += parquet.metadata.num_rows
-        found = _plain_schema(parquet.schema_arrow)
+        found = _plain_schema(parquet)
         schema = schema or found
         if found != schema:
             raise InvalidInputError(f"{file}: {_difference(found, schema)} {files[0]}; write both with the same schema")
@@ -60,12 +60,15 @@ def open_files(paths: str | Path | Sequence[str | Path]) -> FileSource:
 
 
 def parquet_file(path: str) -> Any:
-    """An open ``pyarrow.parquet.ParquetFile``; the error names the file."""
+    """An open ``pyarrow.parquet.ParquetFile``; the error names the file.
+
+    Timestamps of 96 bits come in microseconds, as in Spark: in nanoseconds years after 2262 would be others.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, coerce_int96_timestamp_unit="us")
     except (OSError, pa.ArrowException) as error:
         raise InvalidInputError(f"{path} cannot be read as Parquet ({error}); write it again") from error
 
@@ -105,16 +108,17 @@ def splits(files: Sequence[str], at_least: int) -> list[list[Piece]]:
 
 
 def read_split(pieces: Sequence[Piece], columns: Sequence[str]) -> Iterator[Any]:
-    """The record batches of a split, dictionaries decoded."""
+    """The record batches of a split, dictionaries decoded, in the types that `open_files` tells."""
     import pyarrow as pa
 
     for file, groups in pieces:
         parquet = parquet_file(file)
+        schema = _plain_schema(parquet)
         try:
             for batch in parquet.iter_batches(
                 _batch_rows(parquet.metadata, groups), row_groups=groups, columns=list(columns), use_threads=False
             ):
-                yield plain_batch(batch).select(list(columns))
+                yield _in_types(plain_batch(batch).select(list(columns)), schema)
         except (OSError, pa.ArrowException) as error:
             raise InvalidInputError(f"{file} cannot be read as Parquet ({error}); write it again") from error
 
@@ -155,11 +159,42 @@ def _is_data(path: Path) -> bool:
     return path.suffix == ".parquet" and not any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _plain_schema(schema: Any) -> Any:
+def _plain_schema(parquet: Any) -> Any:
+    """The file's schema, dictionaries decoded; timestamps of 96 bits are points in time, which Parquet cannot tell."""
     import pyarrow as pa
 
-    decoded = [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema]
-    return pa.schema(decoded)
+    leaves = (parquet.schema.column(i) for i in range(len(parquet.schema)))
+    instants = {leaf.path.split(".")[0] for leaf in leaves if leaf.physical_type == "INT96"}
+    fields = []
+    for one in parquet.schema_arrow:
+        kind = one.type.value_type if pa.types.is_dictionary(one.type) else one.type
+        fields.append((one.name, _instant(kind) if one.name.split(".")[0] in instants else kind))
+    return pa.schema(fields)
+
+
+def _instant(kind: Any) -> Any:
+    """The type with its timestamps in UTC, those in lists, structs and maps too."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", "UTC")
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_instant(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([one.with_type(_instant(one.type)) for one in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_instant(kind.key_type), _instant(kind.item_type))
+    return kind
+
+
+def _in_types(batch: Any, schema: Any) -> Any:
+    import pyarrow as pa
+
+    types = [schema.field(name).type for name in batch.schema.names]
+    if types == batch.schema.types:
+        return batch
+    arrays = [array.cast(kind) for array, kind in zip(batch.columns, types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
 def _difference(found: Any, wanted: Any) -> str:

@@ -18,6 +18,9 @@ from friesian_fast.feature.tasks import scratch
 
 T = TypeVar("T", bound="SequenceTable")
 
+# No user has more rows in one shard; larger bounds, such as sys.maxsize, mean the same.
+_MOST = 2**31 - 1
+
 
 class SequenceTable(FrameTable):
     """The part of `FeatureTable` that makes and shapes lists."""
@@ -34,8 +37,9 @@ class SequenceTable(FrameTable):
         """To each row of a user what the user's rows before it hold in `cols`, as lists ``<column>_hist_seq``.
 
         The rows are brought together by user now, on scratch files that live as long as this process; the lists are
-        made where the result is used. Neither a user with millions of rows nor long lists need more memory than the
-        plain columns of a shard of users. Columns of any type have a history, and anything that has an order sorts
+        made where the result is used. A user with millions of rows needs no more memory than the plain columns of a
+        shard of users, and 16.8 million values of each history at once (with `max_len` above 32,768 up to 512 times
+        `max_len`). Columns of any type have a history, and anything that has an order sorts
         (the original took int, long, float and double, sorted by long only, and held each user in one row).
 
         Parameters
@@ -64,9 +68,9 @@ class SequenceTable(FrameTable):
         if user == order:
             raise InvalidInputError(f"user_col and sort_col should be two columns, but both are '{user}'")
         bounds = {
-            "min_len": _count("min_len", min_len, 0),
-            "max_len": _count("max_len", max_len, 1),
-            "num_seqs": _count("num_seqs", num_seqs, 1),
+            "min_len": min(_count("min_len", min_len, 0), _MOST),
+            "max_len": min(_count("max_len", max_len, 1), _MOST),
+            "num_seqs": min(_count("num_seqs", num_seqs, 1), _MOST),
         }
         self._require_new([f"{name}_hist_seq" for name in names])
         part = with_histories(get_session(), self._plain_parts(), names, user, order, **bounds)
@@ -168,11 +172,6 @@ class SequenceTable(FrameTable):
         if pa.types.is_nested(self._type(column)):
             raise InvalidInputError(f"{argument} '{column}' has type {self._type(column)}, which has no order")
         return column
-
-    def _require_new(self, names: Sequence[str]) -> None:
-        again = [name for name in names if name in self.columns or list(names).count(name) > 1]
-        if again:
-            raise InvalidInputError(f"{list(dict.fromkeys(again))} would be there twice; drop or rename a column first")
 
 
 def _pairs(dict_tbl: Any) -> Any:

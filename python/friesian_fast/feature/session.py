@@ -169,7 +169,12 @@ def _is_local(master: str) -> bool:
 
 
 def _settings(master: str, memory: str | None) -> dict[str, str]:
-    shared = {"spark.ui.showConsoleProgress": "false", "spark.sql.execution.arrow.pyspark.enabled": "true"}
+    shared = {
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Else timestamps of 96 bits, which other readers take for local times.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    }
     if not _is_local(master):
         return shared
     local = {

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.frames import FrameTable
+from friesian_fast.feature.ops.base import is_number
 
 T = TypeVar("T", bound="StatsTable")
 
@@ -76,7 +77,7 @@ class StatsTable(FrameTable):
     def _medians(self, columns: str | Sequence[str] | None) -> dict[str, float]:
         names = self._numeric_columns() if columns is None else list(dict.fromkeys(self._existing(columns)))
         for name in names:
-            if not _is_number(self._type(name)):
+            if not is_number(self._type(name)):
                 kind = type(self.schema[name].dataType).__name__
                 raise InvalidInputError(
                     f"Quantile calculation for column {name} with data type {kind} is not supported; "
@@ -125,15 +126,9 @@ class StatsTable(FrameTable):
         return chosen
 
     def _numeric_columns(self) -> list[str]:
-        return [name for name in self.columns if _is_number(self._type(name))]
+        return [name for name in self.columns if is_number(self._type(name))]
 
     def _require_numeric(self, name: str) -> None:
         kind = self._type(name)
-        if not _is_number(kind):
+        if not is_number(kind):
             raise InvalidInputError(f"{name} should be a numeric column, but it has type {kind}")
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))

@@ -56,7 +56,8 @@ class Table:
         """Of Parquet files, directories of them, or patterns.
 
         Paths of this machine (also ``file://``) are read by tasks without the JVM; if one has any other scheme, such as
-        ``s3a://`` or ``hdfs://``, all are handed to Spark as they are.
+        ``s3a://`` or ``hdfs://``, or is a directory partitioned by a column (``day=1/``), all are handed to Spark as
+        they are.
 
         Raises
         ------
@@ -64,7 +65,7 @@ class Table:
             If a path leads to nothing, a file cannot be read, or their schemas differ.
         """
         given = [str(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
-        if any(_is_remote(path) for path in given):
+        if any(_is_remote(path) or _is_partitioned(path) for path in given):
             from friesian_fast.feature.frames import spark_errors
 
             with spark_errors("read_parquet"):
@@ -110,13 +111,21 @@ class Table:
 
     @property
     def df(self) -> Any:
-        """The table as a Spark DataFrame: what is recorded runs as one ``mapInArrow`` over the touched columns."""
+        """The table as a Spark DataFrame: what is recorded runs as one ``mapInArrow``.
+
+        All columns of the table pass through it, also those that no operation touches: `select` those you need first.
+        """
         if self._df is None:
             frames = [_frame(part, self.columns) for part in self._parts]
             joined = frames[0]
             for frame in frames[1:]:
                 joined = joined.unionByName(frame)
-            self._df = joined.distinct() if self._distinct else joined
+            if self._distinct:
+                from friesian_fast.feature.frames import spark_errors
+
+                with spark_errors("drop_duplicates"):  # maps, in some versions of Spark
+                    joined = joined.distinct()
+            self._df = joined
         return self._df
 
     def to_spark_df(self) -> Any:
@@ -127,9 +136,7 @@ class Table:
         """How many rows there are."""
         if self._distinct or not self._in_files():
             return int(self.df.count())
-        kept = [part for part in self._parts if all(op.keeps_rows for op in part.ops)]
-        made = count_rows(get_session(), [part for part in self._parts if part not in kept])
-        return made + sum(part.source.rows for part in kept if isinstance(part.source, FileSource))
+        return count_rows(get_session(), self._parts)
 
     def concat(self: T, tables: Table | Sequence[Table], mode: str = "inner", distinct: bool = False) -> T:
         """The rows of `tables`, then of this one.
@@ -207,7 +214,7 @@ class Table:
         if target.exists() and mode == "error":
             raise InvalidInputError(f"{target} exists; remove it, or write with mode='overwrite'")
         with replacing_directory(target) as building:
-            if not self._in_files():
+            if not self._in_files() or (self._distinct and not self._is_plain()):
                 self.df.write.mode("overwrite").parquet(str(building))
             elif self._distinct:
                 write_distinct(get_session(), self._parts, building)
@@ -216,6 +223,13 @@ class Table:
 
     def _in_files(self) -> bool:
         return all(isinstance(part.source, FileSource) for part in self._parts)
+
+    def _is_plain(self) -> bool:
+        """Whether equal rows have equal bits and columns that Arrow can group; 0.0 is -0.0, so floats are not plain."""
+        import pyarrow as pa
+
+        kinds = self._arrow_schema.types
+        return not any(pa.types.is_nested(kind) or pa.types.is_floating(kind) for kind in kinds)
 
     def _plain_parts(self) -> tuple[Part, ...]:
         """Parts whose rows, one after the other, are this table's."""
@@ -248,12 +262,27 @@ class Table:
             raise InvalidInputError(f"{missing} do not exist in this Table; it has {', '.join(self.columns)}")
         return list(names)
 
+    def _require_new(self, names: Sequence[str]) -> None:
+        """Refuse names for new columns that are there already, or twice among them."""
+        taken = [name for name in names if name in self.columns or list(names).count(name) > 1]
+        if taken:
+            again = list(dict.fromkeys(taken))
+            raise InvalidInputError(
+                f"{again} would be there twice; choose other names, or drop or rename a column first"
+            )
+
     def _type(self, column: str) -> Any:
         return self._arrow_schema.field(column).type
 
 
 def _is_remote(path: str) -> bool:
     return "://" in path.removeprefix("file://")
+
+
+def _is_partitioned(path: str) -> bool:
+    """Whether directories in this one have names such as ``day=1``, which Spark reads as a column."""
+    root = Path(path.removeprefix("file://"))
+    return root.is_dir() and any("=" in child.name and child.is_dir() for child in root.iterdir())
 
 
 def run_stage(stage: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from friesian_fast.feature.frames import FrameTable
 from friesian_fast.feature.groups import GroupCounts, GroupRequest, Summed
 from friesian_fast.feature.names import crossed_names
 from friesian_fast.feature.ops import EncodeTarget, RowFold, Select
+from friesian_fast.feature.ops.base import is_number
 from friesian_fast.feature.ops.keys import is_category
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.shuffle import in_files, rows_in
@@ -218,7 +219,7 @@ class TargetTable(FrameTable):
         if not targets:
             raise InvalidInputError("target_cols is empty; name the columns to take means of")
         for name in targets:
-            if not _is_number(self._type(name)):
+            if not is_number(self._type(name)):
                 kind = self.schema[name].dataType.simpleString()
                 raise InvalidInputError(f"target_cols should be numeric but get {name} of type {kind}")
         if target_mean is None:
@@ -271,11 +272,6 @@ class TargetTable(FrameTable):
                     raise InvalidInputError(f"target column '{name}' has infinite values, so no mean; clip it first")
             sums.append(Summed.of(name, self._type(name), rows, largest))
         return tuple(sums)
-
-    def _require_new(self, outputs: Sequence[str]) -> None:
-        taken = [out for i, out in enumerate(outputs) if out in self.columns or out in outputs[:i]]
-        if taken:
-            raise InvalidInputError(f"{taken} would be there twice; give other out_cols, or rename the columns")
 
 
 def _known_codes(code: TargetCode, outputs: Sequence[str]) -> _Encoding:
@@ -333,9 +329,3 @@ def _is_finite(value: Any) -> bool:
     import numpy as np
 
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))

@@ -13,7 +13,7 @@ from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, open_files, splits
 from friesian_fast.feature.shuffle import by_shard, in_files, spill, spilled
 from friesian_fast.feature.tasks import Task, run_tasks, scratch
-from friesian_fast.feature.write import finish
+from friesian_fast.feature.write import count_rows, finish
 
 # Rows that one task holds and sorts in memory; of more shards than the most, each holds more rows.
 _SHARD_ROWS = 1 << 19
@@ -59,8 +59,7 @@ def by_user(
     """
     work, written = scratch("users"), scratch("sequences")
     filed = [in_files(part) for part in parts]
-    rows = sum(part.source.rows for part in filed if isinstance(part.source, FileSource))
-    shards = min(_MOST_SHARDS, max(1, -(-rows // _SHARD_ROWS)))
+    shards = min(_MOST_SHARDS, max(1, -(-count_rows(session, filed) // _SHARD_ROWS)))
     names = parts[0].schema().names
     inputs: list[dict[str, Any]] = []
     for part in filed:

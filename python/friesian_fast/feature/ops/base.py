@@ -185,11 +185,15 @@ def put(batch: Any, values: Mapping[str, Any], *, last: bool = False, drop: Sequ
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def numeric(array: Any, name: str) -> Any:
-    """The array, if it is a numeric one."""
+def is_number(kind: Any) -> bool:
+    """Whether the Arrow type is one of integers, floats or decimals."""
     import pyarrow as pa
 
-    kind = array.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise InvalidInputError(f"{name} should be a numeric column, but it has type {kind}")
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def numeric(array: Any, name: str) -> Any:
+    """The array, if it is a numeric one."""
+    if not is_number(array.type):
+        raise InvalidInputError(f"{name} should be a numeric column, but it has type {array.type}")
     return array

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.ops.base import Op, column
+from friesian_fast.feature.ops.unfold import in_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ class OneHot(Op):
             elif name not in hot:  # a dropped column of that name may still be there
                 columns[name] = array
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+    def stream(self, batch: Any) -> Iterator[Any]:
+        import numpy as np
+
+        for piece in in_pieces(batch, np.full(batch.num_rows, self.size, np.int64)):
+            yield self.apply(piece)
 
     def _hot(self, array: Any) -> list[Any]:
         import numpy as np

@@ -81,8 +81,11 @@ class UnfoldHistory(Unfold):
         return cls(user, tuple(others), tuple(params["histories"]), params["max_len"])
 
     def growth(self, batch: Any) -> Any:
-        width = len(self.others) + len(self.histories) * self.max_len
-        return (lists_of(column(batch, self.others[0])).lengths - self._context(batch)) * width
+        import numpy as np
+
+        sizes = lists_of(column(batch, self.others[0])).lengths
+        width = len(self.others) + len(self.histories) * np.minimum(sizes, self.max_len)
+        return (sizes - self._context(batch)) * width
 
     def _context(self, batch: Any) -> Any:
         import numpy as np
