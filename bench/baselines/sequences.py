@@ -52,13 +52,16 @@ def add_negative_samples(frame: Any, item_size: int, neg_num: int) -> Any:
     """An array of the negatives and the row's own item, exploded."""
     from pyspark.sql import functions as sql
 
-    def negative() -> Any:
-        drawn = (sql.rand() * (item_size - 2)).cast("int") + 1
-        return sql.when(drawn >= sql.col("item"), drawn + 1).otherwise(drawn)
+    draws = sql.array(*[(sql.rand() * (item_size - 2)).cast("int") + 1 for _ in range(neg_num)])
 
-    pairs = [sql.struct(negative().alias("item"), sql.lit(0).alias("label")) for _ in range(neg_num)]
+    def negative(drawn: Any) -> Any:  # of a draw that is a value by now: an expression would draw twice
+        item = sql.when(drawn >= sql.col("item"), drawn + 1).otherwise(drawn)
+        return sql.struct(item.alias("item"), sql.lit(0).alias("label"))
+
     own = sql.struct(sql.col("item").alias("item"), sql.lit(1).alias("label"))
-    exploded = frame.drop("label").withColumn("pair", sql.explode(sql.array(*pairs, own))).drop("item")
+    pairs = sql.concat(sql.transform("drawn", negative), sql.array(own))
+    drawn = frame.drop("label").withColumn("drawn", draws)
+    exploded = drawn.withColumn("pair", sql.explode(pairs)).drop("item", "drawn")
     return exploded.select(*[name for name in exploded.columns if name != "pair"], "pair.item", "pair.label")
 
 
