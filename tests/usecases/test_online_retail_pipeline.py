@@ -48,6 +48,7 @@ def test_the_release_serves_users_and_items(home):
         "item": 3607,
         "user_vector": 3970,
         "item_vector": 3607,
+        "seen": 3970,
     }
     user = np.array([17850], np.int64)
     vector = release.row_store("user_vector").decode(user).columns["embedding"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from friesian_fast.feature.ops.keys import normal
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
 from friesian_fast.feature.scan import FileSource, splits
 from friesian_fast.feature.shuffle import by_shard, spill, spilled
@@ -47,7 +48,7 @@ def collect_split(task: dict[str, Any]) -> dict[str, Any]:
     stage = Stage.from_json(task["stage"])
     kept, pending = None, []
     for batch in staged(stage, task["pieces"]):
-        pending.append(batch)
+        pending.append(_normal(batch))
         if sum(b.num_rows for b in pending) >= _PENDING_ROWS:
             kept, pending = _distinct(kept, pending), []
     if pending:
@@ -67,6 +68,13 @@ def merge_shard(task: dict[str, Any]) -> dict[str, Any]:
     for file in task["files"]:
         Path(file).unlink(missing_ok=True)
     return {"rows": written}
+
+
+def _normal(batch: Any) -> Any:
+    """The batch with one zero and one NaN, as Spark compares them."""
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([normal(array) for array in batch.columns], schema=batch.schema)
 
 
 def _distinct(kept: Any, batches: list[Any]) -> Any:

@@ -225,11 +225,11 @@ class Table:
         return all(isinstance(part.source, FileSource) for part in self._parts)
 
     def _is_plain(self) -> bool:
-        """Whether equal rows have equal bits and columns that Arrow can group; 0.0 is -0.0, so floats are not plain."""
+        """Whether all columns are such as Arrow can group."""
         import pyarrow as pa
 
         kinds = self._arrow_schema.types
-        return not any(pa.types.is_nested(kind) or pa.types.is_floating(kind) for kind in kinds)
+        return not any(map(pa.types.is_nested, kinds))
 
     def _plain_parts(self) -> tuple[Part, ...]:
         """Parts whose rows, one after the other, are this table's."""

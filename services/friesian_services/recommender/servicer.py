@@ -28,8 +28,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServicer):  # type: ig
         with self._timers.time("recommend.grpc.overall"):
             answers = recommend_all(self._recommender, request.ID, request.recommendNum, request.candidateNum, context)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
-        listed = [pb.IDProbs(ID=wire.int32s(answer.ids), prob=answer.scores) for answer in answers]
-        return pb.RecommendIDProbs(IDProbList=listed)
+        return pb.RecommendIDProbs(IDProbList=[pb.IDProbs(ID=wire.int32s(a.ids), prob=a.scores) for a in answers])
 
     def getMetrics(self, request: pb.Empty, context: Any) -> pb.ServerMessage:
         return pb.ServerMessage(str=self._timers.json())
@@ -54,8 +53,7 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
         wire.check_release(request.release_id, ours.release_id)
         users = wire.plain(wire.ids_from_message(request.users, ours.user_id_type))
         with self._timers.time("recommend.grpc.overall"):
-            answers = recommend_all(
-                ours, users, request.k or None, request.candidates or None, context, explain=request.explain
-            )
+            k, candidates = request.k or None, request.candidates or None
+            answers = recommend_all(ours, users, k, candidates, context, request.explain)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
         return v1.RecommendReply(release_id=ours.release_id, recommendations=map(wire.recommendation, answers))
