@@ -51,6 +51,25 @@ def test_a_type_that_cannot_be_filled_in_is_named():
         type_of("struct<a: int64>")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        (pa.int32(), pa.int64(), "bigint"),
+        (pa.int16(), pa.int32(), "int"),
+        (pa.int64(), pa.float32(), "double"),
+        (pa.int16(), pa.float32(), "float"),
+        (pa.float32(), pa.float64(), "double"),
+    ],
+    ids=str,
+)
+def test_numbers_take_the_type_that_holds_those_of_all(make, rows_of, one, other, common):
+    narrow, wide = make({"x": pa.array([1, None], one)}), make({"x": pa.array([2, None], other), "y": ["a", "b"]})
+    assert narrow.concat(wide).dtypes == wide.concat(narrow).dtypes == [("x", common)]
+    assert rows_of(narrow.concat(wide, mode="outer")) == sorted(
+        [(1, None), (None, None), (2, "a"), (None, "b")], key=repr
+    )
+
+
 def test_distinct_and_several_tables(make, rows_of):
     table = make(A)
     twice = table.concat([make(B), make(A)], distinct=True)
@@ -68,7 +87,7 @@ def test_recorded_operations_stay_with_their_table(make, rows_of):
     ("call", "message"),
     [
         (lambda a, b: a.concat(b, mode="left"), "concat mode should be either outer or inner,but got left."),
-        (lambda a, b: a.concat(b.log("x")), "column 'x' has type double in one table and int32 in another"),
+        (lambda a, b: a.concat(b.cast("x", "string")), "column 'x' has type string in one table and int32 in another"),
     ],
 )
 def test_wrong_arguments_are_named(make, call, message):

@@ -86,40 +86,85 @@ def test_dropna(make, arguments, kept):
     assert same(make(COLUMNS).dropna(**arguments), [ROWS[i] for i in kept])
 
 
+DRAWN = {"n": pa.array(range(400)), "t": pa.array([f"v{n % 7}" for n in range(400)]), "l": pa.array([[1], None] * 200)}
+
+
 def test_random_split(make):
-    table = make({"n": pa.array(range(400))})
+    table = make(DRAWN)
     first, second = table.random_split([3, 1], seed=7)
+    assert first.columns == second.columns == ["n", "t", "l"]
     assert sorted(first.to_list("n") + second.to_list("n")) == list(range(400))
     assert 240 < first.size() < 360
     again, _ = table.split([0.75, 0.25], seed=7)
     assert sorted(again.to_list("n")) == sorted(first.to_list("n"))
     other, _ = table.split([0.75, 0.25], seed=8)
     assert sorted(other.to_list("n")) != sorted(first.to_list("n"))
+    nothing, everything = table.random_split([0, 2])
+    assert (nothing.size(), everything.size()) == (0, 400)
 
 
 def test_sample(make):
-    table = make({"n": pa.array(range(400))})
+    table = make(DRAWN)
     sample = table.sample(0.5, seed=3).to_list("n")
     assert 140 < len(sample) < 260
     assert len(set(sample)) == len(sample)
     assert sorted(table.sample(0.5, seed=3).to_list("n")) == sorted(sample)
-    drawn = table.sample(2.0, replace=True, seed=3).to_list("n")
-    assert 600 < len(drawn) < 1000
-    assert len(set(drawn)) < len(drawn)
-    assert table.sample(0.0).size() == 0
+    assert table.sample(0.0).size() == table.sample(0.0, replace=True).size() == 0
+    assert table.sample(1).size() == 400
+
+
+@pytest.mark.parametrize("mean", [0.3, 2.0, 40.0])
+def test_sample_with_replacement_is_of_a_poisson_distribution(make, mean):
+    drawn = make(DRAWN).sample(mean, replace=True, seed=3).to_list("n")
+    times = [drawn.count(n) for n in range(400)]
+    assert sum(times) == len(drawn) == pytest.approx(400 * mean, rel=6 / math.sqrt(400 * mean))
+    spread = sum((count - mean) ** 2 for count in times) / 400
+    assert spread == pytest.approx(mean, rel=0.35)
+
+
+def test_draws_are_the_same_for_any_partitioning(spark, rows_of):
+    from friesian_fast.feature import FeatureTable
+
+    frame = spark.createDataFrame(pa.table(DRAWN))
+    one, three = FeatureTable(frame.coalesce(1)), FeatureTable(frame.repartition(3, "t"))
+    for draw in (
+        lambda table: table.random_split([0.8, 0.2])[1],
+        lambda table: table.sample(0.3, seed=1),
+        lambda table: table.sample(1.5, replace=True, seed=1),
+        lambda table: table.drop("n").drop_duplicates("t"),
+        lambda table: table.drop_duplicates(["t", "l"], keep="max"),
+    ):
+        assert rows_of(draw(one)) == rows_of(draw(three))
+
+
+def test_a_draw_of_what_was_drawn_is_another(make):
+    table = make(DRAWN)
+    half = table.random_split([1, 1])[0]
+    quarter = half.random_split([1, 1])[0].size()
+    assert 60 < quarter < 140
+    assert 60 < half.filter("n >= 0").sample(0.5).size() < 140
+    assert half.sample(0.5).to_list("n") != table.sample(0.5).filter("n >= 0").random_split([1, 1])[0].to_list("n")
 
 
 def test_ordinal_shuffle_partition(make):
-    table = make({"ordinal": pa.array(range(200)), "p": pa.array([0] * 200)})
+    table = make({"ordinal": pa.array(range(200)), "p": pa.array([0] * 200), "m": pa.array([{"a": 1}] * 200)})
     shuffled = table.ordinal_shuffle_partition(seed=1)
     values = shuffled.to_list("ordinal")
-    assert shuffled.columns == ["ordinal", "p"]
+    assert shuffled.columns == ["ordinal", "p", "m"]
     assert sorted(values) == list(range(200))
     assert values != table.to_list("ordinal")
     assert table.ordinal_shuffle_partition(seed=1).to_list("ordinal") == values
     assert table.ordinal_shuffle_partition().to_list("ordinal") != values
     before, after = table.get_partition_row_number(), shuffled.get_partition_row_number()
     assert sorted(before.to_list("count")) == sorted(after.to_list("count"))
+
+
+def test_a_shuffled_partition_does_not_depend_on_the_order_before(spark):
+    from friesian_fast.feature import FeatureTable
+
+    frame = spark.createDataFrame(pa.table(DRAWN)).coalesce(1)
+    upwards, downwards = (FeatureTable(frame.sortWithinPartitions(by)) for by in (frame.n.asc(), frame.n.desc()))
+    assert upwards.ordinal_shuffle_partition().to_list("n") == downwards.ordinal_shuffle_partition().to_list("n")
 
 
 def test_sort(make):
@@ -163,7 +208,9 @@ def test_drop_duplicates_breaks_ties_by_the_other_columns(make, keep, value):
         (lambda t: t.dropna(None, thresh="2"), "thresh should be an int"),
         (lambda t: t.random_split([1, -1]), "weights should be a list of numbers, none negative"),
         (lambda t: t.split([]), "weights should be a list of numbers"),
+        (lambda t: t.random_split([1, 1], seed="a"), "seed should be an int, but got 'a'"),
         (lambda t: t.sample(1.5), "fraction should be a number from 0 to 1, but got 1.5"),
+        (lambda t: t.sample(1e6, replace=True), "fraction should be a number from 0 to 1000, but got 1000000.0"),
         (lambda t: t.sort(), "cols should be str or a list of str, but got None."),
         (lambda t: t.sort("x"), r"\['x'\] do not exist in this Table"),
         (lambda t: t.order_by("k", "t", ascending=[True]), "ascending has 1 values for 2 columns"),

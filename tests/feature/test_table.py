@@ -215,7 +215,7 @@ def test_directories_partitioned_by_a_column(spark, tmp_path):
     for k in (1, 2):
         (tmp_path / "rows" / f"k={k}").mkdir(parents=True)
         pq.write_table(pa.table({"x": [k * 10]}), tmp_path / "rows" / f"k={k}" / "part.parquet")
-    for path in (tmp_path / "rows", f"file://{tmp_path}/rows"):
+    for path in (tmp_path / "rows", f"file://{tmp_path}/rows", tmp_path / "row*"):
         table = FeatureTable.read_parquet(path)
         assert table.dtypes == [("x", "bigint"), ("k", "int")]
         assert sorted(map(tuple, table.collect())) == [(10, 1), (20, 2)]

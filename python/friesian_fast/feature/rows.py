@@ -1,15 +1,21 @@
-"""Table methods on whole rows: which to keep, in which order, in how many partitions. They are Spark's own."""
+"""Table methods on whole rows: which to keep, in which order, in how many partitions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.frames import FrameTable, spark_errors
+from friesian_fast.feature.ops import Draw, DrawShare, DrawTimes
+from friesian_fast.feature.plan import Part
 from friesian_fast.feature.table import Table
 
 T = TypeVar("T", bound="RowsTable")
+
+_MOST_TIMES = 1000  # that a row is drawn, on average
 
 
 class RowsTable(FrameTable):
@@ -89,38 +95,56 @@ class RowsTable(FrameTable):
     def random_split(self: T, weights: Sequence[float], seed: int | None = None) -> list[T]:
         """Put each row by chance into one of several tables.
 
+        Which one depends on the seed and on the values of all columns, and on nothing else: neither on the partition
+        nor on the machine. So equal rows go together; where most rows are equal, add a column that tells them apart
+        first. (The original's split came out differently each time it was computed.)
+
         Parameters
         ----------
         weights : list of float
             The tables' shares; they need not sum to 1.
         seed : int, optional
-            With it, the same rows in the same partitions are split the same way.
+            By default 0. Other weights, or a split of what was split, draw anew; to split again in the same way what
+            was written and read in between, give another seed.
         """
         weighty = isinstance(weights, (list, tuple)) and all(_is_number(one) and one >= 0 for one in weights)
         if not weighty or not sum(weights) > 0:
             raise InvalidInputError(f"weights should be a list of numbers, none negative, but got {weights}.")
-        split = self.df.randomSplit([float(one) for one in weights], seed)
-        return [self._picked(df, "random_split") for df in split]
+        shares = [float(one) / float(sum(weights)) for one in weights]
+        bounds = [0.0, *(sum(shares[:last]) for last in range(1, len(shares))), 1.0]
+        own = self._draw_seed(seed, "random_split", *shares)
+        everything = tuple(self.columns)
+        return [self._then(DrawShare(everything, own, low, high)) for low, high in pairwise(bounds)]
 
     split = random_split
 
     def sample(self: T, fraction: float, replace: bool = False, seed: int | None = None) -> T:
-        """A share of the rows by chance, about `fraction` of them.
+        """A share of the rows by chance, about `fraction` of them; which depends on the same as in `random_split`.
 
         Parameters
         ----------
         fraction : float
-            From 0 to 1; with `replace`, how often to expect each row, so it may be more.
+            From 0 to 1; with `replace`, how often to expect each row, so it may be more, up to 1000.
         replace : bool
             A row may be drawn more than once.
         seed : int, optional
-            With it, the same rows in the same partitions give the same sample.
+            By default 0.
         """
         if not _is_number(fraction) or fraction < 0 or (fraction > 1 and not replace):
             raise InvalidInputError(f"fraction should be a number from 0 to 1, but got {fraction}.")
-        return self._picked(
-            self.df.sample(withReplacement=bool(replace), fraction=float(fraction), seed=seed), "sample"
-        )
+        if fraction > _MOST_TIMES:
+            raise InvalidInputError(f"fraction should be a number from 0 to {_MOST_TIMES}, but got {fraction}.")
+        share, everything = float(fraction), tuple(self.columns)
+        own = self._draw_seed(seed, "sample", bool(replace), share)
+        if replace and share > 0:
+            return self._then(DrawTimes(everything, own, share))
+        return self._then(DrawShare(everything, own, 0.0, share))
+
+    def _draw_seed(self, seed: int | None, *what: Any) -> int:
+        """The seed of one draw: without `what` and the draws before it, the second of two would find the first's."""
+        earlier = max(map(_draws, self._parts))
+        text = repr((_seed("seed", 0 if seed is None else seed), earlier, *what))
+        return int.from_bytes(sha256(text.encode()).digest()[:8], "little")
 
     def ordinal_shuffle_partition(self: T, *, seed: int | None = None) -> T:
         """Shuffle the rows inside each partition.
@@ -128,13 +152,15 @@ class RowsTable(FrameTable):
         Parameters
         ----------
         seed : int, optional
-            With it, the same rows in the same partitions come in the same order (the original had none, and lost a
-            column named ``ordinal``).
+            By default 0. With the same one, a partition of the same rows comes in the same order, however they lay
+            before. (The original had none, and lost a column named ``ordinal``.)
         """
         from pyspark.sql import functions as sql
 
-        place = "__friesian_ordinal__"
-        drawn = self.df.withColumn(place, sql.rand() if seed is None else sql.rand(seed))
+        place, df = "__friesian_ordinal__", self.df
+        first = sql.lit(_seed("seed", 0 if seed is None else seed))
+        hashed = [f"`{name}`" for name, kind in df.dtypes if "map<" not in kind]  # Spark hashes no maps
+        drawn = df.withColumn(place, sql.xxhash64(first, *hashed))
         return self._picked(drawn.sortWithinPartitions(place).drop(place), "ordinal_shuffle_partition")
 
     def sort(self: T, *cols: Any, ascending: bool | Sequence[bool] = True) -> T:
@@ -168,3 +194,15 @@ def _count(name: str, value: Any, least: int) -> int:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _seed(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInputError(f"{name} should be an int, but got {value!r}.")
+    return value
+
+
+def _draws(part: Part) -> int:
+    """How many draws of rows led to a part."""
+    before = part.source.origin.parts if part.source.origin else ()
+    return sum(isinstance(op, Draw) for op in part.ops) + max(map(_draws, before), default=0)

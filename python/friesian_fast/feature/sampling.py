@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.ops import NegativeHistory, NegativeSamples, SampleListwise
 from friesian_fast.feature.ops.lists import is_list
-from friesian_fast.feature.rows import _count
+from friesian_fast.feature.rows import _count, _seed
 from friesian_fast.feature.sequence import SequenceTable, _is_integer
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.user_negatives import with_user_negatives
@@ -171,9 +171,3 @@ class SamplingTable(SequenceTable):
         if size - 1 >= 2 ** (element.bit_width - ("uint" not in str(element))):
             raise InvalidInputError(f"item_size {size} does not fit items of type {element}; cast '{column}'")
         return size, column
-
-
-def _seed(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidInputError(f"{name} should be an int, but got {value!r}.")
-    return value

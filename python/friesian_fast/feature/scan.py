@@ -139,11 +139,16 @@ def plain_batch(batch: Any) -> Any:
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
+def found_paths(path: str) -> list[str]:
+    """The path itself, or what there is of such a pattern."""
+    return [path] if Path(path).exists() else sorted(glob.glob(path))  # noqa: PTH207 - the pattern may be absolute
+
+
 def _find(path: str) -> list[str]:
     path = path.removeprefix("file://")
     if "://" in path:
         raise InvalidInputError(f"{path} is not on a file system that the tasks can open; mount or copy it first")
-    roots = [path] if Path(path).exists() else sorted(glob.glob(path))  # noqa: PTH207 - the pattern may be absolute
+    roots = found_paths(path)
     if not roots:
         raise NotFoundError(f"there is no file or directory {path}; run the step that writes it, or correct the path")
     files = []

@@ -12,7 +12,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.distinct import write_distinct
 from friesian_fast.feature.ops import Op, Shape
 from friesian_fast.feature.plan import FrameSource, Origin, Part, Stage, projected, recorded, stage_for
-from friesian_fast.feature.scan import FileSource, open_files
+from friesian_fast.feature.scan import FileSource, found_paths, open_files
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.vocabulary_file import VocabularyFile
 from friesian_fast.feature.write import count_rows, write_parts
@@ -141,6 +141,9 @@ class Table:
     def concat(self: T, tables: Table | Sequence[Table], mode: str = "inner", distinct: bool = False) -> T:
         """The rows of `tables`, then of this one.
 
+        Columns of numbers take the narrowest type that holds the values of all, whole numbers and floats together that
+        of doubles where a float would round; other types must be the same in all.
+
         Parameters
         ----------
         tables : Table or sequence of Table
@@ -157,10 +160,9 @@ class Table:
             names = [name for name in everyone[0].columns if all(name in table.columns for table in everyone)]
         else:
             names = list(dict.fromkeys(name for table in everyone for name in table.columns))
-            everyone = [_padded(table, names, everyone) for table in everyone]
+        types = {name: _common_type(name, everyone) for name in names}
+        everyone = [_fitted(table, types) for table in everyone]
         parts = [projected(part, names) for table in everyone for part in table._plain_parts()]
-        for part in parts[1:]:
-            _require_same(parts[0].schema(), part.schema())
         vocabularies = {name: file for table in everyone for name, file in table._vocabularies.items()}
         return self._with(parts, distinct=distinct, more=vocabularies)
 
@@ -174,19 +176,17 @@ class Table:
         subset : str or list of str, optional
             Rows count as the same when these columns are; by default all.
         sort_cols : str or list of str, optional
-            Of the same rows keep the first by these columns; without, any.
+            Of the same rows keep the first by these columns, then by the others from left to right (the original went
+            by where the rows lay, and lost columns named ``id`` or ``rank``).
         keep : {"min", "max"}
-            The smallest or the largest by `sort_cols`; of several such, by the other columns from left to right (the
-            original went by where the rows lay, and lost columns named ``id`` or ``rank``).
+            The smallest or the largest of them.
         """
         if keep not in ("min", "max"):
             raise InvalidInputError(f"keep should be either min or max, but got {keep}.")
         if subset is None and sort_cols is None:
             return self._with(self._plain_parts(), distinct=True)
         keys = self._existing(subset if subset is not None else self.columns, "subset")
-        if sort_cols is None:
-            return self._picked(self.df.dropDuplicates(keys), "drop_duplicates")
-        order = self._existing(sort_cols, "sort_cols")
+        order = [] if sort_cols is None else self._existing(sort_cols, "sort_cols")
         return self._picked(_first_of_each(self.df, keys, order, keep), "drop_duplicates")
 
     def write_parquet(self, path: str | Path, mode: str = "overwrite") -> None:
@@ -280,9 +280,9 @@ def _is_remote(path: str) -> bool:
 
 
 def _is_partitioned(path: str) -> bool:
-    """Whether directories in this one have names such as ``day=1``, which Spark reads as a column."""
-    root = Path(path.removeprefix("file://"))
-    return root.is_dir() and any("=" in child.name and child.is_dir() for child in root.iterdir())
+    """Whether directories in these have names such as ``day=1``, which Spark reads as a column."""
+    roots = map(Path, found_paths(path.removeprefix("file://")))
+    return any("=" in child.name and child.is_dir() for root in roots if root.is_dir() for child in root.iterdir())
 
 
 def run_stage(stage: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:
@@ -326,21 +326,35 @@ def _frame(part: Part, outputs: Sequence[str]) -> Any:
     return touched.mapInArrow(partial(run_stage, stage.to_json()), from_arrow_schema(pa.schema(wanted)))
 
 
-def _padded(table: Table, names: Sequence[str], everyone: Sequence[Table]) -> Table:
-    from friesian_fast.feature.ops import Constant
+def _common_type(name: str, tables: Sequence[Table]) -> Any:
+    """The Arrow type for a column of that name of all tables that have it."""
+    import numpy as np
+    import pyarrow as pa
 
-    types = {name: str(other._type(name)) for other in reversed(everyone) for name in other.columns}
-    missing = [Constant(name, None, types[name]) for name in names if name not in table.columns]
-    return table._then(*missing) if missing else table
+    kinds = list(dict.fromkeys(table._type(name) for table in tables if name in table.columns))
+    whole = all(map(pa.types.is_integer, kinds))
+    if len(kinds) > 1 and all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+        widest = pa.from_numpy_dtype(np.result_type(*[kind.to_pandas_dtype() for kind in kinds]))
+        if pa.types.is_integer(widest) or not whole:
+            return widest
+    if len(kinds) > 1:
+        raise InvalidInputError(
+            f"column '{name}' has type {kinds[0]} in one table and {kinds[1]} in another; cast one of them"
+        )
+    return kinds[0]
 
 
-def _require_same(first: Any, other: Any) -> None:
-    for field in first:
-        found = other.field(field.name).type
-        if found != field.type:
-            raise InvalidInputError(
-                f"column '{field.name}' has type {field.type} in one table and {found} in another; cast one of them"
-            )
+def _fitted(table: Table, types: Mapping[str, Any]) -> Table:
+    """The table with all these columns: nulls where it lacks one, cast where it has another type."""
+    from friesian_fast.feature.ops import Cast, Constant
+
+    ops: list[Op] = []
+    for name, kind in types.items():
+        if name not in table.columns:
+            ops.append(Constant(name, None, str(kind)))
+        elif table._type(name) != kind:
+            ops.append(Cast(name, str(kind)))
+    return table._then(*ops) if ops else table
 
 
 def _first_of_each(df: Any, keys: list[str], order: list[str], keep: str) -> Any:
@@ -350,6 +364,8 @@ def _first_of_each(df: Any, keys: list[str], order: list[str], keep: str) -> Any
     rank = "__friesian_rank__"
     others = [name for name, kind in df.dtypes if name not in {*keys, *order} and "map<" not in kind]
     columns = [sql.col(f"`{name}`") for name in [*order, *others]]
+    if not columns:
+        return df.dropDuplicates(keys)
     sorting = [column.asc() if keep == "min" else column.desc() for column in columns]
     window = Window.partitionBy(*[f"`{key}`" for key in keys]).orderBy(*sorting)
     return df.withColumn(rank, sql.row_number().over(window)).filter(f"{rank} = 1").drop(rank)

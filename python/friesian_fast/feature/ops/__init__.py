@@ -5,6 +5,7 @@ from friesian_fast.feature.ops.base import Op, Shape, from_json, kind_of, regist
 from friesian_fast.feature.ops.bins import CutBins
 from friesian_fast.feature.ops.cast import TYPES, Cast
 from friesian_fast.feature.ops.columns import Constant, Drop, Rename, Select
+from friesian_fast.feature.ops.draw import Draw, DrawShare, DrawTimes
 from friesian_fast.feature.ops.encode import EncodeFixed, EncodeVocabulary
 from friesian_fast.feature.ops.fill import FillNull
 from friesian_fast.feature.ops.function import Function, name_of
@@ -27,6 +28,9 @@ __all__ = [
     "Constant",
     "CrossHash",
     "CutBins",
+    "Draw",
+    "DrawShare",
+    "DrawTimes",
     "Drop",
     "EncodeFixed",
     "EncodeTarget",
