@@ -9,6 +9,7 @@
 #include "column.hpp"
 #include "cross/cross_bucket.hpp"
 #include "hash/md5_bucket.hpp"
+#include "hash/xxh3_bucket.hpp"
 #include "level.hpp"
 
 namespace py = pybind11;
@@ -23,19 +24,39 @@ std::uint32_t require_bins(std::int64_t bins) {
   return static_cast<std::uint32_t>(bins);
 }
 
-Buckets md5_bucket(const py::object& values, std::int64_t bins,
-                   const std::optional<std::string>& level) {
-  const std::uint32_t n_bins = require_bins(bins);
-  const auto run_level = resolve_simd_level(level);
+// `hash` gets a chunk and where its buckets go.
+template <typename Hash>
+Buckets chunk_buckets(const py::object& values, const Hash& hash) {
   const auto column = PyColumn::from_python(values, "values");
   Buckets out(static_cast<py::ssize_t>(column.length()));
   std::span<std::int32_t> left{out.mutable_data(), column.length()};
   const py::gil_scoped_release nogil;  // no Python object is touched below
   for (const auto& chunk : column.chunks()) {
-    friesian::md5_bucket(chunk, n_bins, left.first(chunk.length), run_level);
+    hash(chunk, left.first(chunk.length));
     left = left.subspan(chunk.length);
   }
   return out;
+}
+
+Buckets md5_bucket(const py::object& values, std::int64_t bins,
+                   const std::optional<std::string>& level) {
+  return chunk_buckets(values, [bins = require_bins(bins), level = resolve_simd_level(level)](
+                                   const friesian::Column& chunk, std::span<std::int32_t> out) {
+    friesian::md5_bucket(chunk, bins, out, level);
+  });
+}
+
+Buckets xxh3_bucket(const py::object& values, std::int64_t bins) {
+  return chunk_buckets(values, [bins = require_bins(bins)](const friesian::Column& chunk,
+                                                           std::span<std::int32_t> out) {
+    friesian::xxh3_bucket(chunk, bins, out);
+  });
+}
+
+friesian::TextHash require_hash(const std::string& method) {
+  if (method == "md5") return friesian::TextHash::md5;
+  if (method == "xxh3") return friesian::TextHash::xxh3;
+  throw py::value_error("method must be 'md5' or 'xxh3', got '" + method + "'");
 }
 
 // Walks columns whose chunks may end at different rows, in stretches within one chunk of each.
@@ -88,7 +109,8 @@ std::vector<PyColumn> read_columns(const py::sequence& objects) {
 }
 
 Buckets cross_bucket(const py::sequence& columns, std::int64_t bins, const std::string& separator,
-                     const std::optional<std::string>& level) {
+                     const std::string& method, const std::optional<std::string>& level) {
+  const auto hash = require_hash(method);
   const std::uint32_t n_bins = require_bins(bins);
   const auto run_level = resolve_simd_level(level);
   const std::vector<PyColumn> read = read_columns(columns);
@@ -98,7 +120,8 @@ Buckets cross_bucket(const py::sequence& columns, std::int64_t bins, const std::
   const py::gil_scoped_release nogil;  // no Python object is touched below
   for (ChunkWalk walk(read); !left.empty();) {
     const auto stretch = walk.next();
-    friesian::cross_bucket(stretch, separator, n_bins, left.first(stretch[0].length), run_level);
+    friesian::cross_bucket(stretch, separator, hash, n_bins, left.first(stretch[0].length),
+                           run_level);
     left = left.subspan(stretch[0].length);
   }
   return out;
@@ -110,5 +133,6 @@ void register_hash(py::module_& module) {
   module.def("md5_bucket", md5_bucket, py::arg("values"), py::arg("bins"), py::kw_only(),
              py::arg("level") = py::none());
   module.def("cross_bucket", cross_bucket, py::arg("columns"), py::arg("bins"), py::kw_only(),
-             py::arg("separator") = "", py::arg("level") = py::none());
+             py::arg("separator") = "", py::arg("method") = "md5", py::arg("level") = py::none());
+  module.def("xxh3_bucket", xxh3_bucket, py::arg("values"), py::arg("bins"));
 }

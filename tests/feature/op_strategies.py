@@ -129,7 +129,7 @@ def _vocabulary(draw, rows, prefix, files):
 def _cross(draw, rows, prefix, files):
     columns = {f"{prefix}{i}": any_column(draw, rows) for i in range(draw(st.integers(2, 3)))}
     separator = draw(st.sampled_from(["", "_"]))
-    method = draw(st.sampled_from(["md5", "sha1"]))
+    method = draw(st.sampled_from(["md5", "sha1", "xxh3"]))
     return columns, [CrossHash(tuple(columns), f"{prefix}x", draw(st.integers(1, 10**6)), method, separator)]
 
 
@@ -215,7 +215,9 @@ CASES = {
     FillNull.name: one(_fill),
     Function.name: one(lambda draw, name, kind: Function((name,), f"{name}_n", name_of(lengths)), (pa.string(),)),
     HashBucket.name: one(
-        lambda draw, name, kind: HashBucket(name, draw(st.integers(1, 10**6)), draw(st.sampled_from(["md5", "sha256"])))
+        lambda draw, name, kind: HashBucket(
+            name, draw(st.integers(1, 10**6)), draw(st.sampled_from(["md5", "sha256", "xxh3"]))
+        )
     ),
     Log.name: one(lambda draw, name, kind: Log(name, draw(st.booleans())), NUMBERS),
     LookUp.name: _look_up,

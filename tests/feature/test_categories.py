@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature import StringIndex, string_index
@@ -205,6 +206,8 @@ def test_hashes(make):
     assert by_id(hashed, "n") == [md5(str(value), 101) for value in COLUMNS["n"].to_pylist()]
     sha = by_id(table.hash_encode("t", 101, method="sha256"), "t")
     assert sha == [int(hashlib.sha256(str(v).encode()).hexdigest(), 16) % 101 for v in COLUMNS["t"]]
+    fast = by_id(table.hash_encode("t", 101, method="xxh3"), "t")
+    assert fast == [xxhash.xxh3_64_intdigest(str(v)) % 101 for v in COLUMNS["t"]]
 
 
 @pytest.mark.parametrize(
@@ -220,8 +223,8 @@ def test_crosses_are_of_sparks_own_texts(make, floats):
     apart = table.cross_columns(["t", "u"], 50, "both", separator="\x1f")
     texts = zip(COLUMNS["t"], COLUMNS["u"], strict=True)
     assert by_id(apart, "both") == [md5("None" if None in pair else "\x1f".join(pair), 50) for pair in texts]
-    sha = table.cross_hash_encode(["t", "u"], 50, method="sha1").to_list("t_u")
-    assert len(sha) == 6
+    for method in ("sha1", "xxh3"):
+        assert len(table.cross_hash_encode(["t", "u"], 50, method=method).to_list("t_u")) == 6
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 #include "common/bytes_hash.hpp"
 #include "cross/cross_bucket.hpp"
 #include "hash/md5_bucket.hpp"
+#include "hash/xxh3_bucket.hpp"
 
 using namespace friesian;
 
@@ -47,7 +48,16 @@ void hash_values(const Column& column, std::span<std::int32_t> out, SimdLevel le
 
 void hash_crosses(const Column& column, std::span<std::int32_t> out, SimdLevel level) {
   const Column columns[] = {column, column, column};
-  cross_bucket(columns, "-", kBins, out, level);
+  cross_bucket(columns, "-", TextHash::md5, kBins, out, level);
+}
+
+void hash_values_xxh3(const Column& column, std::span<std::int32_t> out, SimdLevel) {
+  xxh3_bucket(column, kBins, out);
+}
+
+void hash_crosses_xxh3(const Column& column, std::span<std::int32_t> out, SimdLevel level) {
+  const Column columns[] = {column, column, column};
+  cross_bucket(columns, "-", TextHash::xxh3, kBins, out, level);
 }
 
 // Every level gives what the scalar one gives, with the output in a buffer of exactly its size.
@@ -69,6 +79,9 @@ void known_answers() {
   md5_bucket(strings.column(), 1000, out, SimdLevel::scalar);
   // RFC 1321's digests d41d8cd9..., 0cc175b9..., 90015098... modulo 1000.
   CHECK((out == std::vector<std::int32_t>{366, 497, 570}));
+  xxh3_bucket(strings.column(), kBins, out);
+  // XXH3's 64-bit hashes 2d06800538d394c2, e6c632b61e964e1f, 78af5f94892f3950 modulo 2^31 - 1.
+  CHECK((out == std::vector<std::int32_t>{316708045, 1814213518, 2056124538}));
 }
 
 // The definition of hash_bytes, word by word; files rest on it.
@@ -101,6 +114,8 @@ void random_lengths(std::uint64_t longest) {
     for (const Column& column : {whole, whole.slice(rows / 3, rows / 2)}) {
       check_levels(column, hash_values);
       check_levels(column, hash_crosses);
+      check_levels(column, hash_values_xxh3);
+      check_levels(column, hash_crosses_xxh3);
     }
   }
 }

@@ -10,6 +10,7 @@
 
 #include "common/text_batch.hpp"
 #include "hash/md5_bucket.hpp"
+#include "hash/xxh3_bucket.hpp"
 
 namespace friesian {
 
@@ -112,8 +113,8 @@ class JoinedTexts {
 
 }  // namespace
 
-void cross_bucket(std::span<const Column> columns, std::string_view separator, std::uint32_t bins,
-                  std::span<std::int32_t> out, SimdLevel level) {
+void cross_bucket(std::span<const Column> columns, std::string_view separator, TextHash hash,
+                  std::uint32_t bins, std::span<std::int32_t> out, SimdLevel level) {
   assert(columns.size() >= 2 && bins >= 1 && bins <= kMaxBins);
   const BucketModulus modulus(bins);
   JoinedTexts joined(columns.size(), separator);
@@ -122,8 +123,11 @@ void cross_bucket(std::span<const Column> columns, std::string_view separator, s
     for (std::size_t i = 0; i < columns.size(); ++i)
       joined.part(i).read(columns[i], begin, rows, TextStyle::spark);
     joined.join(rows);
-    md5_bucket_texts(joined.bytes.data(), joined.lengths.data(), rows, joined.longest, modulus,
-                     out.data() + begin, level);
+    if (hash == TextHash::xxh3)
+      xxh3_bucket_texts(joined.bytes.data(), joined.lengths.data(), rows, bins, out.data() + begin);
+    else
+      md5_bucket_texts(joined.bytes.data(), joined.lengths.data(), rows, joined.longest, modulus,
+                       out.data() + begin, level);
   }
 }
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.feature.fit import VocabularyRequest, gather
 from friesian_fast.feature.ops import CrossHash, EncodeFixed, EncodeVocabulary, HashBucket
+from friesian_fast.feature.ops.hashing import NATIVE
 from friesian_fast.feature.separator import literal
 from friesian_fast.feature.session import get_session
 from friesian_fast.feature.string_index import StringIndex, checked_ids
@@ -146,7 +147,16 @@ class CategoricalTable(Table):
         return table, indices
 
     def hash_encode(self: T, columns: str | Sequence[str], bins: int, method: str = "md5") -> T:
-        """``int(hash(str(x)), 16) % bins`` in place, int32; null hashes as the text ``None``."""
+        """``int(hash(str(x)), 16) % bins`` in place, int32; null hashes as the text ``None``.
+
+        Parameters
+        ----------
+        columns : str or list of str
+        bins : int
+        method : str
+            A hash that ``hashlib`` has, of which md5 is computed natively; or ``"xxh3"``, native too and the fastest,
+            for models that need not agree with the original.
+        """
         _require_method(method)
         _require_bins(bins)
         return self._then(*(HashBucket(name, bins, method) for name in self._existing(columns)))
@@ -170,7 +180,7 @@ class CategoricalTable(Table):
         cross_col_names : list of str or None, optional
             By default the columns' names joined by ``_``.
         method : str
-            A hash that ``hashlib`` has; md5 is computed natively, and much faster than the others.
+            As in `hash_encode`.
         separator : str
             Put between the texts. Without one, as in the original, ("a", "bc") meets ("ab", "c") in one bucket; a text
             that does not occur in the values, such as ``"\\x1f"``, keeps them apart.
@@ -264,8 +274,10 @@ def require_category(name: str, kind: Any) -> None:
 
 def _require_method(method: str) -> None:
     # Hashes named shake have no length of their own.
-    if not isinstance(method, str) or method not in hashlib.algorithms_available or method.startswith("shake_"):
-        known = ", ".join(sorted(name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_")))
+    there = {*hashlib.algorithms_available, *NATIVE}
+    if not isinstance(method, str) or method not in there or method.startswith("shake_"):
+        named = {*hashlib.algorithms_guaranteed, *NATIVE}
+        known = ", ".join(sorted(name for name in named if not name.startswith("shake_")))
         raise InvalidInputError(f"there is no hash method '{method}'; there are {known}")
 
 

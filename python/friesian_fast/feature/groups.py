@@ -12,7 +12,7 @@ from typing import Any
 from friesian_fast.feature.ops.base import numeric
 from friesian_fast.feature.ops.keys import key_texts, normal
 from friesian_fast.feature.plan import Part
-from friesian_fast.hashing import md5_bucket
+from friesian_fast.hashing import xxh3_bucket
 
 # Each task cuts its groups into so many shards, so that those of all tasks can come together one shard at a time.
 SHARDS = 32
@@ -224,7 +224,7 @@ def _write_shards(table: Any, keys: Sequence[str], path: Path) -> None:
 
     whole = table.combine_chunks()
     columns = [whole[f"k{i}"].combine_chunks() for i in range(len(keys))]
-    shard = md5_bucket(key_texts(columns, keys), SHARDS)
+    shard = xxh3_bucket(key_texts(columns, keys), SHARDS)
     ordered = whole.take(pa.array(np.argsort(shard, kind="stable"))).combine_chunks()
     ends = np.cumsum(np.bincount(shard, minlength=SHARDS))
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, whole.schema) as writer:

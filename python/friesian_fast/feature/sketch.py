@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.hashing import md5_bucket
+from friesian_fast.hashing import xxh3_bucket
 
 # Up to so many different values they are counted, not estimated; the error of the estimate is about 1 %.
 DISTINCT = 10_000
@@ -235,7 +235,7 @@ def _place(value: float, exponent: int) -> int:
 
 
 def _hashes(values: Any) -> Any:
-    """62 bits of each value's MD5 as int64, the same for the same value in any task."""
+    """62 bits of each value's hash as int64, the same for the same value in any task."""
     import numpy as np
     import pyarrow as pa
 
@@ -246,7 +246,7 @@ def _hashes(values: Any) -> Any:
         values = pa.array([value.hex() for value in values.to_pylist()], pa.string())
     elif not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_large_string(kind)):
         values = cast_array(values, "string")
-    high, low = (md5_bucket(values, modulus).astype(np.int64) for modulus in _MODULI)
+    high, low = (xxh3_bucket(values, modulus).astype(np.int64) for modulus in _MODULI)
     return (high << 31) | low
 
 

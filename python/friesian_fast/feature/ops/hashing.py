@@ -9,7 +9,10 @@ from typing import Any
 
 from friesian_fast.feature.ops.base import InPlace, Op, column, put
 from friesian_fast.feature.ops.cast import cast_array
-from friesian_fast.hashing import cross_bucket, md5_bucket
+from friesian_fast.hashing import cross_bucket, md5_bucket, xxh3_bucket
+
+# The hashes that the core computes.
+NATIVE = ("md5", "xxh3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,9 @@ class CrossHash(Op):
         import pyarrow.compute as pc
 
         arrays = [_plain(column(batch, name)) for name in self.columns]
-        if self.method == "md5":
-            crossed = pa.array(cross_bucket(arrays, self.bins, separator=self.separator), pa.int32())
+        if self.method in NATIVE:
+            made = cross_bucket(arrays, self.bins, separator=self.separator, method=self.method)
+            crossed = pa.array(made, pa.int32())
         else:
             texts = [cast_array(array, "string") for array in arrays]
             joined = pc.binary_join_element_wise(*texts, self.separator)
@@ -69,11 +73,12 @@ class CrossHash(Op):
 
 
 def buckets(array: Any, bins: int, method: str) -> Any:
-    """Buckets of an array, int32; md5 in the core, any other method of ``hashlib`` value by value."""
+    """Buckets of an array, int32; md5 and xxh3 in the core, any other method of ``hashlib`` value by value."""
     import pyarrow as pa
 
-    if method == "md5":
-        return pa.array(md5_bucket(_plain(array, python=True), bins), pa.int32())
+    if method in NATIVE:
+        bucket = xxh3_bucket if method == "xxh3" else md5_bucket
+        return pa.array(bucket(_plain(array, python=True), bins), pa.int32())
     digests = (hashlib.new(method, str(value).encode()).hexdigest() for value in array.to_pylist())
     return pa.array([int(digest, 16) % bins for digest in digests], pa.int32())
 

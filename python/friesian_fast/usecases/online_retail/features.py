@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from friesian_fast.hashing import md5_bucket
+from friesian_fast.hashing import xxh3_bucket
 from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet, Transform, Vocabulary
 
 WORD_BINS = 512
@@ -149,7 +149,7 @@ def item_words(descriptions: pd.Series) -> np.ndarray:
     words = np.zeros((len(kept), ITEM_WORDS), np.int32)
     filled = np.arange(ITEM_WORDS) < np.array([len(row) for row in kept])[:, None]
     if filled.any():
-        words[filled] = md5_bucket(np.array([word for row in kept for word in row]), WORD_BINS) + 1
+        words[filled] = xxh3_bucket(np.array([word for row in kept for word in row]), WORD_BINS) + 1
     return words
 
 
@@ -236,7 +236,7 @@ def _transforms() -> tuple[Transform, ...]:
     ]
     for row_set, count in (("item", ITEM_WORDS), ("user", USER_WORDS)):
         outputs = tuple(f"{row_set}.word_{number}" for number in range(1, count + 1))
-        params = {"bins": WORD_BINS, "method": "md5", "offset": 1}
+        params = {"bins": WORD_BINS, "method": "xxh3", "offset": 1}
         steps.append(Transform(op="hash_encode", inputs=("description",), outputs=outputs, params=params))
     for row_set, columns in (("user", USER_NUMERIC), ("item", ITEM_NUMERIC)):
         for column in columns:
