@@ -207,7 +207,7 @@ def test_hashes(make):
     sha = by_id(table.hash_encode("t", 101, method="sha256"), "t")
     assert sha == [int(hashlib.sha256(str(v).encode()).hexdigest(), 16) % 101 for v in COLUMNS["t"]]
     fast = by_id(table.hash_encode("t", 101, method="xxh3"), "t")
-    assert fast == [xxhash.xxh3_64_intdigest(str(v)) % 101 for v in COLUMNS["t"]]
+    assert fast == [xxhash.xxh3_64_intdigest(str(v).encode()) % 101 for v in COLUMNS["t"]]
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,11 @@ def with_histories(
 
 def write_blocks(task: dict[str, Any]) -> dict[str, Any]:
     """The task that writes a shard's rows as blocks."""
-    rows = sorted_rows(task["files"], task["user"], [task["sort"]])
+    rows = sorted_rows(task, [task["sort"]])
     bounds = _core.history_blocks(rows.bounds, task["min_len"], task["max_len"], task["num_seqs"], task["block_rows"])
     schema = _block_schema(rows.table.schema, task["user"])
     written = write_batches(_blocks(rows, task["user"], schema, *bounds), schema, Path(task["path"]), scratch=True)
-    remove(task["files"])
+    remove(task)
     return {"rows": written}
 
 

@@ -183,9 +183,9 @@ class Table:
         """
         if keep not in ("min", "max"):
             raise InvalidInputError(f"keep should be either min or max, but got {keep}.")
-        if subset is None and sort_cols is None:
-            return self._with(self._plain_parts(), distinct=True)
         keys = self._existing(subset if subset is not None else self.columns, "subset")
+        if set(keys) == set(self.columns):  # rows that are the same in these are the same in all
+            return self._with(self._plain_parts(), distinct=True)
         order = [] if sort_cols is None else self._existing(sort_cols, "sort_cols")
         return self._picked(_first_of_each(self.df, keys, order, keep), "drop_duplicates")
 

@@ -38,10 +38,10 @@ def with_user_negatives(
 
 def write_drawn(task: dict[str, Any]) -> dict[str, Any]:
     """The task that writes a shard's rows and what was drawn for each."""
-    rows = sorted_rows(task["files"], task["user"], [])
+    rows = sorted_rows(task, [])
     schema = _drawn_schema(rows.table.schema, task["item"])
     written = write_batches(_drawn(rows, task), schema, Path(task["path"]), scratch=True)
-    remove(task["files"])
+    remove(task)
     return {"rows": written}
 
 

@@ -1,4 +1,5 @@
-"""All rows of a user together and in order: cut by user into shards on scratch files, then one task per shard."""
+"""All rows of a user together and in order: one task reads them; of many rows, tasks cut them by user into shards on
+scratch files, and one task reads each of those."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from friesian_fast.feature.tasks import Task, run_tasks, scratch
 from friesian_fast.feature.write import count_rows, finish
 
 # Rows that one task holds and sorts in memory; of more shards than the most, each holds more rows.
-_SHARD_ROWS = 1 << 19
+_SHARD_ROWS = 1 << 20
 _MOST_SHARDS = 256
 _PENDING_ROWS = 1 << 19
 
@@ -50,32 +51,43 @@ def by_user(
         Of one schema.
     user : str
     task : function
-        Gets `params` and ``files``, the shard's, for `sorted_rows`; it writes the Parquet file ``path``.
+        Gets `params` and what `sorted_rows` needs; it writes the Parquet file ``path``.
     params : dict
         JSON values.
     then : sequence of Op
     schema : pyarrow.Schema
         Of what the tasks write.
     """
-    work, written = scratch("users"), scratch("sequences")
+    written = scratch("sequences")
     filed = [in_files(part) for part in parts]
-    shards = min(_MOST_SHARDS, max(1, -(-count_rows(session, filed) // _SHARD_ROWS)))
-    names = parts[0].schema().names
-    inputs: list[dict[str, Any]] = []
-    for part in filed:
-        assert isinstance(part.source, FileSource)
-        shared = {"stage": stage_for(part, names).to_json(), "user": user, "shards": shards, "directory": str(work)}
-        pieces = splits(part.source.files, session.sparkContext.defaultParallelism)
-        inputs += [{**shared, "pieces": split} for split in pieces]
-    found = run_tasks(session, cut_split, inputs)
-    tasks = []
-    for shard in range(shards):
-        files = [file for answer in found for file in answer["files"].get(str(shard), [])]
-        if files:
-            tasks.append({**params, "user": user, "files": files, "path": str(written / f"part-{shard:05d}.parquet")})
-    run_tasks(session, task, tasks)
+    rows = count_rows(session, filed)
+    if rows <= _SHARD_ROWS:
+        shards = [{"reads": _reads(filed, parts[0].schema().names, 1)}] if rows else []
+    else:
+        shards = _cut(session, filed, parts[0].schema().names, user, min(_MOST_SHARDS, -(-rows // _SHARD_ROWS)))
+    given = ({**params, **shard, "user": user} for shard in shards)
+    run_tasks(session, task, [{**one, "path": str(written / f"part-{i:05d}.parquet")} for i, one in enumerate(given)])
     finish(written, schema)
     return Part(open_files(written), tuple(then))
+
+
+def _reads(parts: Sequence[Part], names: Sequence[str], at_least: int) -> list[dict[str, Any]]:
+    """Stages and what they read, which is at least so many pieces of each part."""
+    reads = []
+    for part in parts:
+        assert isinstance(part.source, FileSource)
+        stage = stage_for(part, names).to_json()
+        reads += [{"stage": stage, "pieces": split} for split in splits(part.source.files, at_least)]
+    return reads
+
+
+def _cut(session: Any, parts: Sequence[Part], names: Sequence[str], user: str, shards: int) -> list[dict[str, Any]]:
+    """The shards' files, of those that have any."""
+    shared = {"user": user, "shards": shards, "directory": str(scratch("users"))}
+    reads = _reads(parts, names, session.sparkContext.defaultParallelism)
+    found = run_tasks(session, cut_split, [{**shared, **read} for read in reads])
+    files = ([file for answer in found for file in answer["files"].get(str(shard), [])] for shard in range(shards))
+    return [{"files": of_shard} for of_shard in files if of_shard]
 
 
 def cut_split(task: dict[str, Any]) -> dict[str, Any]:
@@ -100,16 +112,23 @@ def cut_split(task: dict[str, Any]) -> dict[str, Any]:
     return {"files": files}
 
 
-def sorted_rows(files: Sequence[str], user: str, first: Sequence[str]) -> UserRows:
+def sorted_rows(task: dict[str, Any], first: Sequence[str]) -> UserRows:
     """A shard's rows by user, by the columns `first`, then by all others from left to right; nulls come first.
 
     Rows that are alike in all columns but lists and structs come in the order of their keys.
+
+    Parameters
+    ----------
+    task : dict
+        With ``user``, and what `by_user` gave: ``files``, or ``reads``.
+    first : sequence of str
     """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = spilled(files).combine_chunks()
+    user = task["user"]
+    table = (spilled(task["files"]) if "files" in task else _read(task["reads"])).combine_chunks()
     leading = [user, *first]
     others = [name for name in table.column_names if name not in leading]
     flat = [name for name in others if not pa.types.is_nested(table.schema.field(name).type)]
@@ -118,10 +137,55 @@ def sorted_rows(files: Sequence[str], user: str, first: Sequence[str]) -> UserRo
     if nested:
         keys = np.concatenate([row_keys(batch, nested, 0) for batch in table.to_batches()])
         keyed = keyed.append_column("__friesian_nested__", pa.array(keys))
-    order = pc.sort_indices(keyed, sort_keys=[(name, "ascending") for name in keyed.column_names])
-    users = table.column(user).take(order).combine_chunks()
+    order = _order(keyed)
+    users = table.column(user).take(pa.array(order)).combine_chunks()
     runs = pc.run_end_encode(users, run_end_type=pa.int64())
-    return UserRows(table, order.to_numpy().astype(np.int64), np.concatenate([[0], runs.run_ends.to_numpy()]))
+    return UserRows(table, order, np.concatenate([[0], runs.run_ends.to_numpy()]))
+
+
+def _read(reads: Sequence[dict[str, Any]]) -> Any:
+    import pyarrow as pa
+
+    return pa.Table.from_batches([b for read in reads for b in staged(Stage.from_json(read["stage"]), read["pieces"])])
+
+
+def _order(keyed: Any) -> Any:
+    """The order of the rows by all columns, as positions (int64).
+
+    Sorting single numbers is several times faster, so as many columns as fit are packed into one; only if that leaves
+    rows alike are all columns compared.
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    packed, columns = _packed(keyed)
+    if columns:
+        order = np.argsort(packed)
+        if columns == keyed.num_columns or (np.diff(packed[order]) != 0).all():
+            return order.astype(np.int64, copy=False)
+    by = [(name, "ascending") for name in keyed.column_names]
+    return pc.sort_indices(keyed, sort_keys=by).to_numpy().astype(np.int64)
+
+
+def _packed(keyed: Any) -> tuple[Any, int]:
+    """Numbers (uint64) that order the rows as the first columns do, and how many of them those are."""
+    import numpy as np
+    import pyarrow as pa
+
+    packed, used, bits = np.zeros(keyed.num_rows, np.uint64), 0, 0
+    for column in keyed.columns:
+        kind = column.type
+        if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)) or column.null_count or not keyed.num_rows:
+            break
+        values = column.to_numpy()
+        low, high = int(values.min()), int(values.max())
+        bits += (high - low).bit_length()
+        if bits > 64:
+            break
+        packed <<= np.uint64((high - low).bit_length() % 64)
+        packed |= values.astype(np.uint64) - np.uint64(low % 2**64)  # modulo 2**64, so negative ones come out right
+        used += 1
+    return packed, used
 
 
 def _nulls_first(table: Any, names: Sequence[str]) -> Any:
@@ -136,7 +200,7 @@ def _nulls_first(table: Any, names: Sequence[str]) -> Any:
     return pa.table(columns)
 
 
-def remove(files: Sequence[str]) -> None:
+def remove(task: dict[str, Any]) -> None:
     """Delete a shard's files, once what is made of them is written."""
-    for file in files:
+    for file in task.get("files", ()):
         Path(file).unlink(missing_ok=True)
