@@ -93,6 +93,32 @@ def test_nothing_but_nulls(make):
     assert table.string_embed("text", encoder=letters, reduce_dim=2).to_dict() == {"text": [None] * 3}
 
 
+@pytest.fixture
+def tiny_model(tmp_path):
+    """A model of sentence-transformers on disk, of random weights: nothing is fetched."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "crimson", "pen", "pencil"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(tmp_path / "bert")
+    BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "bert")
+    model = SentenceTransformer(modules=[Transformer(str(tmp_path / "bert")), Pooling(16)])
+    model.save(str(tmp_path / "model"))
+    return model, str(tmp_path / "model")
+
+
+def test_a_model_of_sentence_transformers(table, tiny_model):
+    model, path = tiny_model
+    for row in table.string_embed("text", bert_model=path).collect():
+        text = TEXTS[row["id"]]
+        assert row["text"] == (None if text is None else pytest.approx(model.encode(text).astype(float), abs=1e-5))
+
+
 def test_without_the_extra(table, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="string_embed without an encoder needs the 'embed' extra"):
