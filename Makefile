@@ -33,7 +33,7 @@ $(VENV)/.installed: $(VENV)/.requirements $(NATIVE)
 demo: setup ## raw logs to a serving recommender; ONCE=1 stops after the answers, DEMO=online_retail is the other use case
 	@$(BIN)/friesian demo $(DEMO) --dir demo --http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) $(if $(ONCE),--once)
 
-test: lint asan portable test-python ## everything CI runs: lint, the core under sanitizers and without SIMD, all tests
+test: test-python lint asan portable ## all that CI runs: tests, lint, the core under sanitizers and without SIMD
 
 # Servers by themselves: gRPC beside TensorFlow, PyTorch and OpenVINO in one process has crashed.
 test-python: setup
