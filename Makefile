@@ -2,6 +2,7 @@
 PYTHON ?= python3
 DEMO ?= recsys2021
 HTTP_PORT ?= 8000
+BUILD_JOBS ?= $(shell nproc)
 GRPC_PORT ?= 8980
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,14 +59,14 @@ CORE_TESTS = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/n
 
 asan: setup ## the core alone, under AddressSanitizer and UBSan
 	$(CORE_TESTS) -B build/asan -DCMAKE_BUILD_TYPE=None -DFRIESIAN_ASAN=ON > /dev/null
-	$(BIN)/cmake --build build/asan
+	$(BIN)/cmake --build build/asan --parallel $(BUILD_JOBS)
 	build/asan/friesian_core_tests
 	@# A function that the linker could merge across levels would run AVX code on a CPU without it.
 	! find build/asan -name '*_avx*.o' | xargs nm -C | grep ' W '
 
 portable: setup ## the core alone, as on a machine that is not x86: the scalar level only
 	$(CORE_TESTS) -B build/portable -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 > /dev/null
-	$(BIN)/cmake --build build/portable
+	$(BIN)/cmake --build build/portable --parallel $(BUILD_JOBS)
 	build/portable/friesian_core_tests
 
 clean: ## remove build products; the demo's data and .venv stay

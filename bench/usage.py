@@ -34,23 +34,35 @@ class Cost(NamedTuple):
 
 
 class Meter:
-    """CPU seconds of this process and all below it, also of those that have ended: a thread looks at all of them."""
+    """CPU seconds of this process and all below it, also of those that have ended: inside ``with`` a thread looks at
+    all of them; what its looking takes is not counted."""
 
     def __init__(self) -> None:
-        self._spent: dict[int, float] = {}
+        self._spent: dict[tuple[int, str], float] = {}
+        self._looking = 0.0
         self._lock = threading.Lock()
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Meter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
 
     def seconds(self) -> float:
         """Until now; lacks what a process did after it was last looked at, at most 0.1 s of each."""
         with self._lock:
+            before = time.thread_time()
             self._spent.update(_below(os.getpid()))
-            return time.process_time() + sum(self._spent.values())
+            self._looking += time.thread_time() - before
+            return time.process_time() - self._looking + sum(self._spent.values())
 
     def _watch(self) -> None:
-        while True:
+        while not self._ended.wait(_SAMPLE_S / 2):
             self.seconds()
-            time.sleep(_SAMPLE_S / 2)
 
 
 def cost_of(command: Sequence[str], directory: Path) -> Cost:
@@ -69,8 +81,8 @@ def _pss(pid: int) -> int:
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
 
 
-def _below(pid: int) -> dict[int, float]:
-    """CPU seconds of each process below this one."""
+def _below(pid: int) -> dict[tuple[int, str], float]:
+    """CPU seconds of each process below this one, by its number and when it started: numbers are used again."""
     parents, seconds = {}, {}
     for directory in Path("/proc").glob("[0-9]*"):
         try:
@@ -79,22 +91,22 @@ def _below(pid: int) -> dict[int, float]:
             continue
         one = int(directory.name)
         parents[one] = int(fields[1])
-        seconds[one] = (int(fields[11]) + int(fields[12])) / _TICKS
+        seconds[one] = (fields[19], (int(fields[11]) + int(fields[12])) / _TICKS)
     below, grown = {pid}, True
     while grown:
         more = {one for one, parent in parents.items() if parent in below} - below
         below |= more
         grown = bool(more)
-    return {one: seconds[one] for one in below if one != pid}
+    return {(one, seconds[one][0]): seconds[one][1] for one in below if one != pid}
 
 
 def _main() -> int:
     started, peak = time.monotonic(), 0
-    spent: dict[int, float] = {}
+    spent: dict[tuple[int, str], float] = {}
     process = subprocess.Popen(sys.argv[1:])
     while process.poll() is None:
         below = _below(os.getpid())
-        peak = max(peak, sum(map(_pss, below)))
+        peak = max(peak, sum(_pss(pid) for pid, _ in below))
         spent.update(below)
         time.sleep(_SAMPLE_S)
     cost = Cost(sum(spent.values()), time.monotonic() - started, peak)

@@ -10,6 +10,7 @@ mean little.
 import os
 import shutil
 import time
+from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
@@ -29,10 +30,15 @@ ORIGINAL_ROWS = 1_000_000
 MOST_OFF = 1.5
 ROUNDS = 3
 RESOLUTION = 0.05  # s; the clock of each of the processes ticks in hundredths
-METER = Meter()
 AS_SHIPPED, TUNED = 200, 4
 
 lines = {}
+
+
+@pytest.fixture(scope="module")
+def meter():
+    with Meter() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,8 @@ HEAD = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-").replace(",", ""))
-def test_operation(benchmark, session, data, tmp_path, case):
+def test_operation(benchmark, session, meter, data, tmp_path, case):
+    cheapest = partial(cheapest_of, meter)
     out, copy = tmp_path / "out", tmp_path / "copy"
     ours = benchmark.pedantic(cheapest, (lambda: case.ours(case.read(data)).write_parquet(out),), rounds=1)
     table = FeatureTable.read_parquet(out)
@@ -81,14 +88,14 @@ def test_operation(benchmark, session, data, tmp_path, case):
     note(benchmark, case, ours, net, baseline)
 
 
-def cheapest(call, rounds=ROUNDS):
+def cheapest_of(meter, call, rounds=ROUNDS):
     """CPU seconds of the cheapest of some rounds, after one to warm up."""
     spent = []
     for _ in range(rounds + 1):
-        before = METER.seconds()
+        before = meter.seconds()
         call()
         time.sleep(0.1)  # the workers' last moments
-        spent.append(METER.seconds() - before)
+        spent.append(meter.seconds() - before)
     return min(spent[1:])
 
 

@@ -70,6 +70,13 @@ def test_numbers_take_the_type_that_holds_those_of_all(make, rows_of, one, other
     )
 
 
+def test_lists_of_equal_types_go_together(make, tmp_path):
+    table = make({"l": pa.array([[1], [1, 2]])}).mask("l", 3)
+    table.write_parquet(tmp_path / "out")
+    written = type(table).read_parquet(tmp_path / "out")
+    assert table.concat(written).size() == written.concat(table).size() == 4
+
+
 def test_distinct_and_several_tables(make, rows_of):
     table = make(A)
     twice = table.concat([make(B), make(A)], distinct=True)
@@ -87,7 +94,7 @@ def test_recorded_operations_stay_with_their_table(make, rows_of):
     ("call", "message"),
     [
         (lambda a, b: a.concat(b, mode="left"), "concat mode should be either outer or inner,but got left."),
-        (lambda a, b: a.concat(b.cast("x", "string")), "column 'x' has type string in one table and int32 in another"),
+        (lambda a, b: a.concat(b.cast("x", "string")), "column 'x' has type int32 in one table and string in another"),
     ],
 )
 def test_wrong_arguments_are_named(make, call, message):

@@ -101,6 +101,8 @@ def test_random_split(make):
     assert sorted(other.to_list("n")) != sorted(first.to_list("n"))
     nothing, everything = table.random_split([0, 2])
     assert (nothing.size(), everything.size()) == (0, 400)
+    thirds, tenths = table.random_split([0.7, 0.2, 0.1]), table.random_split([7, 2, 1])
+    assert [sorted(part.to_list("n")) for part in thirds] == [sorted(part.to_list("n")) for part in tenths]
 
 
 def test_sample(make):
@@ -111,6 +113,23 @@ def test_sample(make):
     assert sorted(table.sample(0.5, seed=3).to_list("n")) == sorted(sample)
     assert table.sample(0.0).size() == table.sample(0.0, replace=True).size() == 0
     assert table.sample(1).size() == 400
+
+
+def test_the_named_columns_decide(make):
+    table = make(DRAWN)
+    some = table.sample(0.5, columns="t")
+    assert 0 < len(set(some.to_list("t"))) < 7
+    assert some.size() == sum(t in set(some.to_list("t")) for t in DRAWN["t"].to_pylist())
+    wide, narrow = table.random_split([1, 1], columns=["n"])[0], table.select("n").random_split([1, 1])[0]
+    assert sorted(wide.to_list("n")) == sorted(narrow.to_list("n"))
+
+
+def test_equal_floats_are_drawn_alike(make):
+    kept = make({"x": pa.array([0.0, -0.0, math.nan, -math.nan] * 2), "n": pa.array(range(8))})
+    for seed in range(8):
+        drawn = [str(abs(x)) for x in kept.sample(0.5, seed=seed, columns="x").to_list("x")]
+        assert drawn.count("0.0") in (0, 4)
+        assert drawn.count("nan") in (0, 4)
 
 
 @pytest.mark.parametrize("mean", [0.3, 2.0, 40.0])
@@ -143,7 +162,17 @@ def test_a_draw_of_what_was_drawn_is_another(make):
     quarter = half.random_split([1, 1])[0].size()
     assert 60 < quarter < 140
     assert 60 < half.filter("n >= 0").sample(0.5).size() < 140
-    assert half.sample(0.5).to_list("n") != table.sample(0.5).filter("n >= 0").random_split([1, 1])[0].to_list("n")
+    rest = table.subtract(table.drop("l").sample(0.5).join(table, ["n", "t"]).select("n", "t", "l"))
+    assert 150 < rest.size() < 250
+    assert 60 < rest.sample(0.5).size() < 140
+    again = table.select("n").subtract(table.select("n").sample(0.5))
+    assert 60 < again.sample(0.5).size() < 140
+
+
+def test_draws_are_no_steps_of_a_spec(make):
+    table = make({"x": pa.array([1.0, 2.0, 3.0])}).log("x")
+    one, other = table.random_split([1, 1])
+    assert one.concat(other).transforms == table.concat(table.sample(0.5)).transforms == table.transforms
 
 
 def test_ordinal_shuffle_partition(make):
@@ -208,6 +237,9 @@ def test_drop_duplicates_breaks_ties_by_the_other_columns(make, keep, value):
         (lambda t: t.dropna(None, thresh="2"), "thresh should be an int"),
         (lambda t: t.random_split([1, -1]), "weights should be a list of numbers, none negative"),
         (lambda t: t.split([]), "weights should be a list of numbers"),
+        (lambda t: t.random_split([math.inf, 1]), "weights should be a list of numbers, none negative"),
+        (lambda t: t.random_split([1, 1], columns="no"), r"\['no'\] do not exist"),
+        (lambda t: t.sample(math.nan), "fraction should be a number from 0 to 1, but got nan"),
         (lambda t: t.random_split([1, 1], seed="a"), "seed should be an int, but got 'a'"),
         (lambda t: t.sample(1.5), "fraction should be a number from 0 to 1, but got 1.5"),
         (lambda t: t.sample(1e6, replace=True), "fraction should be a number from 0 to 1000, but got 1000000.0"),

@@ -360,3 +360,36 @@ def test_wrong_arguments_are_named(make, call, message):
     with pytest.raises(RuntimeError, match=message) as caught:
         call(make(LISTS))
     assert isinstance(caught.value, InvalidInputError)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"u": pa.array([3, 1, 3, 2], pa.uint64()), "t": pa.array([2**63 - 1, -(2**63), 0, 5])},
+        {"u": pa.array([2**64 - 1, 0, 2**63, 2**63], pa.uint64()), "t": pa.array([1, 2, 4, 3], pa.int8())},
+        {"u": pa.array([-5, None, -5, None], pa.int16()), "t": pa.array([None, 7, -7, 7], pa.int32())},
+        {"u": pa.array(["b", "ä", None, "b"]), "t": pa.array([3, 2, 1, -1], pa.timestamp("us"))},
+        {"u": pa.array([True, False, True, False]), "t": pa.array([3, 2, 1, 2], pa.date32())},
+        {"u": pa.array([1, 1, 1, 1]), "t": pa.array([1, 1, 1, 1]), "x": pa.array([0.5, math.nan, -1.0, None])},
+        {"u": pa.array([1, 2, 1, 2]), "t": pa.array(["b", "b", "a", None])},
+        {"u": pa.array([], pa.int64()), "t": pa.array([], pa.int64())},
+    ],
+)
+def test_packed_keys_sort_as_the_columns_do(columns):
+    keyed = user_rows._nulls_first(pa.table(columns), list(columns))
+    by = [(name, "ascending") for name in keyed.column_names]
+    expected = keyed.take(pa.compute.sort_indices(keyed, sort_keys=by))
+    found = keyed.take(pa.array(user_rows._order(keyed)))
+    assert repr(found.to_pylist()) == repr(expected.to_pylist())
+
+
+def test_many_bytes_and_python_functions_are_spread_over_tasks(spark, tmp_path, monkeypatch):
+    pq.write_table(pa.table({"user": [1, 2, 1], "time": [1, 2, 3]}), tmp_path / "rows.parquet")
+    table = FeatureTable.read_parquet(tmp_path / "rows.parquet")
+    plain_ones = list(table.parts)
+    assert user_rows._are_quick(plain_ones)
+    assert not user_rows._are_quick(table.map_arrow("time", "later", pa.compute.negate).parts)
+    assert user_rows._shards(spark, plain_ones) == 1
+    monkeypatch.setattr(user_rows, "_SHARD_BYTES", 20)
+    assert user_rows._shards(spark, plain_ones) > 1
+    assert table.add_hist_seq("time", "user").size() == 1

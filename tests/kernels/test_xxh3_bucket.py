@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.kernels.test_md5_bucket import text_of_length
 
+from friesian_fast import hashing
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.hashing import cross_bucket, xxh3_bucket
 
@@ -50,6 +53,10 @@ def test_crosses() -> None:
     assert cross_bucket(columns, 600, method="xxh3").tolist() == expected(["abc", "abc", "None", ""], 600)
     apart = cross_bucket(columns, 600, method="xxh3", separator="\x1f")
     assert apart.tolist() == expected(["a\x1fbc", "ab\x1fc", "None", "\x1f"], 600)
+
+
+def test_the_examples_of_the_docstrings() -> None:
+    assert doctest.testmod(hashing).failed == 0
 
 
 def test_wrong_arguments_are_named() -> None:

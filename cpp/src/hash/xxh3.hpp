@@ -120,7 +120,7 @@ inline std::uint64_t longer(const std::uint8_t* at, std::size_t size) noexcept {
   const std::size_t stripes = (size - 1) / kStripe;
   for (std::size_t i = 0; i < stripes; ++i) {
     add_stripe(lanes, at + i * kStripe, 8 * (i % kStripesOfBlock));
-    if ((i + 1) % kStripesOfBlock == 0 && (i + 1) * kStripe < size) scramble(lanes);
+    if ((i + 1) % kStripesOfBlock == 0) scramble(lanes);
   }
   add_stripe(lanes, at + size - kStripe, kSecret.size() - kStripe - 7);
   std::uint64_t sum = size * kPrime64_1;

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from friesian_fast._files import replacing_directory
 from friesian_fast.errors import InvalidInputError, NotFoundError
-from friesian_fast.feature.plan import Origin
+from friesian_fast.feature.plan import Origin, Part
 from friesian_fast.feature.table import Table, _frame_part
 
 T = TypeVar("T", bound="FrameTable")
@@ -18,9 +18,9 @@ T = TypeVar("T", bound="FrameTable")
 class FrameTable(Table):
     """The part of `FeatureTable` that hands over to Spark."""
 
-    def _of(self: T, df: Any, step: str = "a step of Spark's") -> T:
-        """A table of the same class on another Spark DataFrame, which this step made of this table."""
-        return self._with((_frame_part(df, Origin(step, self._parts, keeps_columns=False)),))
+    def _of(self: T, df: Any, step: str = "a step of Spark's", others: Sequence[Part] = ()) -> T:
+        """A table of the same class on another Spark DataFrame, which this step made of this table, and of others."""
+        return self._with((_frame_part(df, Origin(step, self._parts, keeps_columns=False, others=tuple(others))),))
 
     if not TYPE_CHECKING:  # else mypy would take every misspelt method for a column
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.feature.ops import Op, Select, Shape, from_json, to_json
+from friesian_fast.feature.ops import Draw, Op, Select, Shape, from_json, to_json
 from friesian_fast.feature.scan import FileSource, Piece, plain_batch, read_split
 
 
@@ -41,12 +41,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The step that made a DataFrame, or files, of a table: its name, the table's parts, and whether it left every
-    column as it was, only picking, ordering, spreading or repeating rows."""
+    """The step that made a DataFrame, or files, of a table: its name, the table's parts, whether it left every column
+    as it was, only picking, ordering, spreading or repeating rows, and the parts of another table that it used."""
 
     step: str
     parts: tuple[Part, ...]
     keeps_columns: bool
+    others: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,14 @@ def needed_for(ops: Sequence[Op], outputs: Sequence[str]) -> tuple[tuple[Op, ...
 def recorded(parts: Sequence[Part]) -> tuple[Op, ...]:
     """All operations from the first source to the columns of these parts, those before steps of Spark's included.
 
+    Draws of rows are not among them: they leave columns as they are.
+
     Raises
     ------
     InvalidInputError
         If a step of Spark's changed columns after operations were recorded, or the parts' operations differ.
     """
-    found = [(*_before(part.source), *part.ops) for part in parts]
+    found = [(*_before(part.source), *(op for op in part.ops if not isinstance(op, Draw))) for part in parts]
     steps = [[op.transform() for op in ops] for ops in found]
     if any(other != steps[0] for other in steps[1:]):
         raise InvalidInputError("the table joins tables with different operations; ask each of them for its own")

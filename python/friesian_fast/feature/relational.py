@@ -59,7 +59,7 @@ class RelationalTable(FrameTable):
                     f"{again} would be there twice; give lsuffix or rsuffix, or drop or rename some"
                 )
         with spark_errors("join"):
-            return self._of(left.join(right, on=keys, how=how), "join")
+            return self._of(left.join(right, on=keys, how=how), "join", getattr(table, "_parts", ()))
 
     def group_by(self: T, columns: str | Sequence[str] = (), agg: Any = "count", join: bool = False) -> T:
         """Aggregate the rows of each group; the results are named as Spark does, such as ``sum(price)``.

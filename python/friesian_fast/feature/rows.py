@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import pairwise
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from friesian_fast.errors import InvalidInputError
@@ -50,11 +52,11 @@ class RowsTable(FrameTable):
 
     def intersect(self: T, other: Table) -> T:
         """The distinct rows that are in both tables; columns are matched by position, nulls equal nulls."""
-        return self._picked(self.df.intersect(self._other(other)), "intersect")
+        return self._picked(self.df.intersect(self._other(other)), "intersect", other._parts)
 
     def subtract(self: T, other: Table) -> T:
         """The distinct rows that are not in `other`; columns are matched by position, nulls equal nulls."""
-        return self._picked(self.df.subtract(self._other(other)), "subtract")
+        return self._picked(self.df.subtract(self._other(other)), "subtract", other._parts)
 
     def _other(self, other: Table) -> Any:
         if not isinstance(other, Table):
@@ -92,12 +94,14 @@ class RowsTable(FrameTable):
         names = self.columns if columns is None else self._existing(columns)
         return self._picked(self.df.dropna(how, thresh, [f"`{name}`" for name in names]), "dropna")
 
-    def random_split(self: T, weights: Sequence[float], seed: int | None = None) -> list[T]:
+    def random_split(
+        self: T, weights: Sequence[float], seed: int | None = None, *, columns: str | Sequence[str] | None = None
+    ) -> list[T]:
         """Put each row by chance into one of several tables.
 
-        Which one depends on the seed and on the values of all columns, and on nothing else: neither on the partition
-        nor on the machine. So equal rows go together; where most rows are equal, add a column that tells them apart
-        first. (The original's split came out differently each time it was computed.)
+        Which one depends on the seed and on the row's values, and on nothing else: neither on the partition nor on the
+        machine. So rows with equal values go together. (The original's split came out differently each time it was
+        computed.)
 
         Parameters
         ----------
@@ -106,20 +110,30 @@ class RowsTable(FrameTable):
         seed : int, optional
             By default 0. Other weights, or a split of what was split, draw anew; to split again in the same way what
             was written and read in between, give another seed.
+        columns : str or list of str, optional
+            The values that decide, by default those of all columns. Name a row's id to have the same split of tables
+            with other columns, or the user to keep the rows of each user together.
         """
-        weighty = isinstance(weights, (list, tuple)) and all(_is_number(one) and one >= 0 for one in weights)
-        if not weighty or not sum(weights) > 0:
+        found = list(weights) if isinstance(weights, Iterable) and not isinstance(weights, str) else []
+        weighty = all(_is_number(one) and one >= 0 for one in found) and 0 < sum(found) < math.inf
+        if not weighty:
             raise InvalidInputError(f"weights should be a list of numbers, none negative, but got {weights}.")
-        shares = [float(one) / float(sum(weights)) for one in weights]
-        bounds = [0.0, *(sum(shares[:last]) for last in range(1, len(shares))), 1.0]
-        own = self._draw_seed(seed, "random_split", *shares)
-        everything = tuple(self.columns)
-        return [self._then(DrawShare(everything, own, low, high)) for low, high in pairwise(bounds)]
+        # Rounded, so that [0.7, 0.2, 0.1] and [7, 2, 1] are the same split.
+        bounds = [round(float(sum(found[:last]) / sum(found)), 12) for last in range(len(found) + 1)]
+        drawn, own = self._drawn_by(columns), self._draw_seed(seed, "random_split", *bounds)
+        return [self._then(DrawShare(drawn, own, low, high)) for low, high in pairwise(bounds)]
 
     split = random_split
 
-    def sample(self: T, fraction: float, replace: bool = False, seed: int | None = None) -> T:
-        """A share of the rows by chance, about `fraction` of them; which depends on the same as in `random_split`.
+    def sample(
+        self: T,
+        fraction: float,
+        replace: bool = False,
+        seed: int | None = None,
+        *,
+        columns: str | Sequence[str] | None = None,
+    ) -> T:
+        """A share of the rows by chance, of rows with different values about `fraction`.
 
         Parameters
         ----------
@@ -128,17 +142,22 @@ class RowsTable(FrameTable):
         replace : bool
             A row may be drawn more than once.
         seed : int, optional
-            By default 0.
+            By default 0; see `random_split`, also for samples of what was written and read.
+        columns : str or list of str, optional
+            The values that decide, by default those of all columns; see `random_split`.
         """
-        if not _is_number(fraction) or fraction < 0 or (fraction > 1 and not replace):
+        if not _is_number(fraction) or not 0 <= fraction < math.inf or (fraction > 1 and not replace):
             raise InvalidInputError(f"fraction should be a number from 0 to 1, but got {fraction}.")
         if fraction > _MOST_TIMES:
             raise InvalidInputError(f"fraction should be a number from 0 to {_MOST_TIMES}, but got {fraction}.")
-        share, everything = float(fraction), tuple(self.columns)
+        share, drawn = float(fraction), self._drawn_by(columns)
         own = self._draw_seed(seed, "sample", bool(replace), share)
         if replace and share > 0:
-            return self._then(DrawTimes(everything, own, share))
-        return self._then(DrawShare(everything, own, 0.0, share))
+            return self._then(DrawTimes(drawn, own, share))
+        return self._then(DrawShare(drawn, own, 0.0, share))
+
+    def _drawn_by(self, columns: str | Sequence[str] | None) -> tuple[str, ...]:
+        return tuple(self.columns if columns is None else self._existing(columns))
 
     def _draw_seed(self, seed: int | None, *what: Any) -> int:
         """The seed of one draw: without `what` and the draws before it, the second of two would find the first's."""
@@ -147,7 +166,7 @@ class RowsTable(FrameTable):
         return int.from_bytes(sha256(text.encode()).digest()[:8], "little")
 
     def ordinal_shuffle_partition(self: T, *, seed: int | None = None) -> T:
-        """Shuffle the rows inside each partition.
+        """Shuffle the rows inside each partition; equal ones stay side by side.
 
         Parameters
         ----------
@@ -158,7 +177,7 @@ class RowsTable(FrameTable):
         from pyspark.sql import functions as sql
 
         place, df = "__friesian_ordinal__", self.df
-        first = sql.lit(_seed("seed", 0 if seed is None else seed))
+        first = sql.lit(self._draw_seed(seed, "ordinal_shuffle_partition") >> 1)  # Spark has signed numbers only
         hashed = [f"`{name}`" for name, kind in df.dtypes if "map<" not in kind]  # Spark hashes no maps
         drawn = df.withColumn(place, sql.xxhash64(first, *hashed))
         return self._picked(drawn.sortWithinPartitions(place).drop(place), "ordinal_shuffle_partition")
@@ -193,16 +212,17 @@ def _count(name: str, value: Any, least: int) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _seed(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise InvalidInputError(f"{name} should be an int, but got {value!r}.")
-    return value
+    return int(value)
 
 
 def _draws(part: Part) -> int:
     """How many draws of rows led to a part."""
-    before = part.source.origin.parts if part.source.origin else ()
+    origin = part.source.origin
+    before = (*origin.parts, *origin.others) if origin else ()
     return sum(isinstance(op, Draw) for op in part.ops) + max(map(_draws, before), default=0)

@@ -88,6 +88,12 @@ def null_counts(source: FileSource) -> dict[str, int]:
     return counts
 
 
+def size_of(source: FileSource) -> int:
+    """How many bytes the values have in memory, about."""
+    metadata = (parquet_file(file).metadata for file in source.files)
+    return sum(one.row_group(i).total_byte_size for one in metadata for i in range(one.num_row_groups))
+
+
 def splits(files: Sequence[str], at_least: int) -> list[list[Piece]]:
     """Cut files into runs of row groups of about the same size, in order, one for each task."""
     groups = []

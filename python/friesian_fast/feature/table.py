@@ -141,8 +141,8 @@ class Table:
     def concat(self: T, tables: Table | Sequence[Table], mode: str = "inner", distinct: bool = False) -> T:
         """The rows of `tables`, then of this one.
 
-        Columns of numbers take the narrowest type that holds the values of all, whole numbers and floats together that
-        of doubles where a float would round; other types must be the same in all.
+        Columns of numbers take the narrowest type for those of all; integers of 32 and 64 bits become doubles beside
+        floats, which round those beyond 2**53. Other types must be the same in all.
 
         Parameters
         ----------
@@ -176,8 +176,8 @@ class Table:
         subset : str or list of str, optional
             Rows count as the same when these columns are; by default all.
         sort_cols : str or list of str, optional
-            Of the same rows keep the first by these columns, then by the others from left to right (the original went
-            by where the rows lay, and lost columns named ``id`` or ``rank``).
+            Of the same rows keep the first by these columns, then by the others from left to right, for which Spark
+            sorts all rows (the original went by where the rows lay, and lost columns named ``id`` or ``rank``).
         keep : {"min", "max"}
             The smallest or the largest of them.
         """
@@ -242,9 +242,9 @@ class Table:
         origin = Origin(step, self._parts, keeps_columns=True)
         return self._with((replace(part, source=replace(part.source, origin=origin)),))
 
-    def _picked(self: T, df: Any, step: str) -> T:
+    def _picked(self: T, df: Any, step: str, others: Sequence[Part] = ()) -> T:
         """A table of rows that this step of Spark's picked, ordered or spread, all columns as they were."""
-        return self._with((_frame_part(df, Origin(step, self._parts, keeps_columns=True)),))
+        return self._with((_frame_part(df, Origin(step, self._parts, keeps_columns=True, others=tuple(others))),))
 
     def _existing(self, columns: str | Sequence[str] | None, argument: str = "columns") -> list[str]:
         """The names as a list.
@@ -331,17 +331,20 @@ def _common_type(name: str, tables: Sequence[Table]) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    kinds = list(dict.fromkeys(table._type(name) for table in tables if name in table.columns))
-    whole = all(map(pa.types.is_integer, kinds))
-    if len(kinds) > 1 and all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+    kinds: list[Any] = []
+    for table in tables:
+        if name in table.columns and table._type(name) not in kinds:  # lists may differ in a name only, and are equal
+            kinds.append(table._type(name))
+    if len(kinds) == 1:
+        return kinds[0]
+    others = [kind for kind in kinds if not (pa.types.is_integer(kind) or pa.types.is_floating(kind))]
+    if not others:
         widest = pa.from_numpy_dtype(np.result_type(*[kind.to_pandas_dtype() for kind in kinds]))
-        if pa.types.is_integer(widest) or not whole:
+        if pa.types.is_integer(widest) or not all(map(pa.types.is_integer, kinds)):
             return widest
-    if len(kinds) > 1:
-        raise InvalidInputError(
-            f"column '{name}' has type {kinds[0]} in one table and {kinds[1]} in another; cast one of them"
-        )
-    return kinds[0]
+    odd = others[0] if others else kinds[1]
+    first = next(kind for kind in kinds if kind != odd)
+    raise InvalidInputError(f"column '{name}' has type {first} in one table and {odd} in another; cast one of them")
 
 
 def _fitted(table: Table, types: Mapping[str, Any]) -> Table:

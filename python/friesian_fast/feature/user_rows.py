@@ -3,21 +3,22 @@ scratch files, and one task reads each of those."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from friesian_fast.feature.ops import Op
+from friesian_fast.feature.ops import Function, Op
 from friesian_fast.feature.ops.lists import row_keys
 from friesian_fast.feature.plan import Part, Stage, stage_for, staged
-from friesian_fast.feature.scan import FileSource, open_files, splits
+from friesian_fast.feature.scan import FileSource, open_files, size_of, splits
 from friesian_fast.feature.shuffle import by_shard, in_files, spill, spilled
 from friesian_fast.feature.tasks import Task, run_tasks, scratch
 from friesian_fast.feature.write import count_rows, finish
 
-# Rows that one task holds and sorts in memory; of more shards than the most, each holds more rows.
+# What one task holds and sorts in memory; of more shards than the most, each holds more.
 _SHARD_ROWS = 1 << 20
+_SHARD_BYTES = 128 << 20
 _MOST_SHARDS = 256
 _PENDING_ROWS = 1 << 19
 
@@ -60,15 +61,30 @@ def by_user(
     """
     written = scratch("sequences")
     filed = [in_files(part) for part in parts]
-    rows = count_rows(session, filed)
-    if rows <= _SHARD_ROWS:
-        shards = [{"reads": _reads(filed, parts[0].schema().names, 1)}] if rows else []
+    names = parts[0].schema().names
+    count = min(_MOST_SHARDS, _shards(session, filed))
+    if count <= 1 and _are_quick(filed):
+        shards = [{"reads": _reads(filed, names, 1)}] if count else []
     else:
-        shards = _cut(session, filed, parts[0].schema().names, user, min(_MOST_SHARDS, -(-rows // _SHARD_ROWS)))
+        shards = _cut(session, filed, names, user, count)
     given = ({**params, **shard, "user": user} for shard in shards)
     run_tasks(session, task, [{**one, "path": str(written / f"part-{i:05d}.parquet")} for i, one in enumerate(given)])
     finish(written, schema)
     return Part(open_files(written), tuple(then))
+
+
+def _shards(session: Any, parts: Sequence[Part]) -> int:
+    """How many shards the rows fill; none if there are no rows."""
+    rows = count_rows(session, parts)
+    size = sum(size_of(part.source) for part in parts if isinstance(part.source, FileSource))
+    return max(-(-rows // _SHARD_ROWS), -(-size // _SHARD_BYTES) if rows else 0)
+
+
+def _are_quick(parts: Sequence[Part]) -> bool:
+    """Whether one task may well do all that is recorded: there are few rows to begin with, and no Python function."""
+    sources = (part.source for part in parts)
+    rows = sum(source.rows for source in sources if isinstance(source, FileSource))
+    return rows <= _SHARD_ROWS and not any(isinstance(op, Function) for part in parts for op in part.ops)
 
 
 def _reads(parts: Sequence[Part], names: Sequence[str], at_least: int) -> list[dict[str, Any]]:
@@ -103,7 +119,7 @@ def cut_split(task: dict[str, Any]) -> dict[str, Any]:
         pending.clear()
 
     pending: list[Any] = []
-    for batch in staged(Stage.from_json(task["stage"]), task["pieces"]):
+    for batch in _batches(task):
         pending.append(batch)
         if sum(one.num_rows for one in pending) >= _PENDING_ROWS:
             flush(pending)
@@ -146,7 +162,15 @@ def sorted_rows(task: dict[str, Any], first: Sequence[str]) -> UserRows:
 def _read(reads: Sequence[dict[str, Any]]) -> Any:
     import pyarrow as pa
 
-    return pa.Table.from_batches([b for read in reads for b in staged(Stage.from_json(read["stage"]), read["pieces"])])
+    return pa.Table.from_batches([batch for read in reads for batch in _batches(read)])
+
+
+def _batches(read: dict[str, Any]) -> Iterator[Any]:
+    """What a stage makes of its pieces, any column nullable: of two parts' schemas only one may say so."""
+    import pyarrow as pa
+
+    for batch in staged(Stage.from_json(read["stage"]), read["pieces"]):
+        yield pa.RecordBatch.from_arrays(batch.columns, names=batch.schema.names)
 
 
 def _order(keyed: Any) -> Any:
@@ -159,7 +183,7 @@ def _order(keyed: Any) -> Any:
     import pyarrow.compute as pc
 
     packed, columns = _packed(keyed)
-    if columns:
+    if columns > 1 or columns == keyed.num_columns:
         order = np.argsort(packed)
         if columns == keyed.num_columns or (np.diff(packed[order]) != 0).all():
             return order.astype(np.int64, copy=False)
@@ -170,14 +194,12 @@ def _order(keyed: Any) -> Any:
 def _packed(keyed: Any) -> tuple[Any, int]:
     """Numbers (uint64) that order the rows as the first columns do, and how many of them those are."""
     import numpy as np
-    import pyarrow as pa
 
     packed, used, bits = np.zeros(keyed.num_rows, np.uint64), 0, 0
-    for column in keyed.columns:
-        kind = column.type
-        if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)) or column.null_count or not keyed.num_rows:
+    for column in keyed.columns if keyed.num_rows else ():
+        values = _whole(column.combine_chunks())
+        if values is None:
             break
-        values = column.to_numpy()
         low, high = int(values.min()), int(values.max())
         bits += (high - low).bit_length()
         if bits > 64:
@@ -186,6 +208,26 @@ def _packed(keyed: Any) -> tuple[Any, int]:
         packed |= values.astype(np.uint64) - np.uint64(low % 2**64)  # modulo 2**64, so negative ones come out right
         used += 1
     return packed, used
+
+
+def _whole(array: Any) -> Any:
+    """Whole numbers that are in the order of the values, as a NumPy array; any for nulls; None for other types."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(array.type):
+        coded = array.dictionary_encode()
+        ranks = np.empty(len(coded.dictionary), np.int32)
+        ranks[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(ranks), dtype=np.int32)
+        array = pa.array(ranks).take(coded.indices)
+    elif pa.types.is_timestamp(array.type):
+        array = array.cast(pa.int64())
+    elif pa.types.is_date32(array.type):
+        array = array.cast(pa.int32())
+    if not (pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)):
+        return None
+    return pc.fill_null(array, pa.scalar(0, pa.int8()).cast(array.type)).to_numpy(zero_copy_only=False)
 
 
 def _nulls_first(table: Any, names: Sequence[str]) -> Any:

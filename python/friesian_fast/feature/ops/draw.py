@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from friesian_fast.feature.ops.base import Op
+from friesian_fast.feature.ops.base import Op, column, put
+from friesian_fast.feature.ops.keys import normal
 from friesian_fast.feature.ops.lists import row_keys
+from friesian_fast.feature.ops.unfold import in_pieces
 
 _BITS = 53  # of a key, as many as a double holds
 
@@ -29,7 +31,7 @@ class Draw(Op):
 
 @dataclass(frozen=True, slots=True)
 class DrawShare(Draw):
-    """The rows whose number, uniform on [0, 1), lies in [low, high)."""
+    """The rows whose number, uniform on [0, 1) and drawn by the values of `columns`, lies in [low, high)."""
 
     columns: tuple[str, ...]
     seed: int
@@ -56,7 +58,7 @@ class DrawShare(Draw):
 
 @dataclass(frozen=True, slots=True)
 class DrawTimes(Draw):
-    """Each row as often as drawn from a Poisson distribution of that mean."""
+    """Each row as often as drawn, by the values of `columns`, from a Poisson distribution of that mean."""
 
     columns: tuple[str, ...]
     seed: int
@@ -73,19 +75,27 @@ class DrawTimes(Draw):
     ) -> DrawTimes:
         return cls(tuple(inputs), **params)
 
+    def stream(self, batch: Any) -> Iterator[Any]:
+        for piece in in_pieces(batch, self._times(batch) * batch.num_columns):
+            yield self.apply(piece)
+
     def apply(self, batch: Any) -> Any:
         import numpy as np
         import pyarrow as pa
 
-        numbers = _uniform(batch, self.columns, self.seed)
-        times = np.searchsorted(_poisson(self.mean), numbers, side="right")
-        return batch.take(pa.array(np.repeat(np.arange(batch.num_rows), times)))
+        return batch.take(pa.array(np.repeat(np.arange(batch.num_rows), self._times(batch))))
+
+    def _times(self, batch: Any) -> Any:
+        import numpy as np
+
+        return np.searchsorted(_poisson(self.mean), _uniform(batch, self.columns, self.seed), side="right")
 
 
 def _uniform(batch: Any, columns: Sequence[str], seed: int) -> Any:
     import numpy as np
 
-    return (row_keys(batch, columns, seed) >> np.uint64(64 - _BITS)) * 2.0**-_BITS
+    same = put(batch, {name: normal(column(batch, name)) for name in columns})  # what is equal is drawn alike
+    return (row_keys(same, columns, seed) >> np.uint64(64 - _BITS)) * 2.0**-_BITS
 
 
 def _poisson(mean: float) -> Any:

@@ -102,7 +102,11 @@ def _mixed(array: Any, keys: Any) -> Any:
     import pyarrow as pa
 
     if pa.types.is_map(array.type):
-        array = pa.ListArray.from_arrays(array.offsets, array.values, mask=array.is_null() if len(array) else None)
+        if array.null_count and array.offset:  # Arrow takes no mask beside sliced offsets
+            array = array.take(pa.array(range(len(array))))
+        array = pa.ListArray.from_arrays(
+            array.offsets, array.values, mask=array.is_null() if array.null_count else None
+        )
     if is_list(array.type):
         lists = lists_of(array)
         elements = _mixed(lists.values, _core.start_keys(0, len(lists.values)))
