@@ -35,10 +35,8 @@ demo: setup ## raw logs to a serving recommender; ONCE=1 stops after the answers
 
 test: lint asan portable test-python ## everything CI runs: lint, the core under sanitizers and without SIMD, all tests
 
-# Servers by themselves: gRPC beside TensorFlow, PyTorch and OpenVINO in one process has crashed.
 test-python: setup
-	$(BIN)/pytest --ignore=tests/services
-	$(BIN)/pytest tests/services
+	$(BIN)/pytest
 
 lint: setup ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .
