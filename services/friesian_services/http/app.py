@@ -20,7 +20,8 @@ from friesian_fast.recommend import Recommendation, Recommender
 from friesian_services import call, wire
 from friesian_services.backends import Backends
 from friesian_services.errors import Status, status_of
-from friesian_services.metrics import Exporter, Timers
+from friesian_services.metrics import Exporter
+from friesian_services.timers import Timers
 
 GREETING = "Welcome to the recommender. Ask /recommender/recommend/{id}?k=10&canK=50\n"
 

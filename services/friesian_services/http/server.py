@@ -28,11 +28,13 @@ class HttpServer:
     loops : int, default 1
         Event loops, each in its own thread, that share the socket's connections: as many as cores where the loops
         run the requests themselves.
+    share_port : bool, default False
+        Whether other workers listen on the port too.
     """
 
-    def __init__(self, host: str, port: int, app: HttpApp, loops: int = 1) -> None:
+    def __init__(self, host: str, port: int, app: HttpApp, *, loops: int = 1, share_port: bool = False) -> None:
         self._app = app
-        self._socket = bound_socket(host, port)
+        self._socket = bound_socket(host, port, share_port=share_port)
         self.port: int = self._socket.getsockname()[1]
         self._servers = [_Server(_config(app)) for _ in range(loops)]
         self._threads = [

@@ -11,8 +11,8 @@ from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services._pb import recommender_pb2 as pb
 from friesian_services._pb import recommender_pb2_grpc
 from friesian_services.backends import Backends
-from friesian_services.metrics import Timers
 from friesian_services.recommender.many import recommend_all
+from friesian_services.timers import Timers
 
 
 class RecommenderServicer(recommender_pb2_grpc.RecommenderServicer):  # type: ignore[misc]  # generated, without types
