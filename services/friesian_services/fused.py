@@ -39,10 +39,10 @@ def serve(settings: AllConfig, place: Place) -> None:
     waits = settings.redis is not None
     recommender = Recommender(
         release,
-        users=TimedStore(stores["user"], timers.time),
-        items=TimedStore(stores["item"], timers.time),
-        recall=open_recall(release, TimedStore(stores["user_vector"], timers.time), timers.time, index, rules),
-        ranker=TimedRanker(open_ranker(release), timers.time),
+        users=TimedStore(stores["user"], timers),
+        items=TimedStore(stores["item"], timers),
+        recall=open_recall(release, TimedStore(stores["user_vector"], timers), timers.time, index, rules),
+        ranker=TimedRanker(open_ranker(release), timers),
         executor=ThreadPoolExecutor(THREADS, thread_name_prefix="user-row") if waits else None,
         clock=timers.time,
         rules=rules,

@@ -35,40 +35,45 @@ class Timer:
         Raised where all timers are to begin anew.
     """
 
-    __slots__ = ("_generation", "_lock", "_numbers")
+    __slots__ = ("_begun", "_count", "_generation", "_lock", "_numbers")
 
     def __init__(self, numbers: memoryview[float], generation: memoryview[float]) -> None:
         self._lock = threading.Lock()
         self._numbers = numbers
         self._generation = generation
+        self._begun = numbers[0]
+        self._count = int(numbers[2])
 
     def add(self, seconds: float) -> None:
         """Take note of one duration."""
-        numbers = self._numbers
         with self._lock:
-            if numbers[0] != self._generation[0]:
-                numbers[2] = 0
-                numbers[1] = time.monotonic()
-                numbers[0] = self._generation[0]
-            count = numbers[2]
-            numbers[_HEADER + int(count) % _WINDOW] = seconds
-            numbers[2] = count + 1
+            if self._generation[0] != self._begun:
+                self._begin()
+            count = self._count
+            self._numbers[_HEADER + count % _WINDOW] = seconds
+            self._count = count = count + 1
+            self._numbers[2] = count
+
+    def _begin(self) -> None:
+        self._count = 0
+        self._numbers[2] = 0
+        self._numbers[1] = time.monotonic()
+        self._numbers[0] = self._begun = self._generation[0]
 
 
 class Measured:
     """A context that is timed; a request has a dozen of them, so it is no generator."""
 
-    __slots__ = ("_name", "_started", "_timers")
+    __slots__ = ("_started", "_timer")
 
-    def __init__(self, timers: Timers, name: str) -> None:
-        self._timers = timers
-        self._name = name
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
 
     def __enter__(self) -> None:
         self._started = time.perf_counter()
 
     def __exit__(self, *raised: object) -> None:
-        self._timers.add(self._name, time.perf_counter() - self._started)
+        self._timer.add(time.perf_counter() - self._started)
 
 
 class Timers:
@@ -95,11 +100,11 @@ class Timers:
 
     def time(self, name: str) -> Measured:
         """Measure what runs in this context."""
-        return Measured(self, name)
+        return Measured(self._timers.get(name) or self._new(name))
 
-    def add(self, name: str, seconds: float) -> None:
-        """Take note of one duration."""
-        (self._timers.get(name) or self._new(name)).add(seconds)
+    def timer(self, name: str) -> Timer:
+        """The timer itself, for those who add to it often."""
+        return self._timers.get(name) or self._new(name)
 
     def json(self, prefixes: Iterable[str] = ("",)) -> str:
         """The timers whose names begin with one of the prefixes, by name, as the original's JSON list."""

@@ -15,7 +15,7 @@ FIELDS = ["name", "count", "meanRate", "mean", "median", "_75thPercentile", "_95
 def test_a_timers_fields_in_milliseconds():
     timers = Timers()
     for milliseconds in range(1, 102):
-        timers.add("t", milliseconds / 1000)
+        timers.timer("t").add(milliseconds / 1000)
     (summary,) = json.loads(timers.json())
     assert list(summary) == FIELDS
     assert summary["count"] == 101
@@ -27,9 +27,9 @@ def test_a_timers_fields_in_milliseconds():
 
 def test_percentiles_are_of_the_last_thousand():
     timers = Timers()
-    timers.add("t", 1000)
+    timers.timer("t").add(1000)
     for _ in range(1024):
-        timers.add("t", 0.001)
+        timers.timer("t").add(0.001)
     (summary,) = json.loads(timers.json())
     assert summary["count"] == 1025
     assert summary["_99thPercentile"] == pytest.approx(1)
@@ -37,30 +37,30 @@ def test_percentiles_are_of_the_last_thousand():
 
 def test_workers_show_and_reset_the_timers_of_all(tmp_path):
     first, second = (Timers(tmp_path, number) for number in range(2))
-    first.add("a", 0.001)
-    second.add("a", 0.003)
-    second.add("b", 1)
+    first.timer("a").add(0.001)
+    second.timer("a").add(0.003)
+    second.timer("b").add(1)
     for timers in (first, second):
         a, b = json.loads(timers.json())
         assert (a["name"], a["count"], b["name"], b["count"]) == ("a", 2, "b", 1)
         assert a["mean"] == pytest.approx(2)
     replaced = Timers(tmp_path, 1)  # what the dead one has counted stays
-    replaced.add("b", 1)
+    replaced.timer("b").add(1)
     assert [timer["count"] for timer in json.loads(first.json())] == [2, 2]
     first.reset()
     assert json.loads(replaced.json()) == []
-    replaced.add("b", 1)
+    replaced.timer("b").add(1)
     assert [(timer["name"], timer["count"]) for timer in json.loads(first.json())] == [("b", 1)]
 
 
 def test_timers_have_room_for_64_names():
     timers = Timers()
     for n in range(64):
-        timers.add(str(n), 1)
+        timers.timer(str(n)).add(1)
     with pytest.raises(ValueError, match="timer 'one more' has no room"):
-        timers.add("one more", 1)
+        timers.timer("one more").add(1)
     with pytest.raises(ValueError, match="no room"):
-        Timers().add("x" * 65, 1)
+        Timers().timer("x" * 65).add(1)
 
 
 def test_timers_by_name_and_prefix():

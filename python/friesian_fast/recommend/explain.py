@@ -103,7 +103,8 @@ class Trace:
 
 def _plain(values: NDArray[Any]) -> list[Any]:
     """Python's own values, with None for what is not finite."""
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        values = np.where(np.isfinite(values), values.astype(object), None)
-    listed: list[Any] = values.tolist()
+    kept = values.astype(object)
+    if values.dtype.kind == "f":
+        kept[~np.isfinite(values)] = None
+    listed: list[Any] = kept.tolist()
     return listed
