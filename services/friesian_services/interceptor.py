@@ -28,18 +28,29 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio h
     def __init__(self, exporter: Exporter | None = None) -> None:
         self._exporter = exporter
         self._streams = ThreadPoolExecutor(_STREAMS, thread_name_prefix="grpc-stream")
+        self._wrapped: dict[str, Any] = {}
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
-        """Hand back the handler, wrapped."""
+        """Hand back the handler, wrapped once for all its calls."""
+        found = self._wrapped.get(details.method)
+        if found is not None:
+            return found
         handler = continuation(details)
         if handler is not None and handler.stream_stream is not None:
-            return self._aside(handler)
-        if handler is None or handler.unary_unary is None:  # unknown, or the watchers of health, who hold no thread
+            wrapped = self._aside(handler)
+        elif handler is None or handler.unary_unary is None:  # unknown, or the watchers of health, who hold no thread
             return handler
-        _, service, method = details.method.split("/")
-        caller_id = next((value for key, value in details.invocation_metadata if key == call.REQUEST_ID), None)
+        else:
+            wrapped = self._unary(handler, details.method)
+        self._wrapped[details.method] = wrapped
+        return wrapped
+
+    def _unary(self, handler: Any, path: str) -> Any:
+        _, service, method = path.split("/")
 
         def answer(request: Any, context: Any) -> Any:
+            metadata = context.invocation_metadata()
+            caller_id = next((value for key, value in metadata if key == call.REQUEST_ID), None)
             call.begin(context.time_remaining(), caller_id)
             started = time.perf_counter()
             if self._exporter is not None:
