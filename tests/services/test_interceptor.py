@@ -100,7 +100,7 @@ def test_the_way_back_keeps_the_status(code):
 
 def test_a_defect_is_internal_and_logged_but_not_told(caplog):
     with pytest.raises(AbortedError) as caught:
-        run(fail(ZeroDivisionError("inner secret")), metadata=(("x-request-id", "call-7"),))
+        run(fail(ZeroDivisionError("inner secret")), Context(metadata=(("x-request-id", "call-7"),)))
     code, details = caught.value.args
     assert code is grpc.StatusCode.INTERNAL
     assert "inner secret" not in details
