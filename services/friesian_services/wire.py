@@ -17,6 +17,7 @@ from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services.errors import PreconditionError
 
 FALLBACK = "x-fallback"
+ID_CHARACTERS = 1024
 
 _FALLBACKS = 5
 _FALLBACK_BYTES = 300
@@ -132,10 +133,15 @@ def tensors_from_messages(messages: Iterable[v1.Tensor]) -> dict[str, NDArray[An
             raise InvalidInputError(
                 f"tensor '{message.name}' has {len(message.data)} bytes, which is not shape {shape} of {message.dtype}"
             )
-        arrays[message.name] = (
-            np.frombuffer(message.data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-        )
+        arrays[message.name] = _shaped(message.name, np.frombuffer(message.data, dtype), shape)
     return arrays
+
+
+def _shaped(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    try:
+        return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)
+    except ValueError as error:  # too many dimensions, or lengths beside a zero that no array has
+        raise InvalidInputError(f"tensor '{name}' cannot have {len(shape)} dimensions of {shape}: {error}") from error
 
 
 def check_release(named: str, ours: str) -> None:
@@ -150,6 +156,14 @@ def check_number(count: int, what: str) -> None:
     """Bounds a call: its time and memory grow with what it holds."""
     if count > MAX_CANDIDATES:
         raise InvalidInputError(f"{count} {what} are too many for one call; send at most {MAX_CANDIDATES}")
+
+
+def check_users(users: Sequence[int | str]) -> None:
+    """Bounds the number of users, and the length of each one's id, which answers and logs repeat."""
+    check_number(len(users), "users")
+    for user in users:
+        if isinstance(user, str) and len(user) > ID_CHARACTERS:
+            raise InvalidInputError(f"a user id has {len(user)} characters; send at most {ID_CHARACTERS}")
 
 
 def recommendation(answer: Recommendation) -> v1.Recommendation:

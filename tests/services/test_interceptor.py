@@ -45,9 +45,9 @@ DETAILS = SimpleNamespace(method="/recall.Recall/searchCandidates")
 
 def run(behaviour, context=None, exporter=None):
     """Answer one call through the interceptor."""
-    handler = grpc.unary_unary_rpc_method_handler(behaviour)
+    handler = grpc.unary_unary_rpc_method_handler(behaviour, bytes.decode)
     wrapped = CallInterceptor(exporter).intercept_service(lambda _: handler, DETAILS)
-    return wrapped.unary_unary("request", context or Context())
+    return wrapped.unary_unary(b"request", context or Context())
 
 
 def fail(error):
@@ -156,7 +156,7 @@ def test_streams_and_unknown_methods_pass():
 
 def test_a_method_is_wrapped_once():
     interceptor, asked = CallInterceptor(), []
-    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
+    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: request, bytes.decode)
 
     def continuation(details):
         asked.append(details)
@@ -164,7 +164,7 @@ def test_a_method_is_wrapped_once():
 
     first, second = (interceptor.intercept_service(continuation, DETAILS) for _ in range(2))
     assert first is second
-    assert first.unary_unary("request", Context()) == "request"
+    assert first.unary_unary(b"request", Context()) == "request"
     assert asked == [DETAILS]
 
 

@@ -140,3 +140,9 @@ def test_an_explanation_travels_as_json():
     }
     plain = Recommendation(ids=["a"], scores=np.array([0.5], np.float32))
     assert wire.recommendation(plain).explanation == ""
+
+
+def test_user_ids_are_bounded():
+    wire.check_users(["x" * 1024, 5])
+    with pytest.raises(InvalidInputError, match="a user id has 1025 characters; send at most 1024"):
+        wire.check_users(["a", "x" * 1025])

@@ -17,7 +17,7 @@ import grpc
 
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
 from friesian_fast.recommend import Recommendation, Recommender
-from friesian_services import call
+from friesian_services import call, wire
 from friesian_services.backends import Backends
 from friesian_services.errors import Status, status_of
 from friesian_services.metrics import Exporter
@@ -27,7 +27,6 @@ GREETING = "Welcome to the recommender. Ask /recommender/recommend/{id}?k=10&can
 
 _RECOMMEND = "/recommender/recommend/"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_ID_BYTES = 1024
 # Explanations, and thousands of candidates: they would hold up the loop's other requests.
 _LONG = re.compile(rb"explain|%|[0-9]{4}")
 # What clients send as a rule, read without the general parser.
@@ -136,8 +135,8 @@ class HttpApp:
 
     def _user_id(self, text: str) -> int | str:
         """Of the release's type."""
-        if not text or len(text) > _ID_BYTES:
-            raise NotFoundError(f"id must have between 1 and {_ID_BYTES} characters: {_RECOMMEND}{{id}}")
+        if not text or len(text) > wire.ID_CHARACTERS:
+            raise NotFoundError(f"id must have between 1 and {wire.ID_CHARACTERS} characters: {_RECOMMEND}{{id}}")
         if self._recommender.user_id_type == "string":
             return text
         if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
