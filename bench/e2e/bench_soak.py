@@ -22,7 +22,7 @@ def test_soak(benchmark, tmp_path, capsys):
     with capsys.disabled():
         print(f"\n  {found['achieved_rate']:,.0f} requests/s (peak {peak:,.0f}) for {SECONDS} s: ", end="")
         print(f"{sum(found['errors'].values())} errors, {found['fallbacks']} fallbacks, ", end="")
-        print(f"p50 {latency['p50']:.2f}, p99 {latency['p99']:.2f}, p99.9 {latency['p99_9']:.2f} ms, ", end="")
+        print(f"p50 {latency['p50']:.2f}, p99 {latency['p99']:.2f}, p99.9 {latency['p99.9']:.2f} ms, ", end="")
         print(f"memory {server['resident_mb_first']:.1f} MB at the start, {server['resident_mb_last']:.1f} at the end")
         for text in found["warnings"]:
             print(f"  note: {text}")
