@@ -19,7 +19,6 @@ from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.services.fuzz import damaged
-from tests.services.processes import Served
 from tests.services.test_http_app import make_app
 from tests.services.test_interceptor import AbortedError, Context
 from tests.services.tiny_release import features, user_id
@@ -172,15 +171,6 @@ def test_any_path_and_query(app, data):
         json.loads(body["body"])
 
 
-@pytest.fixture(scope="module")
-def served(releases, tmp_path_factory):
-    log = tmp_path_factory.mktemp("damaged") / "log"
-    started = Served("all", "--releases", releases, "--http-port", 0, "-p", 0, last="release", log=log)
-    yield started
-    assert started.stop() == 0
-    assert "Traceback" not in log.read_text()
-
-
 def exchange(port, data):
     """All that comes back on a connection of its own, which is ended after the request."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
@@ -195,19 +185,20 @@ def exchange(port, data):
     return answer
 
 
-def test_damaged_heads_over_http(served):
-    port = served.ports["release", "HTTP"]
+def test_damaged_heads_over_http(fused):
+    port = fused.ports["release", "HTTP"]
     assert exchange(port, HEAD).startswith(b"HTTP/1.1 200 OK\r\n")
     answers = [exchange(port, data) for data in damaged([HEAD, HEAD.replace(b"GET", b"POST")], 250)]
     statuses = {answer[9:12] for answer in answers if answer}
     assert statuses <= {b"200", b"400", b"404", b"405"}
     assert {b"200", b"400", b"404"} <= statuses
-    assert httpx.get(f"{served.http()}/healthz").text == "ok\n"
+    assert httpx.get(f"{fused.http()}/healthz").text == "ok\n"
+    assert "Traceback" not in fused.log.read_text()
 
 
-def test_responses_stand_in_order_and_whole(served):
+def test_responses_stand_in_order_and_whole(fused):
     """Three requests in one write; HEAD has no body; a body that nobody reads does not become the next request."""
-    port = served.ports["release", "HTTP"]
+    port = fused.ports["release", "HTTP"]
     one = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
     post = b"POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
     last = b"HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
@@ -217,8 +208,8 @@ def test_responses_stand_in_order_and_whole(served):
     assert answer.endswith(b"\r\n\r\n")
 
 
-def test_bytes_that_are_no_message_over_grpc(served):
-    with grpc.insecure_channel(served.grpc()) as channel:
+def test_bytes_that_are_no_message_over_grpc(fused):
+    with grpc.insecure_channel(fused.grpc()) as channel:
         for name in ("/friesian.v1.Recommender/Recommend", "/recommender.Recommender/getRecommendIDs"):
             call = channel.unary_unary(name)
             with pytest.raises(grpc.RpcError) as caught:
