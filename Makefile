@@ -36,10 +36,8 @@ demo: setup ## raw logs to a serving recommender; ONCE=1 stops after the answers
 
 test: test-python lint asan portable ## all that CI runs: tests, lint, the core under sanitizers and without SIMD
 
-# Servers by themselves: gRPC beside TensorFlow, PyTorch and OpenVINO in one process has crashed.
 test-python: setup
-	$(BIN)/pytest --ignore=tests/services
-	$(BIN)/pytest tests/services
+	$(BIN)/pytest
 
 lint: setup ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .

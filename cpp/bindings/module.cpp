@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
   register_vocab(module);
   register_rows(module);
   register_ivf(module);
+  register_json(module);
   register_sequence(module);
   register_filter(module);
   register_rank(module);

@@ -176,3 +176,7 @@ class IdPositions:
 def diversify(
     relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int, diversity: float
 ) -> NDArray[np.uint32]: ...
+
+# Answers
+
+def json_array(values: NDArray[np.float32] | NDArray[np.int64]) -> str: ...

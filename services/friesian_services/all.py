@@ -1,4 +1,4 @@
-"""The command that serves everything: in one process, or in five."""
+"""The command that serves everything: in one process, in several alike, or in five."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from friesian_fast.errors import ConfigError
 from friesian_services import fused, split
 from friesian_services.config import AllConfig
-from friesian_services.launch import prepare
+from friesian_services.launch import ReadyOption, WorkerOption, WorkersOption, prepare, start
+from friesian_services.place import Place
 
 _SPLIT = "With --split."
 
@@ -26,15 +28,26 @@ def main(
     feature_recall_port: Annotated[int, typer.Option(help=_SPLIT, envvar="FRIESIAN_FEATURE_RECALL_PORT")] = 8085,
     feature_port: Annotated[int, typer.Option(help=_SPLIT, envvar="FRIESIAN_FEATURE_PORT")] = 8082,
     ranking_port: Annotated[int, typer.Option(help=_SPLIT, envvar="FRIESIAN_RANKING_PORT")] = 8083,
+    workers: WorkersOption = None,
+    ready_fd: ReadyOption = None,
+    worker: WorkerOption = None,
 ) -> None:
-    """Serve a release whole: one process unless --split.
+    """Serve a release whole: one process unless --split or --workers.
 
     Example: friesian serve all --releases releases
     """
-    settings = prepare(AllConfig, config, release_path=releases, service_port=grpc_port, http_port=http_port)
+    place = Place.of(ready_fd, worker)
+    settings = prepare(
+        AllConfig, place, config, release_path=releases, service_port=grpc_port, http_port=http_port, workers=workers
+    )
     if not in_split:
-        fused.serve(settings)
+        start("all", settings, place, fused.serve)
         return
+    if settings.workers > 1:
+        raise ConfigError(
+            f"{settings.workers} workers and --split exclude each other: start the five services by themselves, each "
+            "with as many --workers as it needs"
+        )
     ports = split.Ports(
         recall=recall_port,
         feature_recall=feature_recall_port,

@@ -14,7 +14,7 @@ from friesian_services._pb import (
     recall_pb2_grpc,
 )
 from friesian_services.client import Remote, limits, named
-from friesian_services.metrics import Timers
+from friesian_services.timers import Timers
 
 # The original's headers, and the timers of each service.
 HEADERS = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-import uuid
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,7 +24,7 @@ def begin(remaining_s: float | None, caller_id: str | None) -> None:
     """Set both for this context's call; one without an id that can be handed on gets a new one."""
     deadline.set(None if remaining_s is None else time.monotonic() + remaining_s)
     usable = _USABLE_ID.fullmatch(caller_id or "")
-    request_id.set(usable.group() if usable else uuid.uuid4().hex[:16])
+    request_id.set(usable.group() if usable else os.urandom(8).hex())
 
 
 def remaining() -> float | None:

@@ -155,14 +155,17 @@ class RemoteRanker:
         step = self._batch or max(rows, 1)
         starts = range(0, rows, step)
         with named(self._remote):
-            sent = [self._send(inputs, slice(start, start + step)) for start in starts]
-            replies = [answer.result() for answer in sent]
-        parts = [
+            if len(starts) == 1:  # waiting in this thread spares the channel's own, which all futures need
+                replies = [self._stub.Predict(self._request(inputs), **limits())]
+            else:
+                parts = ({name: array[start : start + step] for name, array in inputs.items()} for start in starts)
+                sent = [self._stub.Predict.future(self._request(part), **limits()) for part in parts]
+                replies = [answer.result() for answer in sent]
+        scores = [
             wire.floats_from_bytes(reply.scores, min(step, rows - start))
             for start, reply in zip(starts, replies, strict=True)
         ]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        return np.concatenate(scores) if scores else np.empty(0, np.float32)
 
-    def _send(self, inputs: Mapping[str, NDArray[Any]], part: slice) -> Any:
-        tensors = wire.tensors_to_messages({name: array[part] for name, array in inputs.items()})
-        return self._stub.Predict.future(v1.PredictRequest(release_id=self._release_id, inputs=tensors), **limits())
+    def _request(self, inputs: Mapping[str, NDArray[Any]]) -> v1.PredictRequest:
+        return v1.PredictRequest(release_id=self._release_id, inputs=wire.tensors_to_messages(inputs))

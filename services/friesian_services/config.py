@@ -48,6 +48,7 @@ class ServiceConfig(BaseModel):
     monitor_port: int = Field(default=0, ge=0, le=65535)
     log_interval: int = 2
     drain_seconds: float = Field(default=30, ge=0)
+    workers: int = Field(default=1, ge=1, le=256)
 
     @property
     def port(self) -> int:
@@ -112,8 +113,8 @@ class RankingConfig(ServiceConfig):
     core_number_per_machine: int = -1
 
     @property
-    def workers(self) -> int:
-        """Calls at once."""
+    def calls_at_once(self) -> int:
+        """Threads that score."""
         return self.core_number_per_machine if self.core_number_per_machine > 0 else self.model_parallelism or 8
 
 
@@ -160,6 +161,7 @@ class AllConfig(ServiceConfig, StoreConfig, FrontConfig):
 
 
 Config = TypeVar("Config", bound=BaseModel)
+ServiceSettings = TypeVar("ServiceSettings", bound=ServiceConfig)
 
 # Services may share a file: what only another one uses is no mistake.
 _ELSEWHERE = {key.lower() for key in ORIGINAL_KEYS} | {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 from friesian_fast.recommend import Recommender, RulesStage
@@ -10,8 +9,9 @@ from friesian_fast.release.open import open_release
 from friesian_services.backends import LocalBackends
 from friesian_services.config import AllConfig
 from friesian_services.launch import observe
+from friesian_services.place import Place
 from friesian_services.recommender.fronts import serve_fronts
-from friesian_services.server import WORKERS
+from friesian_services.server import THREADS, cores_here
 from friesian_services.wiring import (
     TimedRanker,
     TimedStore,
@@ -24,26 +24,26 @@ from friesian_services.wiring import (
 )
 
 
-def serve(settings: AllConfig) -> None:
+def serve(settings: AllConfig, place: Place) -> None:
     """Answer until told to stop."""
     release = open_release(settings.release_path)
     check_model_path(release, settings.model_path)
     check_index(release, settings.index_path, settings.index_dim)
     check_columns(release, settings.inference_columns)
-    timers, exporter = observe(settings)
+    timers, exporter = observe(settings, place)
     stores = open_stores(release, ("user", "item", "user_vector"), settings)
     index = release.index()
     rules = RulesStage.of(release, index)
     # Where nothing waits for a network, more threads than cores would only take turns.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = max(1, cores_here() // settings.workers)
     waits = settings.redis is not None
     recommender = Recommender(
         release,
-        users=TimedStore(stores["user"], timers.time),
-        items=TimedStore(stores["item"], timers.time),
-        recall=open_recall(release, TimedStore(stores["user_vector"], timers.time), timers.time, index, rules),
-        ranker=TimedRanker(open_ranker(release), timers.time),
-        executor=ThreadPoolExecutor(WORKERS, thread_name_prefix="user-row") if waits else None,
+        users=TimedStore(stores["user"], timers),
+        items=TimedStore(stores["item"], timers),
+        recall=open_recall(release, TimedStore(stores["user_vector"], timers), timers.time, index, rules),
+        ranker=TimedRanker(open_ranker(release), timers),
+        executor=ThreadPoolExecutor(THREADS, thread_name_prefix="user-row") if waits else None,
         clock=timers.time,
         rules=rules,
     )
@@ -54,6 +54,7 @@ def serve(settings: AllConfig) -> None:
         LocalBackends(timers),
         timers,
         exporter,
-        workers=WORKERS if waits else cores + 1,
+        place,
+        threads=THREADS if waits else cores + 1,
         loops=0 if waits else cores,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from friesian_fast.errors import FriesianError
+from friesian_fast.errors import FriesianError, InvalidInputError
 from friesian_services import call
 from friesian_services.errors import status_of
 from friesian_services.metrics import Exporter
@@ -20,6 +22,8 @@ _log = logging.getLogger(__name__)
 # Longer texts (one may quote a request) would be more than a client takes as headers, which hides the status too.
 _DETAILS = 1000
 _STREAMS = 4
+# An error may quote the request, whose line breaks are none of the log's.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
@@ -28,25 +32,36 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio h
     def __init__(self, exporter: Exporter | None = None) -> None:
         self._exporter = exporter
         self._streams = ThreadPoolExecutor(_STREAMS, thread_name_prefix="grpc-stream")
+        self._wrapped: dict[str, Any] = {}
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
-        """Hand back the handler, wrapped."""
+        """Hand back the handler, wrapped once for all its calls."""
+        found = self._wrapped.get(details.method)
+        if found is not None:
+            return found
         handler = continuation(details)
         if handler is not None and handler.stream_stream is not None:
-            return self._aside(handler)
-        if handler is None or handler.unary_unary is None:  # unknown, or the watchers of health, who hold no thread
+            wrapped = self._aside(handler)
+        elif handler is None or handler.unary_unary is None:  # unknown, or the watchers of health, who hold no thread
             return handler
-        _, service, method = details.method.split("/")
-        caller_id = next((value for key, value in details.invocation_metadata if key == call.REQUEST_ID), None)
+        else:
+            wrapped = self._unary(handler, details.method)
+        self._wrapped[details.method] = wrapped
+        return wrapped
 
-        def answer(request: Any, context: Any) -> Any:
+    def _unary(self, handler: Any, path: str) -> Any:
+        _, service, method = path.split("/")
+
+        def answer(request: bytes, context: Any) -> Any:
+            metadata = context.invocation_metadata()
+            caller_id = next((value for key, value in metadata if key == call.REQUEST_ID), None)
             call.begin(context.time_remaining(), caller_id)
             started = time.perf_counter()
             if self._exporter is not None:
                 self._exporter.grpc_started(service, method)
             code = grpc.StatusCode.OK
             try:
-                return _answer(handler.unary_unary, request, context)
+                return _answer(handler, request, context)
             except BaseException:
                 code = context.code() or grpc.StatusCode.UNKNOWN
                 raise
@@ -54,7 +69,8 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio h
                 if self._exporter is not None:
                     self._exporter.grpc_handled(service, method, code.name, time.perf_counter() - started)
 
-        return grpc.unary_unary_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
+        # The bytes come here: gRPC itself answers those that are no message with INTERNAL.
+        return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
 
     def _aside(self, handler: Any) -> Any:
         """Reflection holds a thread as long as its caller likes: it gets threads that nobody else waits for."""
@@ -66,17 +82,24 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio h
         return grpc.stream_stream_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
 
 
-def _answer(behaviour: Callable[[Any, Any], Any], request: Any, context: Any) -> Any:
+def _answer(handler: Any, request: bytes, context: Any) -> Any:
     try:
         call.require_waiting(context)
-        return behaviour(request, context)
+        return handler.unary_unary(_message(handler.request_deserializer, request), context)
     except FriesianError as error:
-        status = status_of(error)
+        status, text = status_of(error), _CONTROL.sub("?", str(error)[:_DETAILS])
         if status.http >= 500:
-            _log.warning("call %s: %.*s", call.request_id.get(), _DETAILS, error)
-        context.abort(status.code, str(error)[:_DETAILS])
+            _log.warning("call %s: %s", call.request_id.get(), text)
+        context.abort(status.code, text)
     except Exception:
         _log.exception("call %s failed", call.request_id.get())
         context.abort(
             grpc.StatusCode.INTERNAL, f"an unexpected failure; the server's log has call {call.request_id.get()}"
         )
+
+
+def _message(deserializer: Callable[[bytes], Any], request: bytes) -> Any:
+    try:
+        return deserializer(request)
+    except DecodeError as error:
+        raise InvalidInputError(f"the {len(request)} bytes of the request are not the message of this call") from error

@@ -7,8 +7,6 @@ import os
 import queue
 import signal
 import socket
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
@@ -22,9 +20,10 @@ from friesian_services.client import MESSAGE_BYTES
 from friesian_services.config import ServiceConfig
 from friesian_services.interceptor import CallInterceptor
 from friesian_services.metrics import Exporter
+from friesian_services.place import Place
 
 # Calls of the threads of one server at once; native work runs outside the GIL.
-WORKERS = 16
+THREADS = 16
 _QUEUED = 1000
 
 _log = logging.getLogger(__name__)
@@ -53,6 +52,17 @@ class Part(Protocol):
 class GrpcServer:
     """The synchronous server with health and reflection.
 
+    Parameters
+    ----------
+    host : str
+    port : int
+    servicers : sequence of Servicer
+    interceptor : CallInterceptor
+    threads : int
+        Calls at once.
+    share_port : bool, default False
+        Whether other workers listen on the port too.
+
     Raises
     ------
     UnavailableError
@@ -60,16 +70,23 @@ class GrpcServer:
     """
 
     def __init__(
-        self, host: str, port: int, servicers: Sequence[Servicer], interceptor: CallInterceptor, workers: int = WORKERS
+        self,
+        host: str,
+        port: int,
+        servicers: Sequence[Servicer],
+        interceptor: CallInterceptor,
+        *,
+        threads: int = THREADS,
+        share_port: bool = False,
     ) -> None:
         self._server = grpc.server(
-            ThreadPoolExecutor(workers, thread_name_prefix="grpc"),
+            ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
             interceptors=[interceptor],
             maximum_concurrent_rpcs=_QUEUED,
             options=[
                 ("grpc.max_receive_message_length", MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MESSAGE_BYTES),
-                ("grpc.so_reuseport", 0),  # or a second server would silently share the port
+                ("grpc.so_reuseport", int(share_port)),  # unasked, a second server would silently share the port
             ],
         )
         self._health = health.HealthServicer()
@@ -95,17 +112,17 @@ class GrpcServer:
         self._server.stop(grace_s).wait()
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
+def bound_socket(host: str, port: int, *, share_port: bool = False) -> socket.socket:
     """A listening TCP socket.
 
     Raises
     ------
     UnavailableError
-        If the port is taken.
+        If the port is taken, or shared by another server.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = _socket(host)
+    if share_port:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
         listener.listen(1024)
@@ -115,13 +132,37 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def reserved_socket(host: str, port: int) -> socket.socket:
+    """A TCP socket that holds a port for workers who share it: nobody else can have it, and nothing reaches this one.
+
+    Raises
+    ------
+    UnavailableError
+        If the port is taken.
+    """
+    holder = _socket(host)
+    try:
+        holder.bind((host, port))  # alone; sharing begins afterwards
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    except OSError as error:
+        holder.close()
+        raise UnavailableError(_taken(host, port)) from error
+    return holder
+
+
+def _socket(host: str) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
 def run(
     name: str,
     parts: Sequence[Part],
     addresses: dict[str, str],
     *,
     drain_s: float,
-    supervisor: Supervisor | None = None,
+    place: Place | None = None,
 ) -> None:
     """Start the parts, then wait for SIGTERM, Ctrl-C or the end of the supervisor, and drain them side by side."""
     reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -129,6 +170,7 @@ def run(
         signal.signal(number, lambda got, _: reasons.put(signal.Signals(got).name))
     for part in parts:
         part.start()
+    supervisor = None if place is None else place.supervisor
     say(f"{name} is ready: {', '.join(f'{kind} {address}' for kind, address in addresses.items())}")
     if supervisor is not None:
         supervisor.tell(addresses)
@@ -144,41 +186,31 @@ def run_grpc(
     config: ServiceConfig,
     servicers: Sequence[Servicer],
     exporter: Exporter | None,
+    place: Place,
     *,
-    workers: int = WORKERS,
-    ready_fd: int | None = None,
+    threads: int = THREADS,
 ) -> None:
     """A process that is one gRPC server."""
-    server = GrpcServer(config.host, config.port, servicers, CallInterceptor(exporter), workers)
+    server = GrpcServer(
+        config.host,
+        config.port,
+        servicers,
+        CallInterceptor(exporter),
+        threads=threads,
+        share_port=place.shared is not None,
+    )
     run(
         name,
         [server],
         {"gRPC": f"{config.host}:{server.port}"},
         drain_s=config.drain_seconds,
-        supervisor=None if ready_fd is None else Supervisor(ready_fd),
+        place=place,
     )
 
 
-class Supervisor:
-    """The process that started this one: told when it is ready, over a pipe; gone when the other pipe ends."""
-
-    def __init__(self, ready_fd: int) -> None:
-        self._ready_fd = ready_fd
-
-    def tell(self, addresses: dict[str, str]) -> None:
-        """Say what listens where."""
-        with os.fdopen(self._ready_fd, "w") as pipe:
-            pipe.writelines(f"{kind} {address}\n" for kind, address in addresses.items())
-
-    def when_gone(self, then: Callable[[], None]) -> None:
-        """Wait for the end of standard input in a thread."""
-
-        def wait() -> None:
-            while os.read(sys.stdin.fileno(), 1024):
-                pass
-            then()
-
-        threading.Thread(target=wait, name="supervisor", daemon=True).start()
+def cores_here() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def say(line: str) -> None:

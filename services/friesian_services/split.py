@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
-import select
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from friesian_fast.errors import FriesianError, UnavailableError
+from friesian_fast.errors import FriesianError
+from friesian_services.child import START_S, Child
 from friesian_services.server import say
-
-_START_S = 120.0
-_EXTRA_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -35,61 +28,6 @@ class Ports:
     ranking: int = 8083
     grpc: int = 8980
     http: int = 8000
-
-
-class Child:
-    """One service's process. It ends when this one does: it sees the end of its standard input."""
-
-    def __init__(self, service: str, arguments: Sequence[str], monitor_port: int = 0) -> None:
-        self.name = service
-        ready, write = os.pipe()
-        self._ready = ready
-        command = [sys.executable, "-m", "friesian_fast.cli", "serve", service, *arguments, "--ready-fd", str(write)]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=(write,),
-            env={**os.environ, "FRIESIAN_MONITORPORT": str(monitor_port)},
-            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
-        )
-        os.close(write)
-
-    def addresses(self, until: float) -> dict[str, str]:
-        """What listens where, once it does.
-
-        Raises
-        ------
-        FriesianError
-            If the process ends before, or takes too long.
-        """
-        text = b""
-        while True:
-            readable, _, _ = select.select([self._ready], [], [], max(0.0, until - time.monotonic()))
-            if not readable:
-                raise UnavailableError(f"the {self.name} service did not start within {_START_S:.0f} seconds")
-            piece = os.read(self._ready, 4096)
-            if not piece:
-                break
-            text += piece
-        os.close(self._ready)
-        if not text:
-            status = self.process.wait()
-            raise FriesianError(
-                f"the {self.name} service ended with status {status} while starting; its message is above"
-            )
-        return dict(line.split(" ", 1) for line in text.decode().splitlines())
-
-    def stop(self, grace_s: float) -> None:
-        """Let it drain; end it if it does not."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.process.wait(grace_s + _EXTRA_S)
-        except subprocess.TimeoutExpired:
-            _log.warning("the %s service does not end; killing it", self.name)
-            self.process.kill()
-            self.process.wait()
 
 
 def serve(
@@ -110,11 +48,11 @@ def serve(
     try:
         _start(children, common, ports, host, monitor_port)
         for child in children:
-            threading.Thread(target=_watch, args=(child, events), name=child.name, daemon=True).start()
+            threading.Thread(target=_watch, args=(child, events), name=child.service, daemon=True).start()
         event = events.get()
         if isinstance(event, Child):
             raise FriesianError(
-                f"the {event.name} service ended with status {event.process.returncode}; its message is above, if it "
+                f"{event.name} ended with status {event.process.returncode}; its message is above, if it "
                 "had time for one. The others are stopped"
             )
         _log.info("%s, draining", event)
@@ -125,19 +63,20 @@ def serve(
 
 
 def _start(children: list[Child], common: list[str], ports: Ports, host: str, monitor_port: int) -> None:
-    until = time.monotonic() + _START_S
+    until = time.monotonic() + START_S
     # One each; the recommender has the one that was asked for.
     monitor_ports = [monitor_port + n if monitor_port else 0 for n in range(5)]
 
     def start(service: str, port: int, **urls: Any) -> Child:
         flags = [text for name, value in urls.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-        child = Child(service, [*common, "-p", str(port), *flags], monitor_ports.pop())
+        environment = {"FRIESIAN_MONITORPORT": str(monitor_ports.pop())}
+        child = Child(f"the {service} service", service, [*common, "-p", str(port), *flags], environment)
         children.append(child)
         return child
 
     def ready(child: Child) -> str:
         addresses = child.addresses(until)
-        say(f"{child.name} is ready: {', '.join(f'{kind} {where}' for kind, where in addresses.items())}")
+        say(f"{child.service} is ready: {', '.join(f'{kind} {where}' for kind, where in addresses.items())}")
         return f"{'127.0.0.1' if host == '0.0.0.0' else host}:{addresses['gRPC'].rpartition(':')[2]}"
 
     feature_recall = start("feature_recall", ports.feature_recall)

@@ -4,7 +4,6 @@ import logging
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 import tensorflow as tf
 from onnx import TensorProto, helper, numpy_helper
@@ -20,6 +19,7 @@ from friesian_fast.errors import (
 )
 from friesian_fast.rank import RUNTIMES, open_ranker, runtimes
 from friesian_fast.rank.cpu import cpu_model, multiplies_int8
+from friesian_fast.rank.openvino_core import openvino_core
 from friesian_fast.rank.openvino_split import split_at_large_product
 from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet
 
@@ -249,7 +249,7 @@ def save_deep(path, *, width=WIDTH, twice=False):
 
 
 def has_bf16():
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @pytest.mark.parametrize("twice", [False, True])
@@ -267,7 +267,7 @@ def test_bf16_rounds_the_large_products_and_nothing_else(tmp_path, twice):
 
 
 def test_the_parts_are_cut_where_the_products_begin_that_lead_to_a_large_one(tmp_path):
-    core = openvino.Core()
+    core = openvino_core()
     head, tail = split_at_large_product(core.read_model(save_deep(tmp_path / "ranker.onnx")))
     assert "MatMul" not in [node.get_type_name() for node in head.get_ordered_ops()]
     kinds = [node.get_type_name() for node in tail.get_ordered_ops()]
@@ -278,7 +278,7 @@ def test_the_parts_are_cut_where_the_products_begin_that_lead_to_a_large_one(tmp
 
 def test_a_small_first_product_keeps_its_precision(tmp_path):
     """The head and the tail, both run in fp32, give the model's scores: x·w is the sum of its three products."""
-    core, x = openvino.Core(), np.linspace(-3, 3, 50, dtype=np.float32)
+    core, x = openvino_core(), np.linspace(-3, 3, 50, dtype=np.float32)
     path = save_deep(tmp_path / "ranker.onnx")
     head, tail = split_at_large_product(core.read_model(path))
     settings = {"INFERENCE_PRECISION_HINT": "f32"}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from tests.reference import rules as reference
 
-from friesian_fast.errors import InvalidInputError
+from friesian_fast.errors import InvalidInputError, SchemaMismatchError
 from friesian_fast.recall import IvfIndex, col
 from friesian_fast.recommend import RulesStage
 from friesian_fast.recommend.stages import Candidates, with_pins
 from friesian_fast.release.open import PopularItem
 from friesian_fast.release.rules import Boost, Cap, Pin, Rules
-from friesian_fast.release.seen import PLACE, seen_row_set
+from friesian_fast.release.seen import PLACE, SeenStore, seen_row_set
 from friesian_fast.spec import Column, RowSet
 from friesian_fast.store import MappedRowStore
 
@@ -42,7 +44,7 @@ def stores(index, tmp_path_factory):
     vector = RowSet(name="item_vector", id_column="i", id_type="int64", columns=(embedding,))
     MappedRowStore.write(directory / "vectors", vector, TAG, IDS, {"embedding": VECTORS})
     return {
-        "seen": MappedRowStore.open(directory / "seen", seen, TAG),
+        "seen": SeenStore(MappedRowStore.open(directory / "seen", seen, TAG), TAG),
         "vectors": MappedRowStore.open(directory / "vectors", vector, TAG),
     }
 
@@ -123,6 +125,30 @@ def test_all_in_this_order(index, stores):
     assert order.tolist() == reference.pinned(picks, {pin: 2}, 6)
     assert [note.split(":")[0].split()[0] for note in notes] == ["boosts[0]", "cap", "diversity", "pins"]
     assert notes[0] == "boosts[0]: 20 candidates by 3"
+
+
+def test_a_list_that_is_long_costs_its_own_user_alone(index, tmp_path):
+    lengths = {1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 4096, 8: 4097, 9: 300_000}
+    users = RowSet(name="user", id_column="u", id_type="int64", columns=(Column(name="x", type="int32"),))
+    row_set = seen_row_set(users, max(lengths.values()))
+    ends = np.cumsum([0, *lengths.values()])
+    lists = pa.LargeListArray.from_arrays(ends, pa.array(np.arange(1, ends[-1] + 1, dtype=np.int32)))
+    MappedRowStore.write(tmp_path / "seen", row_set, TAG, np.array(list(lengths)), {PLACE: lists})
+    store = SeenStore(MappedRowStore.open(tmp_path / "seen", row_set, TAG), TAG)
+    for number, begin, end in zip(lengths, ends, ends[1:], strict=False):
+        assert store.positions(user(number)).tolist() == list(range(begin, end))
+    assert store.positions(user(10)).tolist() == []
+    tracemalloc.start()
+    try:
+        store.positions(user(6))
+        assert tracemalloc.get_traced_memory()[1] < 20_000
+    finally:
+        tracemalloc.stop()
+    damaged = SeenStore(MappedRowStore.open(tmp_path / "seen", row_set, TAG), b"another.")
+    with pytest.raises(SchemaMismatchError):
+        damaged.positions(user(6))
+    stage = RulesStage(Rules(hide_seen=True), index, seen=store)
+    assert stage.filter_for(user(1)) is None  # nothing to hide, nothing to copy
 
 
 def test_filter_and_seen(index, stores):

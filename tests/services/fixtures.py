@@ -2,7 +2,7 @@
 
 import pytest
 from tests.services import tiny_release
-from tests.services.processes import RedisProcess
+from tests.services.processes import RedisProcess, Served
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +23,12 @@ def redis_server(tmp_path_factory):
     server = RedisProcess(tmp_path_factory.mktemp("redis"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def fused(releases, tmp_path_factory):
+    """One process that serves everything."""
+    log = tmp_path_factory.mktemp("fused") / "log"
+    served = Served("all", "--releases", releases, "--http-port", 0, "--grpc-port", 0, last="release", log=log)
+    yield served
+    assert served.stop() == 0

@@ -86,7 +86,7 @@ def test_keys_that_nothing_uses_are_warned_about(load, caplog):
 
 def test_services_may_share_a_file(load):
     text = "httpPort: 0\ncompatStatus: true\nmodelParallelism: 3\nmonitorPort: 0\n"
-    assert load(RankingConfig, text).workers == 3
+    assert load(RankingConfig, text).calls_at_once == 3
     assert load(RecommenderConfig, text).compat_status
     assert load(FeatureConfig, text).redis is None
 
@@ -149,9 +149,9 @@ def test_settings_are_frozen(load):
 
 
 def test_workers_of_ranking(load):
-    assert load(RankingConfig).workers == 8
-    assert load(RankingConfig, "modelParallelism: 3").workers == 3
-    assert load(RankingConfig, "modelParallelism: 3\ncoreNumberPerMachine: 5").workers == 5
+    assert load(RankingConfig).calls_at_once == 8
+    assert load(RankingConfig, "modelParallelism: 3").calls_at_once == 3
+    assert load(RankingConfig, "modelParallelism: 3\ncoreNumberPerMachine: 5").calls_at_once == 5
 
 
 def test_redis_by_settings(load):

@@ -52,14 +52,6 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
-def fused(releases, tmp_path_factory):
-    log = tmp_path_factory.mktemp("fused") / "log"
-    served = Served("all", "--releases", releases, *ANY_PORTS, last="release", log=log)
-    yield served
-    assert served.stop() == 0
-
-
 @pytest.fixture
 def stub(fused):
     with grpc.insecure_channel(fused.grpc()) as channel:

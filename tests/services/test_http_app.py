@@ -12,7 +12,7 @@ from friesian_fast.recommend import open_recommender
 from friesian_fast.release.open import open_release
 from friesian_services.backends import HEADERS, LocalBackends
 from friesian_services.http.app import HttpApp
-from friesian_services.metrics import Timers
+from friesian_services.timers import Timers
 
 SHAPE = ["ids", "probs", "success", "errorCode", "errorMsg"]
 

@@ -20,8 +20,11 @@ class AbortedError(Exception):
 class Context:
     """A servicer's context, as far as the interceptor uses it."""
 
-    def __init__(self, remaining=None, active=True):
-        self._remaining, self._code, self._active = remaining, None, active
+    def __init__(self, remaining=None, active=True, metadata=()):
+        self._remaining, self._code, self._active, self._metadata = remaining, None, active, metadata
+
+    def invocation_metadata(self):
+        return self._metadata
 
     def is_active(self):
         return self._active
@@ -37,12 +40,14 @@ class Context:
         raise AbortedError(code, details)
 
 
-def run(behaviour, context=None, metadata=(), exporter=None):
+DETAILS = SimpleNamespace(method="/recall.Recall/searchCandidates")
+
+
+def run(behaviour, context=None, exporter=None):
     """Answer one call through the interceptor."""
-    handler = grpc.unary_unary_rpc_method_handler(behaviour)
-    details = SimpleNamespace(method="/recall.Recall/searchCandidates", invocation_metadata=metadata)
-    wrapped = CallInterceptor(exporter).intercept_service(lambda _: handler, details)
-    return wrapped.unary_unary("request", context or Context())
+    handler = grpc.unary_unary_rpc_method_handler(behaviour, bytes.decode)
+    wrapped = CallInterceptor(exporter).intercept_service(lambda _: handler, DETAILS)
+    return wrapped.unary_unary(b"request", context or Context())
 
 
 def fail(error):
@@ -95,7 +100,7 @@ def test_the_way_back_keeps_the_status(code):
 
 def test_a_defect_is_internal_and_logged_but_not_told(caplog):
     with pytest.raises(AbortedError) as caught:
-        run(fail(ZeroDivisionError("inner secret")), metadata=(("x-request-id", "call-7"),))
+        run(fail(ZeroDivisionError("inner secret")), Context(metadata=(("x-request-id", "call-7"),)))
     code, details = caught.value.args
     assert code is grpc.StatusCode.INTERNAL
     assert "inner secret" not in details
@@ -127,7 +132,7 @@ def test_deadline_and_id_are_at_hand():
         seen.append((call.request_id.get(), call.remaining()))
         return "answer"
 
-    assert run(behaviour, Context(remaining=5), (("x-request-id", "abc"),)) == "answer"
+    assert run(behaviour, Context(remaining=5, metadata=(("x-request-id", "abc"),))) == "answer"
     assert run(behaviour) == "answer"
     (first, left), (second, none) = seen
     assert first == "abc"
@@ -146,7 +151,21 @@ def test_ids_that_cannot_be_handed_on_are_replaced(bad):
 def test_streams_and_unknown_methods_pass():
     stream = grpc.unary_stream_rpc_method_handler(lambda request, context: iter(()))
     for handler in (None, stream):
-        assert CallInterceptor().intercept_service(lambda _, handler=handler: handler, None) is handler
+        assert CallInterceptor().intercept_service(lambda _, handler=handler: handler, DETAILS) is handler
+
+
+def test_a_method_is_wrapped_once():
+    interceptor, asked = CallInterceptor(), []
+    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: request, bytes.decode)
+
+    def continuation(details):
+        asked.append(details)
+        return handler
+
+    first, second = (interceptor.intercept_service(continuation, DETAILS) for _ in range(2))
+    assert first is second
+    assert first.unary_unary(b"request", Context()) == "request"
+    assert asked == [DETAILS]
 
 
 def test_calls_are_counted_with_their_codes():

@@ -6,16 +6,17 @@ import pytest
 from tests.services.processes import free_port
 
 from friesian_fast.errors import UnavailableError
-from friesian_services.metrics import BUCKETS, Exporter, Timer, Timers
+from friesian_services.metrics import BUCKETS, Exporter
+from friesian_services.timers import Timers
 
 FIELDS = ["name", "count", "meanRate", "mean", "median", "_75thPercentile", "_95thPercentile", "_99thPercentile"]
 
 
 def test_a_timers_fields_in_milliseconds():
-    timer = Timer()
+    timers = Timers()
     for milliseconds in range(1, 102):
-        timer.add(milliseconds / 1000)
-    summary = timer.summary("t")
+        timers.timer("t").add(milliseconds / 1000)
+    (summary,) = json.loads(timers.json())
     assert list(summary) == FIELDS
     assert summary["count"] == 101
     assert summary["meanRate"] > 0
@@ -25,13 +26,41 @@ def test_a_timers_fields_in_milliseconds():
 
 
 def test_percentiles_are_of_the_last_thousand():
-    timer = Timer()
-    timer.add(1000)
+    timers = Timers()
+    timers.timer("t").add(1000)
     for _ in range(1024):
-        timer.add(0.001)
-    summary = timer.summary("t")
+        timers.timer("t").add(0.001)
+    (summary,) = json.loads(timers.json())
     assert summary["count"] == 1025
     assert summary["_99thPercentile"] == pytest.approx(1)
+
+
+def test_workers_show_and_reset_the_timers_of_all(tmp_path):
+    first, second = (Timers(tmp_path, number) for number in range(2))
+    first.timer("a").add(0.001)
+    second.timer("a").add(0.003)
+    second.timer("b").add(1)
+    for timers in (first, second):
+        a, b = json.loads(timers.json())
+        assert (a["name"], a["count"], b["name"], b["count"]) == ("a", 2, "b", 1)
+        assert a["mean"] == pytest.approx(2)
+    replaced = Timers(tmp_path, 1)  # what the dead one has counted stays
+    replaced.timer("b").add(1)
+    assert [timer["count"] for timer in json.loads(first.json())] == [2, 2]
+    first.reset()
+    assert json.loads(replaced.json()) == []
+    replaced.timer("b").add(1)
+    assert [(timer["name"], timer["count"]) for timer in json.loads(first.json())] == [("b", 1)]
+
+
+def test_timers_have_room_for_64_names():
+    timers = Timers()
+    for n in range(64):
+        timers.timer(str(n)).add(1)
+    with pytest.raises(ValueError, match="timer 'one more' has no room"):
+        timers.timer("one more").add(1)
+    with pytest.raises(ValueError, match="no room"):
+        Timers().timer("x" * 65).add(1)
 
 
 def test_timers_by_name_and_prefix():

@@ -109,21 +109,40 @@ def test_fallback_metadata_is_short_ascii():
 
 def test_an_explanation_travels_as_json():
     explanation = Explanation(
-        candidates=["a"],
-        recall_scores=np.array([-np.inf], np.float32),
-        ranker_scores=np.array([0.25], np.float32),
-        scores=np.array([0.5], np.float32),
-        features={"tags": np.array([[1, 2]], np.int32)},
+        candidates=["a", "b"],
+        recall_scores=np.array([-np.inf, 1], np.float32),
+        ranker_scores=np.array([0.25, np.nan], np.float32),
+        scores=np.array([0.5, np.inf], np.float32),
+        features={"tags": np.array([[1, 2], [3, 4]], np.int32), "x": np.array([[1, np.nan], [np.inf, 2]], np.float32)},
         seconds={"recommend.recall": 0.5},
         rules=("pins: item 'a' at place 1",),
     )
     answer = Recommendation(ids=["a"], scores=np.array([0.5], np.float32), explanation=explanation)
     assert json.loads(wire.recommendation(answer).explanation) == {
         "candidates": [
-            {"id": "a", "recallScore": None, "rankerScore": 0.25, "score": 0.5, "features": {"tags": [1, 2]}}
+            {
+                "id": "a",
+                "recallScore": None,
+                "rankerScore": 0.25,
+                "score": 0.5,
+                "features": {"tags": [1, 2], "x": [1.0, None]},
+            },
+            {
+                "id": "b",
+                "recallScore": 1.0,
+                "rankerScore": None,
+                "score": None,
+                "features": {"tags": [3, 4], "x": [None, 2.0]},
+            },
         ],
         "seconds": {"recommend.recall": 0.5},
         "rules": ["pins: item 'a' at place 1"],
     }
     plain = Recommendation(ids=["a"], scores=np.array([0.5], np.float32))
     assert wire.recommendation(plain).explanation == ""
+
+
+def test_user_ids_are_bounded():
+    wire.check_users(["x" * 1024, 5])
+    with pytest.raises(InvalidInputError, match="a user id has 1025 characters; send at most 1024"):
+        wire.check_users(["a", "x" * 1025])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError, MissingExtraError, ReleaseError, UnsupportedRuntimeError
 from friesian_fast.rank.model import ModelRanker, Port, require_file, tail
+from friesian_fast.rank.openvino_core import openvino_core
 from friesian_fast.rank.openvino_split import split_at_large_product
 from friesian_fast.spec import Column, FeatureSpec
 
@@ -177,10 +178,9 @@ def _load(path: Path, precision: str) -> tuple[Any, Any]:
     """OpenVINO's core, and the model."""
     require_file(path)
     try:
-        import openvino
+        core = openvino_core()
     except ImportError as error:
         raise MissingExtraError("ranking with OpenVINO", "openvino") from error
-    core = openvino.Core()
     if _CAPABILITIES[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise UnsupportedRuntimeError(f"this CPU has no {precision} that OpenVINO uses")
     try:

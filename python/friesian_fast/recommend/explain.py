@@ -43,20 +43,20 @@ class Explanation:
     rules: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; None for a score that is not finite."""
+        """Plain values; None for a score or a feature that is not finite, which JSON cannot hold."""
         candidates = self.candidates if isinstance(self.candidates, list) else self.candidates.tolist()
+        features = {name: _plain(values) for name, values in self.features.items()}
+        scores = (_plain(values) for values in (self.recall_scores, self.ranker_scores, self.scores))
         return {
             "candidates": [
                 {
                     "id": item,
-                    "recallScore": float(recall) if np.isfinite(recall) else None,
-                    "rankerScore": float(ranker),
-                    "score": float(score),
-                    "features": {name: values[i].tolist() for name, values in self.features.items()},
+                    "recallScore": recall,
+                    "rankerScore": ranker,
+                    "score": score,
+                    "features": {name: values[i] for name, values in features.items()},
                 }
-                for i, (item, recall, ranker, score) in enumerate(
-                    zip(candidates, self.recall_scores, self.ranker_scores, self.scores, strict=True)
-                )
+                for i, (item, recall, ranker, score) in enumerate(zip(candidates, *scores, strict=True))
             ],
             "seconds": dict(self.seconds),
             "rules": list(self.rules),
@@ -99,3 +99,12 @@ class Trace:
             seconds=self.seconds,
             rules=tuple(self.notes),
         )
+
+
+def _plain(values: NDArray[Any]) -> list[Any]:
+    """Python's own values, with None for what is not finite."""
+    kept = values.astype(object)
+    if values.dtype.kind == "f":
+        kept[~np.isfinite(values)] = None
+    listed: list[Any] = kept.tolist()
+    return listed

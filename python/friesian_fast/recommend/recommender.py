@@ -183,23 +183,24 @@ class Recommender:
         with self._time("recommend.rankingInference", trace):
             scores = self._ranker.score(inputs)
         with self._time("recommend.topK", trace):
-            answer = self._in_order(found, items.found, scores, k, trace)
+            answer = self._in_order(found, items, scores, k, trace)
         return answer if trace is None else replace(answer, explanation=trace.explanation(inputs))
 
     def _in_order(
-        self, found: Candidates, has_row: NDArray[np.bool_], scores: NDArray[np.float32], k: int, trace: Trace | None
+        self, found: Candidates, items: RowBatch, scores: NDArray[np.float32], k: int, trace: Trace | None
     ) -> Recommendation:
         """The best of the candidates that have a row, as the rules want it; of equal ones what recall had first."""
-        places = np.flatnonzero(has_row)
-        ids: Ids = [found.ids[i] for i in places] if isinstance(found.ids, list) else found.ids[places]
+        ids, recall_scores = found.ids, found.scores
+        if items.count < len(ids):
+            places = np.flatnonzero(items.found)
+            ids, recall_scores = _at(ids, places), recall_scores[places]
         if self._rules is None:
-            order, final = np.argsort(-scores, kind="stable")[:k], scores
+            order, final = (-scores).argsort(kind="stable")[:k], scores
         else:
             order, final = self._rules.order(ids, scores, k, None if trace is None else trace.notes.append)
         if trace is not None:
-            trace.keep(ids, found.scores[places], scores, final)
-        best: Ids = [ids[i] for i in order] if isinstance(ids, list) else ids[order]
-        return Recommendation(ids=best, scores=final[order])
+            trace.keep(ids, recall_scores, scores, final)
+        return Recommendation(ids=_at(ids, order), scores=final[order])
 
     def _time(self, name: str, trace: Trace | None) -> AbstractContextManager[Any]:
         return self._clock(name) if trace is None else trace.time(name, self._clock(name))
@@ -222,6 +223,10 @@ class Recommender:
             scores=np.array([item.score for item in items], np.float32),
             fallback=why,
         )
+
+
+def _at(ids: Ids, places: NDArray[np.int64]) -> Ids:
+    return [ids[i] for i in places] if isinstance(ids, list) else ids[places]
 
 
 def open_recommender(release: Release, clock: Clock = untimed) -> Recommender:

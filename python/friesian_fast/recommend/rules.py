@@ -15,7 +15,7 @@ from friesian_fast.recall.columns import bits_at
 from friesian_fast.recommend.stages import VECTOR_COLUMN, Ids
 from friesian_fast.release.open import PopularItem, Release
 from friesian_fast.release.rules import Rules
-from friesian_fast.release.seen import SEEN, seen_positions
+from friesian_fast.release.seen import SEEN, SeenStore
 from friesian_fast.store import RowStore
 
 Note = Callable[[str], None]
@@ -36,14 +36,14 @@ class RulesStage:
         Which fit the index: `Rules.check`.
     index : IvfIndex
         Of the items, with the columns the rules compare.
-    seen : RowStore, optional
-        Of the row set ``seen``; needed where the rules hide what was seen.
+    seen : SeenStore, optional
+        Needed where the rules hide what was seen.
     vectors : RowStore, optional
         Of the row set ``item_vector``; needed for diversity.
     """
 
     def __init__(
-        self, rules: Rules, index: IvfIndex, *, seen: RowStore | None = None, vectors: RowStore | None = None
+        self, rules: Rules, index: IvfIndex, *, seen: SeenStore | None = None, vectors: RowStore | None = None
     ) -> None:
         self._rules = rules
         self._index = index
@@ -68,16 +68,14 @@ class RulesStage:
         return cls(
             rules,
             release.index() if index is None else index,
-            seen=release.row_store(SEEN) if rules.hide_seen else None,
+            seen=SeenStore(release.row_store(SEEN), release.spec.row_tag(SEEN)) if rules.hide_seen else None,
             vectors=release.row_store("item_vector") if rules.diversity is not None else None,
         )
 
     def filter_for(self, user: Ids) -> CompiledFilter | None:
         """What the search of one user may answer; None for everything."""
         hidden = self._hidden(user)
-        if hidden is None:
-            return self._static
-        return self._open.hiding([hidden])
+        return self._static if hidden is None else self._open.hiding([hidden])
 
     def pins_for(self, user_filter: CompiledFilter | None) -> list[int | str]:
         """The pinned items that this user may be shown."""
@@ -146,10 +144,12 @@ class RulesStage:
                 store.close()
 
     def _hidden(self, user: Ids) -> NDArray[np.uint32] | None:
+        """Positions that the user has seen; None where nothing is hidden, which spares the search a bitmap."""
         if self._seen is None:
             return None
-        positions = seen_positions(self._seen, user)
-        return positions[positions < len(self._index)]
+        positions = self._seen.positions(user)
+        positions = positions[positions < len(self._index)]
+        return positions if len(positions) else None
 
     def _boosted(self, scores: NDArray[np.float32], positions: NDArray[np.uint32], note: Note) -> NDArray[np.float32]:
         """A factor above 1 raises a score below 0 too."""

@@ -12,10 +12,14 @@ from friesian_services.launch import (
     PortOption,
     ReadyOption,
     ReleaseOption,
+    WorkerOption,
+    WorkersOption,
     launch,
     observe,
     prepare,
+    start,
 )
+from friesian_services.place import Place
 from friesian_services.server import Servicer, run_grpc
 from friesian_services.wiring import open_stores, served_row_sets
 
@@ -24,41 +28,51 @@ def main(
     config: ConfigOption = None,
     port: PortOption = None,
     release_path: ReleaseOption = None,
+    workers: WorkersOption = None,
     ready_fd: ReadyOption = None,
+    worker: WorkerOption = None,
 ) -> None:
     """User and item rows, from the release or from Redis.
 
     Example: friesian serve feature -c config_feature.yaml
     """
-    serve("feature", prepare(FeatureConfig, config, service_port=port, release_path=release_path), False, ready_fd)
+    place = Place.of(ready_fd, worker)
+    settings = prepare(FeatureConfig, place, config, service_port=port, release_path=release_path, workers=workers)
+    start("feature", settings, place, serve)
 
 
 def main_vectors(
     config: ConfigOption = None,
     port: PortOption = None,
     release_path: ReleaseOption = None,
+    workers: WorkersOption = None,
     ready_fd: ReadyOption = None,
+    worker: WorkerOption = None,
 ) -> None:
     """User vectors, from the release or from Redis.
 
     Example: friesian serve feature_recall -c config_feature_vec.yaml
     """
-    settings = prepare(FeatureRecallConfig, config, service_port=port, release_path=release_path)
-    serve("feature_recall", settings, True, ready_fd)
+    place = Place.of(ready_fd, worker)
+    settings = prepare(
+        FeatureRecallConfig, place, config, service_port=port, release_path=release_path, workers=workers
+    )
+    start("feature_recall", settings, place, serve)
 
 
-def serve(name: str, settings: FeatureConfig, vectors: bool, ready_fd: int | None) -> None:
+def serve(settings: FeatureConfig, place: Place) -> None:
     """Answer until told to stop."""
+    vectors = isinstance(settings, FeatureRecallConfig)
     release = open_release(settings.release_path)
     stores = open_stores(release, served_row_sets(settings, vectors), settings)
-    timers, exporter = observe(settings)
+    timers, exporter = observe(settings, place)
     servicers = [
         Servicer(feature_pb2_grpc.add_FeatureServicer_to_server, FeatureServicer(timers), "feature.Feature"),
         Servicer(
             v1_grpc.add_FeatureServicer_to_server, RowsServicer(stores, release.id, timers), "friesian.v1.Feature"
         ),
     ]
-    run_grpc(name, settings, servicers, exporter, ready_fd=ready_fd)
+    run_grpc("feature_recall" if vectors else "feature", settings, servicers, exporter, place)
 
 
 if __name__ == "__main__":

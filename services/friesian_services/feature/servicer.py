@@ -12,7 +12,7 @@ from friesian_services._pb import feature_pb2, feature_pb2_grpc
 from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services.errors import UnsupportedError
-from friesian_services.metrics import Timers
+from friesian_services.timers import Timers
 
 _OTHERWISE = "rows are packed bytes here, not serialised Java: call friesian.v1.Feature/GetRows"
 

@@ -28,11 +28,13 @@ class HttpServer:
     loops : int, default 1
         Event loops, each in its own thread, that share the socket's connections: as many as cores where the loops
         run the requests themselves.
+    share_port : bool, default False
+        Whether other workers listen on the port too.
     """
 
-    def __init__(self, host: str, port: int, app: HttpApp, loops: int = 1) -> None:
+    def __init__(self, host: str, port: int, app: HttpApp, *, loops: int = 1, share_port: bool = False) -> None:
         self._app = app
-        self._socket = bound_socket(host, port)
+        self._socket = bound_socket(host, port, share_port=share_port)
         self.port: int = self._socket.getsockname()[1]
         self._servers = [_Server(_config(app)) for _ in range(loops)]
         self._threads = [
@@ -61,10 +63,46 @@ class HttpServer:
         self._socket.close()
 
 
-class _Bounded(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
-    """Refuses a request whose line and headers never end: uvicorn itself would go on collecting them."""
+class _Corked:
+    """A transport that gathers what is written: uvicorn writes a response's head and its body one after the other."""
+
+    __slots__ = ("_parts", "_transport")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        """Send it, in one call of the system."""
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+
+class _Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
+    """Sends each response at once.
+
+    Refuses a request whose line and headers never end: uvicorn itself would go on collecting them.
+    """
 
     _in_head, _head = True, 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(_Corked(transport))
+
+    def on_response_complete(self) -> None:
+        self.transport.flush()
+        super().on_response_complete()
 
     def on_message_begin(self) -> None:
         self._in_head, self._head = True, 0
@@ -87,10 +125,12 @@ def _config(app: HttpApp) -> Any:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=_Bounded,
+        http=_Protocol,
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
+        server_header=False,
         log_config=None,
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=30,

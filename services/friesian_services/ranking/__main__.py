@@ -11,10 +11,14 @@ from friesian_services.launch import (
     PortOption,
     ReadyOption,
     ReleaseOption,
+    WorkerOption,
+    WorkersOption,
     launch,
     observe,
     prepare,
+    start,
 )
+from friesian_services.place import Place
 from friesian_services.ranking.servicer import RankingServicer, ScoresServicer
 from friesian_services.server import Servicer, run_grpc
 from friesian_services.wiring import check_model_path, open_ranker
@@ -24,22 +28,30 @@ def main(
     config: ConfigOption = None,
     port: PortOption = None,
     release_path: ReleaseOption = None,
+    workers: WorkersOption = None,
     ready_fd: ReadyOption = None,
+    worker: WorkerOption = None,
 ) -> None:
     """Scores of the release's ranker.
 
     Example: friesian serve ranking -c config_ranking.yaml
     """
-    settings = prepare(RankingConfig, config, service_port=port, release_path=release_path)
+    place = Place.of(ready_fd, worker)
+    settings = prepare(RankingConfig, place, config, service_port=port, release_path=release_path, workers=workers)
+    start("ranking", settings, place, serve)
+
+
+def serve(settings: RankingConfig, place: Place) -> None:
+    """Answer until told to stop."""
     release = open_release(settings.release_path)
     check_model_path(release, settings.model_path)
-    timers, exporter = observe(settings)
+    timers, exporter = observe(settings, place)
     scores = ScoresServicer(open_ranker(release), release.id, timers)
     servicers = [
         Servicer(ranking_pb2_grpc.add_RankingServicer_to_server, RankingServicer(timers), "ranking.Ranking"),
         Servicer(v1_grpc.add_RankingServicer_to_server, scores, "friesian.v1.Ranking"),
     ]
-    run_grpc("ranking", settings, servicers, exporter, workers=settings.workers, ready_fd=ready_fd)
+    run_grpc("ranking", settings, servicers, exporter, place, threads=settings.calls_at_once)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services._pb import ranking_pb2, ranking_pb2_grpc
 from friesian_services.errors import UnsupportedError
-from friesian_services.metrics import Timers
+from friesian_services.timers import Timers
 
 
 class RankingServicer(ranking_pb2_grpc.RankingServicer):  # type: ignore[misc]  # generated, without types

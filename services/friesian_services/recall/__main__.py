@@ -17,10 +17,14 @@ from friesian_services.launch import (
     PortOption,
     ReadyOption,
     ReleaseOption,
+    WorkerOption,
+    WorkersOption,
     launch,
     observe,
     prepare,
+    start,
 )
+from friesian_services.place import Place
 from friesian_services.recall.servicer import CandidatesServicer, RecallServicer
 from friesian_services.server import Servicer, run_grpc
 from friesian_services.wiring import check_index, open_recall
@@ -33,18 +37,32 @@ def main(
     feature_service_url: Annotated[
         str | None, typer.Option(help="host:port of the feature_recall service; localhost:8085 unless given.")
     ] = None,
+    workers: WorkersOption = None,
     ready_fd: ReadyOption = None,
+    worker: WorkerOption = None,
 ) -> None:
     """The nearest items of a user; vectors come from feature_recall.
 
     Example: friesian serve recall -c config_recall.yaml
     """
+    place = Place.of(ready_fd, worker)
     settings = prepare(
-        RecallConfig, config, service_port=port, release_path=release_path, feature_service_url=feature_service_url
+        RecallConfig,
+        place,
+        config,
+        service_port=port,
+        release_path=release_path,
+        feature_service_url=feature_service_url,
+        workers=workers,
     )
+    start("recall", settings, place, serve)
+
+
+def serve(settings: RecallConfig, place: Place) -> None:
+    """Answer until told to stop."""
     release = open_release(settings.release_path)
     check_index(release, settings.index_path, settings.index_dim)
-    timers, exporter = observe(settings)
+    timers, exporter = observe(settings, place)
     vectors = RemoteRowStore(
         connect("feature_recall", settings.feature_service_url),
         release.spec.row_set("user_vector"),
@@ -61,7 +79,7 @@ def main(
         ),
         Servicer(v1_grpc.add_RecallServicer_to_server, candidates, "friesian.v1.Recall"),
     ]
-    run_grpc("recall", settings, servicers, exporter, ready_fd=ready_fd)
+    run_grpc("recall", settings, servicers, exporter, place)
 
 
 if __name__ == "__main__":

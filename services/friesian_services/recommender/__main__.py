@@ -17,14 +17,17 @@ from friesian_services.launch import (
     PortOption,
     ReadyOption,
     ReleaseOption,
+    WorkerOption,
+    WorkersOption,
     launch,
     observe,
     prepare,
-    supervisor_of,
+    start,
 )
-from friesian_services.metrics import Timers
+from friesian_services.place import Place
 from friesian_services.recommender.fronts import serve_fronts
-from friesian_services.server import WORKERS
+from friesian_services.server import THREADS
+from friesian_services.timers import Timers
 from friesian_services.wiring import check_columns
 
 UrlOption = Annotated[str | None, typer.Option(help="host:port, unless the settings have it.")]
@@ -38,14 +41,18 @@ def main(
     recall_service_url: UrlOption = None,
     feature_service_url: UrlOption = None,
     ranking_service_url: UrlOption = None,
+    workers: WorkersOption = None,
     ready_fd: ReadyOption = None,
+    worker: WorkerOption = None,
 ) -> None:
     """The recommender, on gRPC and HTTP, over the other four services.
 
     Example: friesian serve recommender -c config_recommender.yaml
     """
+    place = Place.of(ready_fd, worker)
     settings = prepare(
         RecommenderConfig,
+        place,
         config,
         service_port=port,
         http_port=http_port,
@@ -53,21 +60,18 @@ def main(
         recall_service_url=recall_service_url,
         feature_service_url=feature_service_url,
         ranking_service_url=ranking_service_url,
+        workers=workers,
     )
+    start("recommender", settings, place, serve)
+
+
+def serve(settings: RecommenderConfig, place: Place) -> None:
+    """Answer until told to stop."""
     release = open_release(settings.release_path)
     check_columns(release, settings.inference_columns)
-    timers, exporter = observe(settings)
+    timers, exporter = observe(settings, place)
     recommender, backends = build(release, settings, timers)
-    serve_fronts(
-        "recommender",
-        settings,
-        recommender,
-        backends,
-        timers,
-        exporter,
-        workers=WORKERS,
-        supervisor=supervisor_of(ready_fd),
-    )
+    serve_fronts("recommender", settings, recommender, backends, timers, exporter, place, threads=THREADS)
 
 
 def build(release: Release, settings: RecommenderConfig, timers: Timers) -> tuple[Recommender, RemoteBackends]:
@@ -82,7 +86,7 @@ def build(release: Release, settings: RecommenderConfig, timers: Timers) -> tupl
         items=RemoteRowStore(feature, item, release.spec.row_tag("item"), release.id),
         recall=RemoteRecall(recall, user.id_type, item.id_type, release.id),
         ranker=RemoteRanker(ranking, release.id, settings.inference_batch),
-        executor=ThreadPoolExecutor(WORKERS, thread_name_prefix="user-row"),
+        executor=ThreadPoolExecutor(THREADS, thread_name_prefix="user-row"),
         clock=timers.time,
         rules=RulesStage.of(release),
     )

@@ -12,9 +12,11 @@ from friesian_services.config import AllConfig, RecommenderConfig
 from friesian_services.http.app import HttpApp
 from friesian_services.http.server import HttpServer
 from friesian_services.interceptor import CallInterceptor
-from friesian_services.metrics import Exporter, Timers
+from friesian_services.metrics import Exporter
+from friesian_services.place import Place
 from friesian_services.recommender.servicer import RecommenderServicer, RecommendServicer
-from friesian_services.server import GrpcServer, Part, Servicer, Supervisor, run
+from friesian_services.server import GrpcServer, Part, Servicer, run
+from friesian_services.timers import Timers
 
 
 def serve_fronts(
@@ -24,16 +26,17 @@ def serve_fronts(
     backends: Backends,
     timers: Timers,
     exporter: Exporter | None,
+    place: Place,
     *,
-    workers: int,
+    threads: int,
     loops: int = 0,
-    supervisor: Supervisor | None = None,
 ) -> None:
-    """Answer until told to stop; each front runs as many requests at once as there are workers.
+    """Answer until told to stop; each front runs as many requests at once as there are threads.
 
     HTTP requests are run by its `loops` event loops where they wait for no network; those that do, or that take long,
-    are handed to a pool of workers.
+    are handed to a pool of threads.
     """
+    share_port = place.shared is not None
     grpc_server = GrpcServer(
         settings.host,
         settings.port,
@@ -50,12 +53,13 @@ def serve_fronts(
             ),
         ],
         CallInterceptor(exporter),
-        workers=workers,
+        threads=threads,
+        share_port=share_port,
     )
     parts: list[Part] = [grpc_server]
     addresses = {"gRPC": f"{settings.host}:{grpc_server.port}"}
     if settings.http_port >= 0:
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="http")
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="http")
         app = HttpApp(
             recommender,
             timers,
@@ -65,7 +69,7 @@ def serve_fronts(
             exporter=exporter,
             inline=loops > 0,
         )
-        http_server = HttpServer(settings.host, settings.http_port, app, max(loops, 1))
+        http_server = HttpServer(settings.host, settings.http_port, app, loops=max(loops, 1), share_port=share_port)
         parts.append(http_server)
         addresses["HTTP"] = f"{settings.host}:{http_server.port}"
-    run(name, parts, addresses, drain_s=settings.drain_seconds, supervisor=supervisor)
+    run(name, parts, addresses, drain_s=settings.drain_seconds, place=place)

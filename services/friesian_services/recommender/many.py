@@ -22,11 +22,11 @@ def recommend_all(
     Raises
     ------
     InvalidInputError
-        If there are more than 10,000 users.
+        If there are more than 10,000 users, or an id is longer than 1,024 characters.
     DeadlineError
         If the caller's time is up, or the caller gone, before all are answered.
     """
-    wire.check_number(len(users), "users")
+    wire.check_users(users)
     if explain:  # an explanation keeps every candidate's features until the answer is sent
         wire.check_number(len(users) * max(candidates or 0, k or 0, 50), "explained candidates")
     answers = []

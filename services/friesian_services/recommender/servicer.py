@@ -11,8 +11,8 @@ from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services._pb import recommender_pb2 as pb
 from friesian_services._pb import recommender_pb2_grpc
 from friesian_services.backends import Backends
-from friesian_services.metrics import Timers
 from friesian_services.recommender.many import recommend_all
+from friesian_services.timers import Timers
 
 
 class RecommenderServicer(recommender_pb2_grpc.RecommenderServicer):  # type: ignore[misc]  # generated, without types
@@ -51,7 +51,7 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
     def Recommend(self, request: v1.RecommendRequest, context: Any) -> v1.RecommendReply:
         ours = self._recommender
         wire.check_release(request.release_id, ours.release_id)
-        users = wire.plain(wire.ids_from_message(request.users, ours.user_id_type))
+        users = wire.listed_ids(request.users, ours.user_id_type)
         with self._timers.time("recommend.grpc.overall"):
             k, candidates = request.k or None, request.candidates or None
             answers = recommend_all(ours, users, k, candidates, context, request.explain)

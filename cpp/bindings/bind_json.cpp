@@ -1,0 +1,33 @@
+#include <pybind11/numpy.h>
+
+#include <string>
+
+#include "bindings.hpp"
+#include "common/json_array.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+template <typename Number>
+std::string text_of(const py::array& values) {
+  return friesian::json_array(std::span(static_cast<const Number*>(values.data()),
+                                        static_cast<std::size_t>(values.size())));
+}
+
+// The GIL stays: a few numbers take less time than letting go of it.
+std::string json_array(const py::array& values) {
+  const bool plain = values.ndim() == 1 && (values.flags() & py::array::c_style) != 0;
+  if (plain && values.dtype().equal(py::dtype::of<float>())) return text_of<float>(values);
+  if (plain && values.dtype().equal(py::dtype::of<std::int64_t>()))
+    return text_of<std::int64_t>(values);
+  throw py::type_error("values must be C-contiguous float32 or int64 of one dimension, got " +
+                       std::to_string(values.ndim()) + "-D " +
+                       std::string(py::str(values.dtype())));
+}
+
+}  // namespace
+
+void register_json(py::module_& module) {
+  module.def("json_array", &json_array, py::arg("values"));
+}

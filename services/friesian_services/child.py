@@ -1,0 +1,92 @@
+"""A process that another one starts, waits for, and ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from friesian_fast.errors import FriesianError, UnavailableError
+
+START_S = 120.0
+_EXTRA_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Child:
+    """A process of ``friesian serve``. It ends when this one does: it sees the end of its standard input.
+
+    Parameters
+    ----------
+    name : str
+        For error texts.
+    service : str
+    arguments : sequence of str
+    environment : mapping, optional
+        Over that of this process.
+    """
+
+    def __init__(
+        self, name: str, service: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.service = service
+        self._told = False
+        ready, write = os.pipe()
+        self._ready = ready
+        command = [sys.executable, "-m", "friesian_fast.cli", "serve", service, *arguments, "--ready-fd", str(write)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(write,),
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
+        )
+        os.close(write)
+
+    def addresses(self, until: float) -> dict[str, str]:
+        """What listens where, once it does.
+
+        Raises
+        ------
+        FriesianError
+            If the process ends before, or takes too long.
+        """
+        text = b""
+        try:
+            while piece := self._piece(until):
+                text += piece
+        finally:
+            os.close(self._ready)
+        if not text:
+            status = self.process.wait()
+            raise FriesianError(f"{self.name} ended with status {status} while starting; its message is above")
+        return dict(line.split(" ", 1) for line in text.decode().splitlines())
+
+    def _piece(self, until: float) -> bytes:
+        readable, _, _ = select.select([self._ready], [], [], max(0.0, until - time.monotonic()))
+        if not readable:
+            raise UnavailableError(f"{self.name} did not start within {START_S:.0f} seconds")
+        return os.read(self._ready, 4096)
+
+    def tell_to_end(self) -> None:
+        """Let it drain; a process is told once."""
+        if not self._told and self.process.poll() is None:
+            self._told = True
+            self.process.terminate()
+
+    def stop(self, grace_s: float) -> None:
+        """Let it drain; end it if it does not."""
+        self.tell_to_end()
+        try:
+            self.process.wait(grace_s + _EXTRA_S)
+        except subprocess.TimeoutExpired:
+            _log.warning("%s does not end; killing it", self.name)
+            self.process.kill()
+            self.process.wait()

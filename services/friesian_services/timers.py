@@ -1,0 +1,207 @@
+"""Timers under the original's names, of one process, or of all workers behind one port together."""
+
+from __future__ import annotations
+
+import json
+import logging
+import mmap
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+_WINDOW = 1024
+# A page holds the timers of one process: a name, then in 64-bit floats the generation, the time of the first call, the
+# number of calls, and the last durations.
+_NAME_BYTES = 64
+_HEADER = 3
+_SLOT_BYTES = _NAME_BYTES + 8 * (_HEADER + _WINDOW)
+_SLOTS = 64
+_PAGE = "timers-"
+_GENERATION = "generation"
+
+_log = logging.getLogger(__name__)
+
+
+class Timer:
+    """Counts all durations and remembers the last ones; safe to use from many threads.
+
+    No lock, which would cost as much as all the rest: between reading the count and writing it `add` calls nothing,
+    and only at calls does the interpreter pass to another thread.
+
+    Parameters
+    ----------
+    numbers : memoryview of double
+        Where they are kept.
+    generation : memoryview of double
+        Raised where all timers are to begin anew.
+    """
+
+    __slots__ = ("_begun", "_count", "_generation", "_numbers")
+
+    def __init__(self, numbers: memoryview[float], generation: memoryview[float]) -> None:
+        self._numbers = numbers
+        self._generation = generation
+        self._begun = numbers[0]
+        self._count = int(numbers[2])
+
+    def add(self, seconds: float) -> None:
+        """Take note of one duration."""
+        if self._generation[0] != self._begun:
+            self._begin()
+        count = self._count
+        self._count = count + 1
+        self._numbers[_HEADER + count % _WINDOW] = seconds
+        self._numbers[2] = count + 1
+
+    def _begin(self) -> None:
+        self._count = 0
+        self._numbers[2] = 0
+        self._numbers[1] = time.monotonic()
+        self._numbers[0] = self._begun = self._generation[0]
+
+
+class Measured:
+    """A context that is timed; a request has a dozen of them, so it is no generator."""
+
+    __slots__ = ("_started", "_timer")
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *raised: object) -> None:
+        self._timer.add(time.perf_counter() - self._started)
+
+
+class Timers:
+    """Timers by name. Failed calls count too.
+
+    Parameters
+    ----------
+    shared : Path, optional
+        A directory where workers keep their timers; each then shows, and resets, those of all.
+    number : int
+        This worker's; one that takes a dead one's place goes on where that one was.
+    """
+
+    def __init__(self, shared: Path | None = None, number: int = 0) -> None:
+        self._shared = shared
+        self._lock = threading.Lock()
+        self._timers: dict[str, Timer] = {}
+        self._page = _opened(shared and shared / f"{_PAGE}{number}", _SLOTS * _SLOT_BYTES)
+        self._generation = _opened(shared and shared / _GENERATION, 8).cast("d")
+        if self._generation[0] == 0:
+            self._generation[0] = 1  # 0 is what an empty page has
+        for name, start in _names(self._page):
+            self._timers[name] = self._timer(start)
+
+    def time(self, name: str) -> Measured:
+        """Measure what runs in this context."""
+        return Measured(self._timers.get(name) or self._new(name))
+
+    def timer(self, name: str) -> Timer:
+        """The timer itself, for those who add to it often."""
+        return self._timers.get(name) or self._new(name)
+
+    def json(self, prefixes: Iterable[str] = ("",)) -> str:
+        """The timers whose names begin with one of the prefixes, by name, as the original's JSON list."""
+        wanted = tuple(prefixes)
+        found: dict[str, list[memoryview[float]]] = {}
+        for page in self._pages():
+            for name, start in _names(page):
+                numbers = _numbers(page, start)
+                if name.startswith(wanted) and numbers[0] == self._generation[0]:
+                    found.setdefault(name, []).append(numbers)
+        return json.dumps([_summary(name, parts) for name, parts in sorted(found.items())], indent=2)
+
+    def reset(self) -> None:
+        """Forget everything; a call that is running counts into the new timers."""
+        with self._lock:
+            self._generation[0] += 1
+
+    def _new(self, name: str) -> Timer:
+        label = name.encode()
+        with self._lock:
+            if name not in self._timers:  # another thread's call may have been the first
+                start = len(self._timers) * _SLOT_BYTES
+                if len(label) > _NAME_BYTES or start == len(self._page):
+                    raise ValueError(f"timer {name!r} has no room: {_SLOTS} names of {_NAME_BYTES} bytes fit")
+                self._timers[name] = self._timer(start)
+                self._page[start : start + len(label)] = label
+            return self._timers[name]
+
+    def _timer(self, start: int) -> Timer:
+        return Timer(_numbers(self._page, start), self._generation)
+
+    def _pages(self) -> Iterator[memoryview]:
+        if self._shared is None:
+            yield self._page
+            return
+        for path in sorted(self._shared.glob(f"{_PAGE}*")):
+            yield memoryview(path.read_bytes())
+
+
+def log_regularly(timers: Timers, minutes: float) -> None:
+    """Log the timers every so many minutes, as long as the process lives, unless that is 0 or less."""
+
+    def report() -> None:
+        while True:
+            time.sleep(minutes * 60)
+            _log.info("timers: %s", timers.json())
+
+    if minutes > 0:
+        threading.Thread(target=report, name="timers", daemon=True).start()
+
+
+def _opened(path: Path | None, size: int) -> memoryview:
+    """Memory of this process, or of a file that others may have open too."""
+    if path is None:
+        return memoryview(bytearray(size))
+    with path.open("a+b") as file:
+        file.truncate(size)
+        return memoryview(mmap.mmap(file.fileno(), size))
+
+
+def _names(page: memoryview) -> Iterator[tuple[str, int]]:
+    """The names that are taken, and where their slots begin."""
+    for start in range(0, len(page), _SLOT_BYTES):
+        name = bytes(page[start : start + _NAME_BYTES]).rstrip(b"\0")
+        if not name:
+            return
+        yield name.decode(), start
+
+
+def _numbers(page: memoryview, start: int) -> memoryview[float]:
+    return page[start + _NAME_BYTES : start + _SLOT_BYTES].cast("d")
+
+
+def _summary(name: str, parts: list[memoryview[float]]) -> dict[str, Any]:
+    """The original's fields: durations in milliseconds, the rate in calls per second."""
+    counts = [int(numbers[2]) for numbers in parts]
+    recent = (
+        numbers[_HEADER : _HEADER + min(count, _WINDOW)].tolist() for numbers, count in zip(parts, counts, strict=True)
+    )
+    milliseconds: list[float] = sorted(seconds * 1000 for durations in recent for seconds in durations) or [0.0]
+    started = min(numbers[1] for numbers in parts)
+    return {
+        "name": name,
+        "count": sum(counts),
+        "meanRate": sum(counts) / max(time.monotonic() - started, 1e-9),
+        "mean": sum(milliseconds) / len(milliseconds),
+        "median": _quantile(milliseconds, 0.5),
+        "_75thPercentile": _quantile(milliseconds, 0.75),
+        "_95thPercentile": _quantile(milliseconds, 0.95),
+        "_99thPercentile": _quantile(milliseconds, 0.99),
+    }
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    """By linear interpolation."""
+    position = share * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)

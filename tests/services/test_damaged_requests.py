@@ -1,0 +1,236 @@
+"""Whatever is sent, the services answer it or say what is wrong with it, and go on."""
+
+import json
+import socket
+
+import grpc
+import httpx
+import pytest
+from friesian_services._pb import (
+    feature_pb2_grpc,
+    ranking_pb2_grpc,
+    recall_pb2,
+    recall_pb2_grpc,
+    recommender_pb2,
+    recommender_pb2_grpc,
+)
+from friesian_services._pb import friesian_v1_pb2 as v1
+from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.services.fuzz import damaged
+from tests.services.test_http_app import make_app
+from tests.services.test_interceptor import AbortedError, Context
+from tests.services.tiny_release import features, user_id
+
+from friesian_fast.recommend import IndexRecall, open_recommender
+from friesian_fast.release.open import open_release
+from friesian_services import wire
+from friesian_services.backends import LocalBackends
+from friesian_services.feature.servicer import FeatureServicer, RowsServicer
+from friesian_services.interceptor import CallInterceptor
+from friesian_services.ranking.servicer import RankingServicer, ScoresServicer
+from friesian_services.recall.servicer import CandidatesServicer, RecallServicer
+from friesian_services.recommender.servicer import RecommenderServicer, RecommendServicer
+from friesian_services.timers import Timers
+
+CASES = 400
+REFUSED = {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "UNIMPLEMENTED"}
+HEAD = b"GET /recommender/recommend/4?k=3&canK=50 HTTP/1.1\r\nhost: x\r\nx-request-id: a\r\nconnection: close\r\n\r\n"
+
+
+class Registry:
+    """Takes handlers as a gRPC server does."""
+
+    def __init__(self):
+        self.handlers = {}
+
+    def add_generic_rpc_handlers(self, handlers):
+        """The generated code calls this too."""
+
+    def add_registered_method_handlers(self, service, handlers):
+        for method, handler in handlers.items():
+            self.handlers[f"/{service}/{method}"] = handler
+
+
+class Details:
+    def __init__(self, method):
+        self.method = method
+
+
+class Caller(Context):
+    def set_trailing_metadata(self, metadata):
+        """Nobody looks."""
+
+
+@pytest.fixture(scope="module")
+def methods(releases):
+    """Every method of every service, on the real stages, as gRPC would call it: bytes in, bytes out."""
+    release, timers = open_release(releases), Timers()
+    stores = {name: release.row_store(name) for name in ("user", "item", "user_vector")}
+    recall = IndexRecall(release.index(), stores["user_vector"], "int64")
+    recommender, registry = open_recommender(release), Registry()
+    backends = LocalBackends(timers)
+    recommender_pb2_grpc.add_RecommenderServicer_to_server(RecommenderServicer(recommender, timers, backends), registry)
+    v1_grpc.add_RecommenderServicer_to_server(RecommendServicer(recommender, timers), registry)
+    recall_pb2_grpc.add_RecallServicer_to_server(RecallServicer(recall, "int64", timers), registry)
+    v1_grpc.add_RecallServicer_to_server(CandidatesServicer(recall, "int64", release.id), registry)
+    feature_pb2_grpc.add_FeatureServicer_to_server(FeatureServicer(timers), registry)
+    v1_grpc.add_FeatureServicer_to_server(RowsServicer(stores, release.id, timers), registry)
+    ranking_pb2_grpc.add_RankingServicer_to_server(RankingServicer(timers), registry)
+    v1_grpc.add_RankingServicer_to_server(ScoresServicer(release.ranker(), release.id, timers), registry)
+    interceptor = CallInterceptor()
+    return {
+        name: interceptor.intercept_service(lambda _, handler=handler: handler, Details(name))
+        for name, handler in registry.handlers.items()
+    }
+
+
+def sound_messages():
+    """For each method that takes more than nothing, requests that it answers."""
+    users = v1.Ids(int64=v1.Int64s(values=[user_id(3), user_id(7)]))
+    user, item = features()
+    inputs = {"user_age": user["age"][:4], "spend": user["spend"][:4]}
+    inputs |= {name: values[:4] for name, values in item.items()}
+    rows = [v1.RowsRequest(row_set=name, ids=users) for name in ("user", "item", "user_vector")]
+    found = {
+        "/recommender.Recommender/getRecommendIDs": [
+            recommender_pb2.RecommendRequest(recommendNum=3, candidateNum=50, ID=[1, 2, 3])
+        ],
+        "/friesian.v1.Recommender/Recommend": [
+            v1.RecommendRequest(users=users, k=3, candidates=20),
+            v1.RecommendRequest(users=users, explain=True),
+        ],
+        "/recall.Recall/searchCandidates": [recall_pb2.Query(userID=4, k=20)],
+        "/friesian.v1.Recall/SearchCandidates": [
+            v1.CandidatesRequest(user=v1.Ids(int64=v1.Int64s(values=[user_id(4)])), k=20)
+        ],
+        "/friesian.v1.Feature/GetRows": rows,
+        "/friesian.v1.Ranking/Predict": [v1.PredictRequest(inputs=wire.tensors_to_messages(inputs))],
+    }
+    return {name: [message.SerializeToString() for message in messages] for name, messages in found.items()}
+
+
+SOUND = sound_messages()
+
+
+def outcome(handler, data):
+    """OK, or the status it was refused with."""
+    try:
+        handler.response_serializer(handler.unary_unary(data, Caller()))
+    except AbortedError as error:
+        code, details = error.args
+        assert details
+        return code.name
+    return "OK"
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_damaged_messages(methods, name, caplog):
+    assert {outcome(methods[name], data) for data in SOUND[name]} == {"OK"}
+    outcomes = [outcome(methods[name], data) for data in damaged(SOUND[name], CASES)]
+    assert set(outcomes) <= {"OK", *REFUSED}
+    assert len(set(outcomes)) > 1
+    assert "Traceback" not in caplog.text
+
+
+def test_methods_that_take_nothing_take_anything_that_is_a_message(methods):
+    assert len(methods) > len(SOUND)
+    for name in methods.keys() - SOUND.keys():
+        for data in (b"", b"\x0a\x01x", b"\xff"):
+            assert outcome(methods[name], data) in {"OK", *REFUSED}
+
+
+@pytest.fixture(scope="module")
+def app(releases):
+    return make_app(releases)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_path_and_query(app, data):
+    """The application as uvicorn calls it: a decoded path, raw bytes of the query."""
+    path = data.draw(
+        st.one_of(st.text(max_size=30), st.builds("/recommender/recommend/{}".format, st.text(max_size=30)))
+    )
+    query = data.draw(st.one_of(st.binary(max_size=60), st.from_regex(rb"k=.*&canK=.*", fullmatch=True)))
+    headers = [(b"x-request-id", data.draw(st.binary(max_size=20)))]
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": headers}
+    asked = app(scope, None, send)
+    with pytest.raises(StopIteration):
+        asked.send(None)
+    start, body = sent
+    assert start["status"] in (200, 400, 404, 503)
+    assert dict(start["headers"])[b"content-length"] == b"%d" % len(body["body"])
+    if dict(start["headers"])[b"content-type"] == b"application/json":
+        json.loads(body["body"])
+
+
+def exchange(port, data):
+    """All that comes back on a connection of its own, which is ended after the request."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        answer = b""
+        try:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            while piece := connection.recv(65536):
+                answer += piece
+        except ConnectionError:  # refused before all was written
+            pass
+    return answer
+
+
+def test_damaged_heads_over_http(fused):
+    port = fused.ports["release", "HTTP"]
+    assert exchange(port, HEAD).startswith(b"HTTP/1.1 200 OK\r\n")
+    answers = [exchange(port, data) for data in damaged([HEAD, HEAD.replace(b"GET", b"POST")], 250)]
+    statuses = {answer[9:12] for answer in answers if answer}
+    assert statuses <= {b"200", b"400", b"404", b"405"}
+    assert {b"200", b"400", b"404"} <= statuses
+    assert httpx.get(f"{fused.http()}/healthz").text == "ok\n"
+    assert "Traceback" not in fused.log.read_text()
+
+
+def test_responses_stand_in_order_and_whole(fused):
+    """Three requests in one write; HEAD has no body; a body that nobody reads does not become the next request."""
+    port = fused.ports["release", "HTTP"]
+    one = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    post = b"POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
+    last = b"HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    answer = exchange(port, one + post + one + last)
+    assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"405", b"200", b"200"]
+    assert answer.count(b"ok\n") == 2
+    assert answer.endswith(b"\r\n\r\n")
+
+
+def test_bytes_that_are_no_message_over_grpc(fused):
+    with grpc.insecure_channel(fused.grpc()) as channel:
+        for name in ("/friesian.v1.Recommender/Recommend", "/recommender.Recommender/getRecommendIDs"):
+            call = channel.unary_unary(name)
+            with pytest.raises(grpc.RpcError) as caught:
+                call(b"\xff\xff", timeout=20)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert caught.value.details() == "the 2 bytes of the request are not the message of this call"
+            assert call(SOUND[name][0], timeout=20)
+
+
+def test_what_is_quoted_is_bounded_and_on_one_line(methods, caplog):
+    users = v1.Ids(int64=v1.Int64s(values=[user_id(3)]))
+    asked = v1.RecommendRequest(users=users, release_id="a\n2026 INFO forged" + "x" * 100_000)
+    with pytest.raises(AbortedError) as caught:
+        methods["/friesian.v1.Recommender/Recommend"].unary_unary(asked.SerializeToString(), Caller())
+    assert caught.value.args[1].startswith("the call is for release a?2026 INFO forged")
+    assert len(caught.value.args[1]) == 1000
+    assert "\n2026" not in caplog.text
+
+
+@pytest.mark.parametrize("shape", [(0, 2**62), (2**31, 0, 2**33), (0,) * 70, (2**40, 2**40), (-1,), ()])
+def test_shapes_that_no_array_has(methods, shape):
+    tensor = v1.Tensor(name="price", dtype="float32", shape=shape)
+    asked = v1.PredictRequest(inputs=[tensor])
+    assert outcome(methods["/friesian.v1.Ranking/Predict"], asked.SerializeToString()) == "INVALID_ARGUMENT"
