@@ -1,5 +1,6 @@
 """The ranking stage: one score for each row of a model's inputs."""
 
+from friesian_fast.rank.cascade import CascadeRanker
 from friesian_fast.rank.onnx import OnnxRanker
 from friesian_fast.rank.openvino import OpenvinoRanker
 from friesian_fast.rank.ranker import Ranker
@@ -9,6 +10,7 @@ from friesian_fast.rank.saved_model import SavedModelRanker
 __all__ = [
     "REFERENCE",
     "RUNTIMES",
+    "CascadeRanker",
     "OnnxRanker",
     "OpenvinoRanker",
     "Ranker",
