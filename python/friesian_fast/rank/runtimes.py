@@ -34,15 +34,15 @@ class Runtime:
     precision : {"fp32", "bf16", "int8"}
     file : str
         What it runs, beside the other models of a release.
-    rescored : int, default 0
-        How many of the best rows the reference, on its own file, scores again.
+    cheap : str, default ""
+        Of a cascade: the runtime that scores all rows, of which the reference scores the best again, on its own file.
     """
 
     package: str
     extra: str
     precision: str
     file: str
-    rescored: int = 0
+    cheap: str = ""
 
 
 RUNTIMES = {
@@ -52,10 +52,10 @@ RUNTIMES = {
     "openvino-bf16": Runtime(package="openvino", extra="openvino", precision="bf16", file="ranker.onnx"),
     "openvino-int8": Runtime(package="openvino", extra="openvino", precision="int8", file="ranker_static_int8.onnx"),
     "onnxruntime-int8+fp32": Runtime(
-        package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx", rescored=RESCORED
+        package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx", cheap="onnxruntime-int8"
     ),
     "openvino-bf16+fp32": Runtime(
-        package="openvino", extra="openvino", precision="bf16", file="ranker.onnx", rescored=RESCORED
+        package="openvino", extra="openvino", precision="bf16", file="ranker.onnx", cheap="openvino-bf16"
     ),
     "tensorflow-fp32": Runtime(package="tensorflow", extra="train", precision="fp32", file="saved_model"),
 }
@@ -71,7 +71,7 @@ def require_runtime(name: str) -> Runtime:
     if name not in RUNTIMES:
         raise UnsupportedRuntimeError(f"there is no ranking runtime '{name}'; known are {', '.join(RUNTIMES)}")
     runtime = RUNTIMES[name]
-    for needed in (runtime, RUNTIMES[REFERENCE]) if runtime.rescored else (runtime,):
+    for needed in (runtime, RUNTIMES[REFERENCE]) if runtime.cheap else (runtime,):
         if importlib.util.find_spec(needed.package) is None:
             raise MissingExtraError(f"the ranking runtime '{name}'", needed.extra)
     if runtime.precision == "int8" and not multiplies_int8():
@@ -85,8 +85,7 @@ def open_ranker(path: str | Path, spec: FeatureSpec, *, runtime: str = REFERENCE
     Parameters
     ----------
     path : path
-        What the runtime takes: an ONNX file or a SavedModel's directory. One that scores rows again finds
-        ``ranker.onnx`` beside it.
+        What the runtime takes: an ONNX file or a SavedModel's directory. A cascade finds ``ranker.onnx`` beside it.
     spec : FeatureSpec
     runtime : str, default "onnxruntime-fp32"
         A key of `RUNTIMES`.
@@ -101,11 +100,11 @@ def open_ranker(path: str | Path, spec: FeatureSpec, *, runtime: str = REFERENCE
         If the model is not there, damaged, or not the spec's.
     """
     chosen = require_runtime(runtime)
-    cheap = _open(Path(path), spec, chosen, threads)
-    if not chosen.rescored:
-        return cheap
-    exact = RUNTIMES[REFERENCE]
-    return CascadeRanker(cheap, _open(Path(path).with_name(exact.file), spec, exact, threads), chosen.rescored)
+    ranker = _open(Path(path), spec, chosen, threads)
+    if not chosen.cheap:
+        return ranker
+    reference = RUNTIMES[REFERENCE]
+    return CascadeRanker(ranker, _open(Path(path).with_name(reference.file), spec, reference, threads), RESCORED)
 
 
 def _open(path: Path, spec: FeatureSpec, chosen: Runtime, threads: int) -> ModelRanker:

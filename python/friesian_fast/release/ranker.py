@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import FriesianError
-from friesian_fast.rank import REFERENCE, RUNTIMES, Ranker, open_ranker, require_runtime
+from friesian_fast.rank import REFERENCE, RESCORED, RUNTIMES, CascadeRanker, Ranker, open_ranker, require_runtime
 from friesian_fast.rank.cpu import cpu_model
 from friesian_fast.recall import IvfIndex
 from friesian_fast.release.inputs import Inputs
@@ -180,7 +180,11 @@ def _open_all(
         try:
             runtime = require_runtime(name)
             model = write_model(name, inputs.ranker.parent, directory, runtime.file, requests)
-            trials[name] = _Trial(name, open_ranker(model, inputs.spec, runtime=name))
+            if runtime.cheap in trials:  # opened already, as the reference is
+                rankers = (trials[runtime.cheap].ranker, trials[REFERENCE].ranker)
+                trials[name] = _Trial(name, CascadeRanker(*rankers, RESCORED))
+            else:
+                trials[name] = _Trial(name, open_ranker(model, inputs.spec, runtime=name))
         except Exception as error:  # the quantisers' exceptions have no common base but this
             if name in (REFERENCE, inputs.rank.runtime):
                 raise
