@@ -64,7 +64,10 @@ def test_row_store(benchmark, stored, n, method):
         return {column.name: np.ascontiguousarray(found[column.name]) for column in ROW_SET.columns}
 
     benchmark.group = f"row_store n={n} of {rows}"
-    got = benchmark(numpy if method == "numpy" else native)
+    call = numpy if method == "numpy" else native
+    for _ in batches:  # the pages of a mapped file are found once, not by every request
+        call()
+    got = benchmark.pedantic(call, rounds=5 * len(batches))
     for name, values in columns.items():
         np.testing.assert_array_equal(got[name], values[batches[turn[0]]])
 
