@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import redis
 from bench.kernels.bench_row_decode import ROW_SET, TAG, columns_of, structured_dtype
+from tests.services.processes import RedisProcess
 
 from friesian_fast.store import MappedRowStore, RowCodec
 from friesian_fast.store.redis import RedisRowStore, RedisServer
-from tests.services.processes import RedisProcess
 
 IN_REDIS, PER_MSET = 1_000_000, 5_000
 ROUNDS = 500

@@ -52,7 +52,8 @@ class ListedRows {
 
   // The rows from `first` on; those behind them are fetched meanwhile.
   void take(std::size_t first, std::span<RowView> rows) {
-    if (fetched_ < first + kRowsAhead + rows.size()) fetch(first + kRowsAhead + rows.size() - fetched_);
+    if (fetched_ < first + kRowsAhead + rows.size())
+      fetch(first + kRowsAhead + rows.size() - fetched_);
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = view_of(at(first + i), first + i);
   }
 

@@ -83,7 +83,8 @@ void half_rows_stay_within_the_bound() {
         const std::uint32_t position = 0;
         float score = 0;
         half_rows_kernel(Metric::ip, level)(query.data(), row.data(), dim, &position, 1, &score);
-        const double terms = static_cast<double>(dim), norms = terms * double{value} * (1 + 0x1p-10);
+        const double terms = static_cast<double>(dim),
+                     norms = terms * double{value} * (1 + 0x1p-10);
         CHECK(std::fabs(norms - double{score}) <= half_rows_rounding(dim, norms));
       }
 }

@@ -88,7 +88,8 @@ ExactScan::ExactScan(const IvfLayout& layout)
 
 // q.x = q'.x' + (q - q').x + q'.(x - x'), where ' is what the codes say; by Cauchy and Schwarz the
 // last two are at most |q - q'| |x| + |q'| |x - x'|. The score of a row is the product to rounding.
-// A row whose code product lies more than twice all that under the k-th best is worse than k others.
+// A row whose code product lies more than twice all that under the k-th best is worse than k
+// others.
 void ExactScan::candidates(const float* query, std::size_t k, const std::uint64_t* allowed,
                            SimdLevel level, ExactScratch& scratch,
                            std::vector<std::uint32_t>& positions) const {

@@ -17,18 +17,16 @@ constexpr std::size_t kMaxPrefetchBytes = 512;
 // Four lanes in one baseline register.
 using Four [[gnu::vector_size(16)]] = std::uint32_t;
 
-// The four numbers at each of four places, as four columns of four.
+// Four numbers of each of four rows, as four columns. Compilers make these shuffles.
 void transpose(const unsigned char* const* rows, std::uint32_t offset, unsigned char* const* to) {
   const auto a = load<Four>(rows[0] + offset), b = load<Four>(rows[1] + offset);
   const auto c = load<Four>(rows[2] + offset), d = load<Four>(rows[3] + offset);
-  const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-  const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-  const Four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  store(to[0], __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
-  store(to[1], __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
-  store(to[2], __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
-  store(to[3], __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
+  const Four ab_low{a[0], b[0], a[1], b[1]}, ab_high{a[2], b[2], a[3], b[3]};
+  const Four cd_low{c[0], d[0], c[1], d[1]}, cd_high{c[2], d[2], c[3], d[3]};
+  store(to[0], Four{ab_low[0], ab_low[1], cd_low[0], cd_low[1]});
+  store(to[1], Four{ab_low[2], ab_low[3], cd_low[2], cd_low[3]});
+  store(to[2], Four{ab_high[0], ab_high[1], cd_high[0], cd_high[1]});
+  store(to[3], Four{ab_high[2], ab_high[3], cd_high[2], cd_high[3]});
 }
 
 // What memcpy and memset do, for the few dozen bytes of a list: calling them takes longer. Whole
@@ -89,21 +87,19 @@ RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns)
         copies.push_back({field.offset, output_of[field.column], field.bytes});
   };
   keep(schema_.scalars8(), scalars8_);
-  keep(schema_.scalars4(), scalars4_);
-  // What stands side by side is turned four by four.
-  for (std::size_t i = 0; i + 4 <= scalars4_.size();) {
-    const bool side_by_side = scalars4_[i + 3].offset == scalars4_[i].offset + 12;
-    if (side_by_side) {
-      Quad& quad = quads_.emplace_back();
-      quad.offset = scalars4_[i].offset;
-      for (std::size_t j = 0; j < 4; ++j) quad.outputs[j] = scalars4_[i + j].output;
-      scalars4_.erase(scalars4_.begin() + static_cast<std::ptrdiff_t>(i),
-                      scalars4_.begin() + static_cast<std::ptrdiff_t>(i + 4));
-    } else {
-      ++i;
-    }
-  }
   keep(schema_.blocks(), blocks_);
+  std::vector<Copy> all4;
+  keep(schema_.scalars4(), all4);
+  for (std::size_t i = 0; i < all4.size();) {
+    const bool four_together = i + 4 <= all4.size() && all4[i + 3].offset == all4[i].offset + 12;
+    if (four_together)
+      quads_.push_back(
+          {all4[i].offset,
+           {all4[i].output, all4[i + 1].output, all4[i + 2].output, all4[i + 3].output}});
+    else
+      scalars4_.push_back(all4[i]);
+    i += four_together ? 4 : 1;
+  }
   for (std::uint32_t i = 0; i < schema_.lists().size(); ++i) {
     const std::uint32_t column = schema_.lists()[i];
     const ColumnSpec& spec = schema_.columns()[column];

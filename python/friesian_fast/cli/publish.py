@@ -15,7 +15,7 @@ from rich.progress import track as progress
 from rich.table import Table
 
 from friesian_fast.release.manifest import FILE_NAME, Manifest, RankerEntry
-from friesian_fast.release.plan import PublishPlan, RankPlan
+from friesian_fast.release.plan import PublishPlan
 
 
 def publish(

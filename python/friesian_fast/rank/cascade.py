@@ -50,7 +50,7 @@ class CascadeRanker:
         rows = max((len(array) for array in inputs.values()), default=0)
         if rows <= self._rescored:
             return self._exact.score(inputs)
-        scores = self._cheap.score(inputs).copy()
+        scores: NDArray[np.float32] = self._cheap.score(inputs).copy()
         best = np.argpartition(scores, rows - self._rescored)[rows - self._rescored :]
         scores[best] = self._exact.score({name: array[best] for name, array in inputs.items()})
         return scores

@@ -17,7 +17,7 @@ from friesian_fast.rank.saved_model import SavedModelRanker
 from friesian_fast.spec import FeatureSpec
 
 REFERENCE = "onnxruntime-fp32"
-# Rows that a cascade scores twice. Of the walkthrough's, the ten best of fp32 are among the twelve best of bf16 or int8.
+# Rows that a cascade scores twice: the ten best of fp32 are among the twelve best of bf16 or int8, in the walkthrough.
 RESCORED = 16
 
 

@@ -175,7 +175,8 @@ def _open_all(
     names: Sequence[str], inputs: Inputs, directory: Path, requests: Sequence[Rows]
 ) -> tuple[dict[str, _Trial], dict[str, str]]:
     """Those that open; of the others why not. A runtime that was asked for must open."""
-    trials, skipped = {}, {}
+    trials: dict[str, _Trial] = {}
+    skipped: dict[str, str] = {}
     for name in names:
         try:
             runtime = require_runtime(name)
