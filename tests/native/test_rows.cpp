@@ -127,8 +127,9 @@ void decode_scalars_side_by_side() {
       std::vector<std::int64_t> ends{0};
       for (std::int64_t i = 0; i < n; ++i) ends.push_back(ends.back() + i % 10);
       std::vector<ColumnInput> inputs(specs.size());
-      for (std::uint32_t c = 0; c < scalars; ++c) inputs[c].values = values.data() + c * 10;
-      inputs.back().values = values.data();
+      const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
+      for (std::uint32_t c = 0; c < scalars; ++c) inputs[c].values = bytes + c * 40;
+      inputs.back().values = bytes;
       inputs.back().offsets64 = ends.data();
       const PackedRows rows = encode_rows(schema, inputs, n);
       std::vector<RowView> views;
