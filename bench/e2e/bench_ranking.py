@@ -13,14 +13,14 @@ from friesian_fast.errors import FriesianError
 from friesian_fast.rank import REFERENCE, RUNTIMES, open_ranker
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.release.open import open_release
-from friesian_fast.release.ranker import CALIBRATION, agreement_of
+from friesian_fast.release.ranker import CALIBRATION, agreement_of, top_error_of
 from friesian_fast.release.ranker_files import write_model
 from friesian_fast.usecases.pipeline import run_pipeline
 from friesian_fast.usecases.recsys2021 import demo
 
 PEER = "tensorflow-fp32"
 SIZES = (1, 50, 100, 300, 1000)
-TIMED, CHECKED = 30, 300  # requests of each size
+TIMED, CHECKED = 30, 1000  # requests of each size; of 50 and 300 candidates more are checked
 FLOP_PER_ROW = 2 * (143 * 1024 + 1024 * 1024 + 1024)
 GEMM = 2048
 
@@ -42,10 +42,10 @@ def make_requests(release, count, candidates):
     requests = []
     for user in drawn:
         one = np.array([user], np.int64)
-        row, vector = users.decode(one), vectors.decode(one)
-        if row.found[0] and vector.found[0]:
+        row, vector = users.find(one), vectors.decode(one)
+        if row.count and vector.found[0]:
             ids, _ = index.search(vector.columns["embedding"], candidates)
-            requests.append(builder.build(row, items.decode(np.ascontiguousarray(ids[0]))))
+            requests.append(builder.build(row, items.find(np.ascontiguousarray(ids[0]))))
         if len(requests) == count:
             return requests
     raise AssertionError(f"only {len(requests)} users have rows and a vector")
@@ -95,13 +95,14 @@ def cpu_ms(rankers, requests):
 
 
 def check(rankers, requests):
-    """Agreement with the reference's ten best, and the largest error of a score."""
+    """Agreement with the reference's ten best, the largest error of a score among the ten best, and of all."""
     found = {}
     exact = [rankers[REFERENCE].score(rows) for rows in requests]
     for name, ranker in rankers.items():
-        scores = [ranker.score(rows) for rows in requests]
-        agreement = np.mean([agreement_of(*pair) for pair in zip(exact, scores, strict=True)])
-        found[name] = agreement, max(float(np.abs(a - b).max()) for a, b in zip(exact, scores, strict=True))
+        pairs = list(zip(exact, [ranker.score(rows) for rows in requests], strict=True))
+        agreement = np.mean([agreement_of(*pair) for pair in pairs])
+        errors = max(top_error_of(*pair) for pair in pairs), max(float(np.abs(a - b).max()) for a, b in pairs)
+        found[name] = agreement, *errors
     return found
 
 
@@ -139,9 +140,9 @@ def test_ranking(benchmark, walkthrough, tmp_path, capsys, weights):
             bound = size * FLOP_PER_ROW / gflops * 1e-6
             print(f"\n  {size} candidates; fp32 cannot take less than {bound:.3f} ms", end="")
             for name, ms in times.items():
-                agreement, error = quality[name]
-                ratio = times[PEER] / ms
-                print(f"\n    {name}: {ms:.3f} ms, {ratio:.1f}x TensorFlow, {agreement:.4f}, {error:.1e}", end="")
+                agreement, top_error, error = quality[name]
+                held = f"agreement {agreement:.4f}, error {top_error:.1e}, of all {error:.1e}"
+                print(f"\n    {name}: {ms:.3f} ms, {times[PEER] / ms:.2f}x TensorFlow, {held}", end="")
                 benchmark.extra_info[f"{name}_{size}_ms"] = round(ms, 4)
     exact, peer = rankers[REFERENCE].score(requests[0]), rankers[PEER].score(requests[0])
     np.testing.assert_allclose(exact, peer, atol=1e-5)

@@ -79,8 +79,9 @@ Words set(const py::array& values, const py::array& wanted,
                            std::string(py::str(wanted.dtype())));
     const std::span<const T> rows = span_of<T>(values), some = span_of<T>(wanted);
     const auto falls = [](T a, T b) { return !(a < b); };
-    if (std::adjacent_find(some.begin(), some.end(), falls) != some.end())
-      throw py::value_error("wanted must rise strictly");
+    if (std::adjacent_find(some.begin(), some.end(), falls) != some.end() ||
+        (!some.empty() && some.back() != some.back()))
+      throw py::value_error("wanted must rise strictly and hold no NaN");
     Words out = new_bitmap(rows.size());
     std::uint64_t* const words = out.mutable_data();
     const py::gil_scoped_release nogil;

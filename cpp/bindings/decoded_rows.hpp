@@ -1,6 +1,7 @@
 #pragma once
 #include <pybind11/numpy.h>
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -18,8 +19,11 @@ struct ColumnDecoder {
   ColumnDecoder(const friesian::RowSchema& schema, std::vector<std::uint32_t> columns,
                 std::vector<pybind11::str> output_names);
 
-  // Adds a fresh array of n rows for each column to `arrays`; where they begin.
-  [[nodiscard]] std::vector<unsigned char*> add_arrays(std::size_t n, pybind11::dict& arrays) const;
+  // Adds a fresh array of n rows for each column to `arrays`; where they begin. All are parts of
+  // one piece of memory, which lives as long as any of them, and each begins at a cache line.
+  // `meanwhile` is called before each, so that something can be fetched while they are made.
+  [[nodiscard]] std::vector<unsigned char*> add_arrays(
+      std::size_t n, pybind11::dict& arrays, const std::function<void()>& meanwhile = [] {}) const;
 };
 
 // An array of n bool; its memory is not set.

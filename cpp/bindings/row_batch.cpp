@@ -39,8 +39,11 @@ class ListedRows {
   ListedRows(const py::list& rows, std::uint64_t row_bytes)
       : rows_(rows),
         n_(rows.size()),
-        ahead_bytes_(std::min<std::uint64_t>(sizeof(PyBytesObject) + row_bytes, kMaxPrefetch)) {
-    fetch(0);
+        ahead_bytes_(std::min<std::uint64_t>(sizeof(PyBytesObject) + row_bytes, kMaxPrefetch)) {}
+
+  // Fetches some more of the first rows, as many as stay in the second-level cache meanwhile.
+  void fetch_ahead() {
+    if (fetched_ < kMostAhead) fetch(kRowsAhead);
   }
 
   [[nodiscard]] PyObject* at(std::size_t i) const {
@@ -48,22 +51,24 @@ class ListedRows {
   }
 
   // The rows from `first` on; those behind them are fetched meanwhile.
-  void take(std::size_t first, std::span<RowView> rows) const {
-    fetch(first + rows.size());
+  void take(std::size_t first, std::span<RowView> rows) {
+    if (fetched_ < first + kRowsAhead + rows.size())
+      fetch(first + kRowsAhead + rows.size() - fetched_);
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = view_of(at(first + i), first + i);
   }
 
  private:
-  static constexpr std::size_t kAhead = 32, kMaxPrefetch = 512;
+  static constexpr std::size_t kMaxPrefetch = 512, kMostAhead = 512;
 
-  void fetch(std::size_t first) const {
-    for (std::size_t i = first; i < std::min(first + kAhead, n_); ++i)
-      prefetch(at(i), ahead_bytes_);
+  void fetch(std::size_t n) {
+    for (const std::size_t end = std::min(fetched_ + n, n_); fetched_ < end; ++fetched_)
+      prefetch(at(fetched_), ahead_bytes_);
   }
 
   const py::list& rows_;
   std::size_t n_;
   std::size_t ahead_bytes_;
+  std::size_t fetched_ = 0;
 };
 
 py::list as_list(const py::sequence& rows) {
@@ -86,10 +91,11 @@ py::tuple decode_sequence(const ColumnDecoder& columns, const py::sequence& rows
   if (given.size() > kFewRows) return RowBatch::from_sequence(given, ids).columns(columns);
   // Few rows are decoded with the GIL, so that the list stays as it is.
   py::dict arrays;
-  const auto outputs = columns.add_arrays(given.size(), arrays);
+  ListedRows listed(given, columns.decoder.schema().longest());
+  const auto outputs =
+      columns.add_arrays(given.size(), arrays, [&listed] { listed.fetch_ahead(); });
   bool* found = nullptr;
   py::array found_array = new_bools(given.size(), found);
-  const ListedRows listed(given, columns.decoder.schema().longest());
   try {
     columns.decoder.decode(
         given.size(),

@@ -95,6 +95,8 @@ def test_levels_agree(values, wanted):
         (lambda: _core.filter_set(np.zeros(3), np.zeros(1, np.int32)), "dtype of values, float64, got int32"),
         (lambda: _core.filter_set(np.zeros(3), np.array([1.0, 1.0])), "wanted must rise strictly"),
         (lambda: _core.filter_set(np.zeros(3), np.array([np.nan, 1.0])), "wanted must rise strictly"),
+        (lambda: _core.filter_set(np.zeros(3), np.array([1.0, np.nan])), "rise strictly and hold no NaN"),
+        (lambda: _core.filter_set(np.zeros(3, np.float32), np.array([np.nan], np.float32)), "hold no NaN"),
         (lambda: _core.bitmap_count(np.zeros(3)), "bitmap must be uint64"),
     ],
 )

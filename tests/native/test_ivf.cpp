@@ -5,11 +5,13 @@
 #include <optional>
 
 #include "check.hpp"
+#include "common/bitmap.hpp"
 #include "common/bytes_hash.hpp"
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
 #include "ivf/exact_scan.hpp"
 #include "ivf/fast_scan.hpp"
+#include "ivf/filter_bitmap.hpp"
 #include "ivf/half.hpp"
 #include "ivf/half_rows.hpp"
 #include "ivf/id_positions.hpp"
@@ -68,6 +70,22 @@ void half_rows_every_tail() {
             CHECK(std::fabs(want - double{scores[i]}) < 1e-4 * (1 + std::fabs(want)));
           }
         }
+      }
+}
+
+// Terms that are all rounded the same way, as far from the true sum as they get.
+void half_rows_stay_within_the_bound() {
+  for (const SimdLevel level : runnable_levels())
+    for (const std::size_t dim : {1u, 7u, 700u, 2048u, kMaxIvfDim})
+      for (const float value : {1.0f, 1 / 3.0f, 0.1f, 1e-30f, 1e-44f}) {
+        const std::vector<float> query(dim, value);
+        const std::vector<std::uint16_t> row(dim, float_to_half(1.0f + 0x1p-10f));
+        const std::uint32_t position = 0;
+        float score = 0;
+        half_rows_kernel(Metric::ip, level)(query.data(), row.data(), dim, &position, 1, &score);
+        const double terms = static_cast<double>(dim),
+                     norms = terms * double{value} * (1 + 0x1p-10);
+        CHECK(std::fabs(norms - double{score}) <= half_rows_rounding(dim, norms));
       }
 }
 
@@ -203,7 +221,7 @@ void write_layout(const std::string& path, std::size_t dim, bool string_ids) {
                           string_ids});
 }
 
-// Opens the file and searches it, whatever it holds.
+// Opens the file and searches all of it and then every other row, whatever it holds.
 void search_file(const std::string& path, bool must_open) {
   try {
     const IvfLayout layout(path, false);
@@ -214,14 +232,23 @@ void search_file(const std::string& path, bool must_open) {
     std::optional<ExactScan> exact;
     if (layout.metric() != Metric::l2) exact.emplace(layout);
     const IdPositions places(layout);
+    const std::vector<std::uint64_t> rows(bitmap_words(layout.size()), 0xAAAAAAAAAAAAAAAA);
+    std::vector<std::uint64_t> lists(bitmap_words(layout.nlist()));
+    bitmap_lists(layout, rows, lists.data());
     for (const SimdLevel level : runnable_levels())
       for (const std::size_t nprobe :
            {std::size_t{1}, std::size_t{layout.depth().nprobe}, layout.nlist()}) {
-        const IvfSearchOptions options{.k = k,
-                                       .nprobe = nprobe,
-                                       .exact = exact && nprobe % 2 == 0 ? &*exact : nullptr,
-                                       .level = level};
+        IvfSearchOptions options{.k = k,
+                                 .nprobe = nprobe,
+                                 .exact = exact && nprobe % 2 == 0 ? &*exact : nullptr,
+                                 .level = level};
         ivf_search(layout, queries.data(), 2, options, positions.data(), scores.data());
+        std::vector<std::uint32_t> some(positions.size());
+        options.allowed = rows.data();
+        options.allowed_lists = lists.data();
+        ivf_search(layout, queries.data(), 2, options, some.data(), scores.data());
+        for (const std::uint32_t position : some)
+          CHECK(position == kNoPosition || (position < layout.size() && position % 2 == 1));
         for (const std::uint32_t position : positions) {
           CHECK(position == kNoPosition || position < layout.size());
           if (position == kNoPosition) continue;
@@ -335,6 +362,7 @@ void answer_allowed_rows_only() {
 void test_ivf() {
   half_precision_both_ways();
   half_rows_every_tail();
+  half_rows_stay_within_the_bound();
   coarse_dot_is_the_sum();
   fast_scan_is_the_sum();
   select_every_tail();

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "check.hpp"
 #include "common/error.hpp"
@@ -112,6 +113,53 @@ void decode_some_columns() {
   }
 }
 
+// Scalars around the four that are turned together, some of them skipped, and a list around the
+// width of a register, for numbers of rows around a block's.
+void decode_scalars_side_by_side() {
+  for (std::uint32_t scalars = 1; scalars <= 9; ++scalars)
+    for (std::int64_t n = 0; n <= 18; ++n) {
+      std::vector<ColumnSpec> specs(scalars, {"", ElementType::int32, ColumnKind::scalar, 1});
+      specs.push_back({"list", ElementType::int32, ColumnKind::list, 9});
+      for (std::size_t c = 0; c < specs.size(); ++c) specs[c].name = std::to_string(c);
+      const RowSchema schema(specs, kTag);
+      std::vector<std::int32_t> values(200);
+      std::iota(values.begin(), values.end(), 1);
+      std::vector<std::int64_t> ends{0};
+      for (std::int64_t i = 0; i < n; ++i) ends.push_back(ends.back() + i % 10);
+      std::vector<ColumnInput> inputs(specs.size());
+      const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
+      for (std::uint32_t c = 0; c < scalars; ++c) inputs[c].values = bytes + c * 40;
+      inputs.back().values = bytes;
+      inputs.back().offsets64 = ends.data();
+      const PackedRows rows = encode_rows(schema, inputs, n);
+      std::vector<RowView> views;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
+        views.push_back({rows.buffer.data() + rows.offsets[i],
+                         static_cast<std::size_t>(rows.offsets[i + 1] - rows.offsets[i])});
+      for (std::uint32_t skipped = 0; skipped <= scalars; ++skipped) {
+        std::vector<std::uint32_t> columns;
+        for (std::uint32_t c = 0; c < specs.size(); ++c)
+          if (c != skipped) columns.push_back(c);
+        std::vector<std::vector<std::int32_t>> got;
+        std::vector<unsigned char*> pointers;
+        for (const std::uint32_t c : columns)
+          got.emplace_back(views.size() * (c == scalars ? 9 : 1), -1);
+        for (auto& column : got)
+          pointers.push_back(reinterpret_cast<unsigned char*>(column.data()));
+        RowDecoder(schema, columns).decode(views, pointers);
+        for (std::size_t at = 0; at < columns.size(); ++at)
+          for (std::size_t i = 0; i < got[at].size(); ++i) {
+            const std::size_t row = i / 9, place = i % 9;
+            const std::int32_t want =
+                columns[at] < scalars ? static_cast<std::int32_t>(columns[at] * 10 + i + 1)
+                : place < row % 10    ? values[static_cast<std::size_t>(ends[row]) + place]
+                                      : 0;
+            CHECK(got[at][i] == want);
+          }
+      }
+    }
+}
+
 // Opens the file and reads everything from it, whatever it holds.
 template <typename Id>
 void read_store(const std::string& path, IdKind kind, const std::vector<Id>& ids) {
@@ -164,6 +212,7 @@ void open_damaged_stores(IdKind kind, const std::vector<Id>& ids) {
 void test_rows() {
   decode_damaged_rows();
   decode_some_columns();
+  decode_scalars_side_by_side();
   open_damaged_stores<std::int64_t>(IdKind::int64, {0, -1, 5, 1 << 30, 77, 78, 79, 80});
   open_damaged_stores<std::string_view>(IdKind::string, {"", "b", "cc", "an id of some length"});
 }

@@ -266,6 +266,34 @@ def test_bf16_rounds_the_large_products_and_nothing_else(tmp_path, twice):
     assert 0 < errors.max() < 2**-9
 
 
+def test_the_best_rows_of_a_cascade_have_the_reference_s_scores(tmp_path):
+    path = save_deep(tmp_path / "ranker.onnx")
+    if not has_bf16():
+        with pytest.raises(UnsupportedRuntimeError, match="no bf16 that OpenVINO uses"):
+            open_ranker(path, SPEC, runtime="openvino-bf16+fp32")
+        return
+    x = 1 + np.random.default_rng(1).random(400, np.float32)
+    names = (ALL[0], "openvino-bf16", "openvino-bf16+fp32")
+    exact, rounded, both = (open_ranker(path, SPEC, runtime=name).score({"x": x}) for name in names)
+    again = np.argsort(-rounded)[: runtimes.RESCORED]
+    np.testing.assert_allclose(both[again], exact[again], rtol=1e-6)
+    rest = np.setdiff1d(np.arange(400), again)
+    np.testing.assert_array_equal(both[rest], rounded[rest])
+
+
+def test_a_cascade_needs_the_reference_s_file_and_library(models, tmp_path, monkeypatch):
+    (tmp_path / "ranker_int8.onnx").write_bytes((models / "ranker.onnx").read_bytes())
+    monkeypatch.setattr(runtimes, "multiplies_int8", lambda: True)
+    with pytest.raises(NotFoundError, match="no model at .*ranker.onnx"):
+        open_ranker(tmp_path / "ranker_int8.onnx", tiny_release.spec(), runtime="onnxruntime-int8+fp32")
+    there = runtimes.importlib.util.find_spec
+    monkeypatch.setattr(
+        runtimes.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else there(name)
+    )
+    with pytest.raises(MissingExtraError, match="'openvino-bf16\\+fp32' needs the 'serve' extra"):
+        open_ranker(models / "ranker.onnx", tiny_release.spec(), runtime="openvino-bf16+fp32")
+
+
 def test_the_parts_are_cut_where_the_products_begin_that_lead_to_a_large_one(tmp_path):
     core = openvino_core()
     head, tail = split_at_large_product(core.read_model(save_deep(tmp_path / "ranker.onnx")))

@@ -74,6 +74,15 @@ def test_a_link_is_no_file(release, tmp_path):
         open_release(release)
 
 
+def test_rows_and_index_can_be_copied_into_huge_pages(release):
+    mapped, copied = open_release(release), open_release(release, huge_pages=True)
+    for name in ("user", "item_vector"):
+        ids = mapped.row_store(name).ids()[:3]
+        assert copied.row_store(name).get(ids) == mapped.row_store(name).get(ids)
+    assert len(copied.index()) == len(mapped.index())
+    assert (mapped.huge_pages, copied.huge_pages) == (False, True)
+
+
 def test_the_hashes_can_be_left_out_but_not_the_sizes(release):
     flip(release / "index" / "item_8.idx", 50)
     assert open_release(release, verify=False).id == release.name

@@ -262,6 +262,7 @@ PLAN = "{spec: a, rows: {user: u, item: i}, vectors: {user: u, item: i}, ranker:
         (PLAN + "rank: {runtimes: [onnx]}}", "the runtime 'onnx'; known are onnxruntime-fp32, "),
         (PLAN + "rank: {runtime: fast}}", "the runtime 'fast'; known are"),
         (PLAN + "rank: {runtimes: openvino-bf16}}", "'rank.runtimes' must be a list of names"),
+        (PLAN + "rank: {candidates: 0}}", "'rank.candidates' must be a whole number above 0, not 0"),
         (PLAN + "rank: {runtime: openvino-bf16, runtimes: [openvino-bf16]}}", "keep one"),
         (PLAN + "rank: {fast: true}}", "unknown key 'rank.fast'"),
     ],

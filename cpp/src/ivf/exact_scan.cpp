@@ -9,6 +9,7 @@
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
 #include "ivf/half.hpp"
+#include "ivf/half_rows.hpp"
 #include "ivf/select.hpp"
 
 namespace friesian {
@@ -16,9 +17,6 @@ namespace friesian {
 namespace {
 
 constexpr float kLargestCode = 127;
-// Single precision sums of the row kernels differ from the true ones by less than this, relative
-// to the product of the norms.
-constexpr double kRounding = 1e-5;
 constexpr auto kClosed = std::numeric_limits<std::int32_t>::min();
 
 std::int8_t code_of(float value, float scale) {
@@ -89,8 +87,9 @@ ExactScan::ExactScan(const IvfLayout& layout)
 }
 
 // q.x = q'.x' + (q - q').x + q'.(x - x'), where ' is what the codes say; by Cauchy and Schwarz the
-// last two are at most |q - q'| |x| + |q'| |x - x'|. A row whose code product lies more than twice
-// that under the k-th best is worse than k others.
+// last two are at most |q - q'| |x| + |q'| |x - x'|. The score of a row is the product to rounding.
+// A row whose code product lies more than twice all that under the k-th best is worse than k
+// others.
 void ExactScan::candidates(const float* query, std::size_t k, const std::uint64_t* allowed,
                            SimdLevel level, ExactScratch& scratch,
                            std::vector<std::uint32_t>& positions) const {
@@ -111,7 +110,7 @@ void ExactScan::candidates(const float* query, std::size_t k, const std::uint64_
   const SelectKernels select = select_kernels(level);
   const double kth = std::ldexp(nth_largest(select, scratch.upper.data(), rows_, k), shift);
   const double bound = asked.error * largest_norm_ + asked.coded_norm * largest_error_ +
-                       kRounding * asked.norm * largest_norm_;
+                       half_rows_rounding(dim_, asked.norm * largest_norm_);
   const double least = std::floor(kth - 2 * bound / (asked.scale * scale_));
   // All that is open when the bound says nothing, as with rows that are not finite.
   const std::int32_t floor =

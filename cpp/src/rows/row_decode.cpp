@@ -11,10 +11,45 @@ namespace friesian {
 
 namespace {
 
-// So many rows are checked and then decoded together; the next ones are fetched meanwhile, about
-// as far ahead as memory streams. A long row's rest follows when it is read.
-constexpr std::size_t kBlock = 32;
+// A long row's rest follows when it is read.
 constexpr std::size_t kMaxPrefetchBytes = 512;
+
+// Four lanes in one baseline register.
+using Four [[gnu::vector_size(16)]] = std::uint32_t;
+
+// Four numbers of each of four rows, as four columns. Compilers make these shuffles.
+void transpose(const unsigned char* const* rows, std::uint32_t offset, unsigned char* const* to) {
+  const auto a = load<Four>(rows[0] + offset), b = load<Four>(rows[1] + offset);
+  const auto c = load<Four>(rows[2] + offset), d = load<Four>(rows[3] + offset);
+  const Four ab_low{a[0], b[0], a[1], b[1]}, ab_high{a[2], b[2], a[3], b[3]};
+  const Four cd_low{c[0], d[0], c[1], d[1]}, cd_high{c[2], d[2], c[3], d[3]};
+  store(to[0], Four{ab_low[0], ab_low[1], cd_low[0], cd_low[1]});
+  store(to[1], Four{ab_low[2], ab_low[3], cd_low[2], cd_low[3]});
+  store(to[2], Four{ab_high[0], ab_high[1], cd_high[0], cd_high[1]});
+  store(to[3], Four{ab_high[2], ab_high[3], cd_high[2], cd_high[3]});
+}
+
+// What memcpy and memset do, for the few dozen bytes of a list: calling them takes longer. Whole
+// registers, the last of which overlaps the one before; `bytes` is a multiple of 4.
+void copy_short(unsigned char* to, const unsigned char* from, std::size_t bytes) {
+  if (bytes < sizeof(Four)) {
+    for (std::size_t i = 0; i < bytes; i += 4) store(to + i, load<std::uint32_t>(from + i));
+    return;
+  }
+  const std::size_t last = bytes - sizeof(Four);
+  for (std::size_t i = 0; i < last; i += sizeof(Four)) store(to + i, load<Four>(from + i));
+  store(to + last, load<Four>(from + last));
+}
+
+void clear_short(unsigned char* to, std::size_t bytes) {
+  if (bytes < sizeof(Four)) {
+    for (std::size_t i = 0; i < bytes; i += 4) store(to + i, std::uint32_t{0});
+    return;
+  }
+  const std::size_t last = bytes - sizeof(Four);
+  for (std::size_t i = 0; i < last; i += sizeof(Four)) store(to + i, Four{});
+  store(to + last, Four{});
+}
 
 std::string in_hex(const unsigned char* bytes, std::size_t size) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -52,8 +87,19 @@ RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns)
         copies.push_back({field.offset, output_of[field.column], field.bytes});
   };
   keep(schema_.scalars8(), scalars8_);
-  keep(schema_.scalars4(), scalars4_);
   keep(schema_.blocks(), blocks_);
+  std::vector<Copy> all4;
+  keep(schema_.scalars4(), all4);
+  for (std::size_t i = 0; i < all4.size();) {
+    const bool four_together = i + 4 <= all4.size() && all4[i + 3].offset == all4[i].offset + 12;
+    if (four_together)
+      quads_.push_back(
+          {all4[i].offset,
+           {all4[i].output, all4[i + 1].output, all4[i + 2].output, all4[i + 3].output}});
+    else
+      scalars4_.push_back(all4[i]);
+    i += four_together ? 4 : 1;
+  }
   for (std::uint32_t i = 0; i < schema_.lists().size(); ++i) {
     const std::uint32_t column = schema_.lists()[i];
     const ColumnSpec& spec = schema_.columns()[column];
@@ -79,6 +125,7 @@ class RowDecoder::Block {
       rows_[i] = found ? rows[i].data : decoder_.zeros_.data();
       if (found) nulls_ |= has_nulls(rows_[i]);
     }
+    for (const Quad& quad : decoder_.quads_) turn(quad);
     for (const Copy& copy : decoder_.scalars8_) gather<std::uint64_t>(copy);
     for (const Copy& copy : decoder_.scalars4_) gather<std::uint32_t>(copy);
     for (const Copy& copy : decoder_.blocks_)
@@ -99,6 +146,18 @@ class RowDecoder::Block {
     for (std::size_t i = 0; i < n_; ++i) store(to + i * sizeof(T), load<T>(rows_[i] + copy.offset));
   }
 
+  void turn(const Quad& quad) const {
+    std::size_t i = 0;
+    for (; i + 4 <= n_; i += 4) {
+      unsigned char* to[4];
+      for (std::size_t j = 0; j < 4; ++j) to[j] = at(quad.outputs[j], i, 4);
+      transpose(rows_.data() + i, quad.offset, to);
+    }
+    for (; i < n_; ++i)
+      for (std::size_t j = 0; j < 4; ++j)
+        store(at(quad.outputs[j], i, 4), load<std::uint32_t>(rows_[i] + quad.offset + 4 * j));
+  }
+
   void copy_lists() {
     ends_.fill(decoder_.schema_.fixed_end());
     for (const List& list : decoder_.lists_) {
@@ -110,8 +169,8 @@ class RowDecoder::Block {
         ends_[i] = from + bytes;
         if (list.output == kSkipped) continue;
         unsigned char* const to = at(list.output, i, room);
-        std::memcpy(to, rows_[i] + from, bytes);
-        if (bytes < room) std::memset(to + bytes, 0, room - bytes);
+        copy_short(to, rows_[i] + from, bytes);
+        clear_short(to + bytes, room - bytes);
       }
     }
   }
@@ -186,8 +245,8 @@ class RowDecoder::Block {
 
   const RowDecoder& decoder_;
   std::span<unsigned char* const> outputs_;
-  std::array<const unsigned char*, kBlock> rows_{};
-  std::array<std::uint64_t, kBlock> ends_{};
+  std::array<const unsigned char*, kRowBlock> rows_{};
+  std::array<std::uint64_t, kRowBlock> ends_{};
   std::size_t n_ = 0;
   std::size_t first_ = 0;
   bool nulls_ = false;
@@ -196,9 +255,9 @@ class RowDecoder::Block {
 void RowDecoder::decode(std::size_t n, const NextRows& next,
                         std::span<unsigned char* const> outputs) const {
   Block block(*this, outputs);
-  std::array<RowView, kBlock> rows;
-  for (std::size_t first = 0; first < n; first += kBlock) {
-    const std::span part = std::span(rows).first(std::min(kBlock, n - first));
+  std::array<RowView, kRowBlock> rows;
+  for (std::size_t first = 0; first < n; first += kRowBlock) {
+    const std::span part = std::span(rows).first(std::min(kRowBlock, n - first));
     next(first, part);
     block.decode(part, first);
   }
@@ -206,16 +265,16 @@ void RowDecoder::decode(std::size_t n, const NextRows& next,
 
 void RowDecoder::decode(std::span<const RowView> rows,
                         std::span<unsigned char* const> outputs) const {
-  const auto fetch = [rows](std::size_t first) {
-    for (std::size_t i = first; i < std::min(first + kBlock, rows.size()); ++i)
+  const auto fetch = [rows](std::size_t first, std::size_t n) {
+    for (std::size_t i = first; i < std::min(first + n, rows.size()); ++i)
       if (rows[i].data != nullptr)
         prefetch(rows[i].data, std::min(rows[i].size, kMaxPrefetchBytes));
   };
-  fetch(0);
+  fetch(0, kRowsAhead);
   decode(
       rows.size(),
       [rows, &fetch](std::size_t first, std::span<RowView> part) {
-        fetch(first + kBlock);
+        fetch(first + kRowsAhead, part.size());
         std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(first), part.size(), part.begin());
       },
       outputs);

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -22,6 +23,12 @@ struct RowFault : std::runtime_error {
   std::size_t position;
   bool other_schema;
 };
+
+// So many rows are checked and then decoded together. They are few, so that fetching as many more
+// fits the misses that a core can have under way, and goes on while these are decoded.
+inline constexpr std::size_t kRowBlock = 8;
+// Rows between fetching one and decoding it: about as far ahead as memory streams.
+inline constexpr std::size_t kRowsAhead = 16;
 
 // Decodes packed rows into columns; what is to be copied where is worked out once.
 class RowDecoder {
@@ -55,6 +62,11 @@ class RowDecoder {
     std::uint32_t output;
     std::uint32_t bytes;
   };
+  // Four scalars of 4 bytes that stand side by side.
+  struct Quad {
+    std::uint32_t offset;
+    std::array<std::uint32_t, 4> outputs;
+  };
   struct List {
     std::uint32_t count_offset;
     std::uint32_t element;
@@ -67,7 +79,8 @@ class RowDecoder {
   RowSchema schema_;
   std::vector<std::uint32_t> columns_;
   std::uint64_t tag_ = 0;
-  std::vector<Copy> scalars8_, scalars4_, blocks_;
+  std::vector<Quad> quads_;
+  std::vector<Copy> scalars8_, scalars4_, blocks_;  // scalars4_: those in no quad
   std::vector<List> lists_;
   std::vector<unsigned char> zeros_;  // stands in for a missing row
 };

@@ -56,7 +56,7 @@ RowStore::RowStore(const std::string& path, const RowTag& tag, IdKind id_kind, b
                  hash_bytes(table_, header_.slots * sizeof(IdSlot)) != header_.table_checksum))
     fail(path, "its checksum does not match; the file was altered");
   const std::uint64_t mean = header_.records_bytes / std::max<std::uint64_t>(header_.rows, 1);
-  prefetch_bytes_ = std::min<std::size_t>(mean + kCacheLine, kMaxPrefetchBytes);
+  prefetch_bytes_ = std::min<std::size_t>(mean, kMaxPrefetchBytes);
 }
 
 void RowStore::check_layout(const std::string& path) const {
@@ -168,9 +168,12 @@ void RowStore::find_all(std::span<const Id> ids, std::span<RowView> rows) const 
     for (std::size_t i = 0; i < n; ++i) {
       const std::uint64_t place = place_of(ids[first + i], keys[i]);
       RowView& row = rows[first + i] = {};
-      for (std::uint64_t step = steps[i]; step < header_.slots && row.data == nullptr;
-           step = next_step(place, keys[i], step + 1))
+      // Where it is found the search ends: the place behind it may be a miss of its own.
+      for (std::uint64_t step = steps[i]; step < header_.slots;
+           step = next_step(place, keys[i], step + 1)) {
         row = match(ids[first + i], slot_at(place, step).position - 1);
+        if (row.data != nullptr) break;
+      }
     }
   }
 }

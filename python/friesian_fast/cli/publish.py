@@ -15,7 +15,7 @@ from rich.progress import track as progress
 from rich.table import Table
 
 from friesian_fast.release.manifest import FILE_NAME, Manifest, RankerEntry
-from friesian_fast.release.plan import PublishPlan, RankPlan
+from friesian_fast.release.plan import PublishPlan
 
 
 def publish(
@@ -32,7 +32,7 @@ def publish(
     """
     plan = PublishPlan.load(config)
     if runtime is not None:
-        plan = replace(plan, rank=RankPlan(runtime=runtime))
+        plan = replace(plan, rank=replace(plan.rank, runtime=runtime, runtimes=None))
     build_and_tell(plan, releases, as_json=as_json)
 
 
@@ -82,14 +82,15 @@ def _runtimes(ranker: RankerEntry) -> Table:
     asked = f"{ranker.requests:,} requests of up to {ranker.candidates} candidates"
     title = f"ranking runtimes on {asked}, {ranker.machine.cpu}"
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("runtime", "p50 ms", "p99 ms", "agreement", "error", ""):
+    for name in ("runtime", "p50 ms", "p99 ms", "agreement", "error", "of all", ""):
         text = name in ("runtime", "")
         table.add_column(name, justify="left" if text else "right", no_wrap=not text or name == "runtime")
     for entry in ranker.runtimes:
         chosen = "chosen" if entry.name == ranker.runtime else ""
         why = ", ".join(part for part in (chosen, entry.refused) if part)
-        numbers = (f"{entry.p50_ms:.3f}", f"{entry.p99_ms:.3f}", f"{entry.agreement:.4f}", f"{entry.max_error:.1e}")
-        table.add_row(entry.name, *numbers, why)
+        numbers = f"{entry.p50_ms:.3f}", f"{entry.p99_ms:.3f}", f"{entry.agreement:.4f}"
+        errors = f"{entry.top_error:.1e}", f"{entry.max_error:.1e}"
+        table.add_row(entry.name, *numbers, *errors, why)
     for name, why in ranker.skipped.items():
-        table.add_row(name, *[""] * 4, why)
+        table.add_row(name, *[""] * 5, why)
     return table

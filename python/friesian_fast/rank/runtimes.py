@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from friesian_fast.errors import MissingExtraError, UnsupportedRuntimeError
+from friesian_fast.rank.cascade import CascadeRanker
 from friesian_fast.rank.cpu import multiplies_int8
 from friesian_fast.rank.model import ModelRanker
 from friesian_fast.rank.onnx import OnnxRanker
 from friesian_fast.rank.openvino import OpenvinoRanker
+from friesian_fast.rank.ranker import Ranker
 from friesian_fast.rank.saved_model import SavedModelRanker
 from friesian_fast.spec import FeatureSpec
 
 REFERENCE = "onnxruntime-fp32"
+# Rows that a cascade scores twice: the ten best of fp32 are among the twelve best of bf16 or int8, in the walkthrough.
+RESCORED = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +34,15 @@ class Runtime:
     precision : {"fp32", "bf16", "int8"}
     file : str
         What it runs, beside the other models of a release.
+    cheap : str, default ""
+        Of a cascade: the runtime that scores all rows, of which the reference scores the best again, on its own file.
     """
 
     package: str
     extra: str
     precision: str
     file: str
+    cheap: str = ""
 
 
 RUNTIMES = {
@@ -44,6 +51,12 @@ RUNTIMES = {
     "openvino-fp32": Runtime(package="openvino", extra="openvino", precision="fp32", file="ranker.onnx"),
     "openvino-bf16": Runtime(package="openvino", extra="openvino", precision="bf16", file="ranker.onnx"),
     "openvino-int8": Runtime(package="openvino", extra="openvino", precision="int8", file="ranker_static_int8.onnx"),
+    "onnxruntime-int8+fp32": Runtime(
+        package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx", cheap="onnxruntime-int8"
+    ),
+    "openvino-bf16+fp32": Runtime(
+        package="openvino", extra="openvino", precision="bf16", file="ranker.onnx", cheap="openvino-bf16"
+    ),
     "tensorflow-fp32": Runtime(package="tensorflow", extra="train", precision="fp32", file="saved_model"),
 }
 
@@ -58,20 +71,21 @@ def require_runtime(name: str) -> Runtime:
     if name not in RUNTIMES:
         raise UnsupportedRuntimeError(f"there is no ranking runtime '{name}'; known are {', '.join(RUNTIMES)}")
     runtime = RUNTIMES[name]
-    if importlib.util.find_spec(runtime.package) is None:
-        raise MissingExtraError(f"the ranking runtime '{name}'", runtime.extra)
+    for needed in (runtime, RUNTIMES[REFERENCE]) if runtime.cheap else (runtime,):
+        if importlib.util.find_spec(needed.package) is None:
+            raise MissingExtraError(f"the ranking runtime '{name}'", needed.extra)
     if runtime.precision == "int8" and not multiplies_int8():
         raise UnsupportedRuntimeError(f"this CPU has no exact int8 products, which '{name}' needs")
     return runtime
 
 
-def open_ranker(path: str | Path, spec: FeatureSpec, *, runtime: str = REFERENCE, threads: int = 1) -> ModelRanker:
+def open_ranker(path: str | Path, spec: FeatureSpec, *, runtime: str = REFERENCE, threads: int = 1) -> Ranker:
     """Open a model, check it against the spec and warm it up.
 
     Parameters
     ----------
     path : path
-        What the runtime takes: an ONNX file or a SavedModel's directory.
+        What the runtime takes: an ONNX file or a SavedModel's directory. A cascade finds ``ranker.onnx`` beside it.
     spec : FeatureSpec
     runtime : str, default "onnxruntime-fp32"
         A key of `RUNTIMES`.
@@ -86,6 +100,14 @@ def open_ranker(path: str | Path, spec: FeatureSpec, *, runtime: str = REFERENCE
         If the model is not there, damaged, or not the spec's.
     """
     chosen = require_runtime(runtime)
+    ranker = _open(Path(path), spec, chosen, threads)
+    if not chosen.cheap:
+        return ranker
+    reference = RUNTIMES[REFERENCE]
+    return CascadeRanker(ranker, _open(Path(path).with_name(reference.file), spec, reference, threads), RESCORED)
+
+
+def _open(path: Path, spec: FeatureSpec, chosen: Runtime, threads: int) -> ModelRanker:
     if chosen.package == "openvino":
         return OpenvinoRanker(path, spec, precision=chosen.precision, threads=threads)
     if chosen.package == "tensorflow":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -21,7 +22,7 @@ MAX_VALUES = 100_000
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 
-class Predicate:
+class Predicate(ABC):
     """A condition that an item meets or not; `&`, `|` and `~` combine them.
 
     A comparison with a missing value (null, or NaN) is neither met nor not met, as in SQL: neither ``col("price") < 5``
@@ -43,9 +44,9 @@ class Predicate:
             "and write a < x < b as col(...).between(a, b)"
         )
 
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The condition as plain JSON, which `predicate_from_json` reads."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from friesian_fast.errors import ReleaseError
 
 FORMAT = "friesian-release"
-VERSION = 2
+VERSION = 3
 FILE_NAME = "manifest.json"
 
 T = TypeVar("T")
@@ -54,16 +54,29 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeEntry:
-    """A runtime as publish measured it; the scores' agreement and error are those with the reference's."""
+    """A runtime as publish measured it; the scores' agreement and errors are those with the reference's.
+
+    Parameters
+    ----------
+    name, precision : str
+    p50_ms, p99_ms : float
+        A request's wall time.
+    agreement : float
+        The mean share of the reference's ten best that are among the ten best here.
+    top_error, max_error : float
+        The largest error of a score among the ten best of either, and among all.
+    refused : str
+        Why it may not be chosen; empty if it may.
+    """
 
     name: str
     precision: str
     p50_ms: float
     p99_ms: float
     agreement: float
+    top_error: float
     max_error: float
     refused: str
-    """Why it may not be chosen; empty if it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +53,8 @@ class Release:
     popular : tuple of PopularItem
         Best first.
     rules : Rules or None
+    huge_pages : bool
+        Whether rows and index are copied into huge pages instead of mapped.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Release:
     spec: FeatureSpec
     popular: tuple[PopularItem, ...]
     rules: Rules | None = None
+    huge_pages: bool = False
 
     @property
     def ranker_path(self) -> Path:
@@ -90,19 +93,19 @@ class Release:
         return open_ranker(self.ranker_path, self.spec, threads=threads)
 
     def row_store(self, name: str) -> MappedRowStore:
-        """Map the rows of a row set; the caller closes the store."""
-        row_set = self.spec.row_set(name)
-        return MappedRowStore.open(self.path / self.manifest.row_sets[name].file, row_set, self.spec.row_tag(name))
+        """Map or copy the rows of a row set; the caller closes the store."""
+        row_set, path = self.spec.row_set(name), self.path / self.manifest.row_sets[name].file
+        return MappedRowStore.open(path, row_set, self.spec.row_tag(name), huge_pages=self.huge_pages)
 
     def index(self) -> IvfIndex:
-        """Map the item index, with the item columns if there are any, set to search as `publish` measured it."""
-        index = IvfIndex.open(self.path / self.manifest.index.layout)
+        """Map or copy the item index, with the item columns if there are any, set as `publish` measured it."""
+        index = IvfIndex.open(self.path / self.manifest.index.layout, huge_pages=self.huge_pages)
         if f"{COLUMNS_DIRECTORY}/{COLUMNS_FILE}" not in self.manifest.files:
             return index
         return index.with_columns(ItemColumns.open(self.path / COLUMNS_DIRECTORY))
 
 
-def open_release(path: str | os.PathLike[str], verify: bool = True) -> Release:
+def open_release(path: str | os.PathLike[str], verify: bool = True, *, huge_pages: bool = False) -> Release:
     """Open a release, or the one that ``CURRENT`` names.
 
     Parameters
@@ -112,6 +115,9 @@ def open_release(path: str | os.PathLike[str], verify: bool = True) -> Release:
     verify : bool, default True
         Whether to hash the files. Names, sizes, fingerprint and row tags are always checked; only the process that has
         just published may leave the hashes out.
+    huge_pages : bool, default False
+        Copy what `row_store` and `index` open into huge pages. Look-ups in files far larger than the caches take about
+        half the time; each process then holds copies of its own, and opening reads the files whole.
 
     Returns
     -------
@@ -123,7 +129,7 @@ def open_release(path: str | os.PathLike[str], verify: bool = True) -> Release:
         If anything is missing, too much, altered, half-written or of an unknown version. It names the file.
     """
     directory = _resolve(Path(path))
-    return load(directory, directory.name, verify=verify)
+    return replace(load(directory, directory.name, verify=verify), huge_pages=huge_pages)
 
 
 def load(directory: Path, release_id: str, *, verify: bool) -> Release:

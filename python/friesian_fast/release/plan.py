@@ -13,6 +13,7 @@ from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError
 from friesian_fast.rank import RUNTIMES
 
 ENTITIES = ("user", "item")
+CANDIDATES = 50  # what the recommender ranks unless it is asked for more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +52,13 @@ class RankPlan:
         To be taken in any case, fast or not.
     runtimes : tuple of str, optional
         Those to choose from, besides ``onnxruntime-fp32``.
+    candidates : int, default 50
+        How many items a request ranks: what the servers' ``canK`` will be. More cost more, and lie closer together.
     """
 
     runtime: str | None = None
     runtimes: tuple[str, ...] | None = None
+    candidates: int = CANDIDATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +174,15 @@ def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
         "ranker": relative(plan.ranker),
         "interactions": interactions,
     }
+    rank: dict[str, Any] = {}
     if plan.rank.runtime is not None:
-        data["rank"] = {"runtime": plan.rank.runtime}
+        rank["runtime"] = plan.rank.runtime
     elif plan.rank.runtimes is not None:
-        data["rank"] = {"runtimes": list(plan.rank.runtimes)}
+        rank["runtimes"] = list(plan.rank.runtimes)
+    if plan.rank.candidates != CANDIDATES:
+        rank["candidates"] = plan.rank.candidates
+    if rank:
+        data["rank"] = rank
     if plan.columns is not None:
         data["columns"] = {"path": relative(plan.columns.path), "names": list(plan.columns.names)}
     if plan.seen is not None:
@@ -189,8 +198,8 @@ def _rank(data: Mapping[str, Any], path: Path) -> RankPlan:
     if "rank" not in data:
         return RankPlan()
     rank = _mapping(data, path, "rank")
-    _check_keys(rank, path, required=(), optional=("runtime", "runtimes"), under="rank.")
-    if len(rank) == 2:
+    _check_keys(rank, path, required=(), optional=("runtime", "runtimes", "candidates"), under="rank.")
+    if {"runtime", "runtimes"} <= rank.keys():
         raise ConfigError(f"{path} has 'rank.runtime', which decides, and 'rank.runtimes', to choose from; keep one")
     names = rank.get("runtimes")
     if names is not None and (not isinstance(names, list) or not names):
@@ -198,7 +207,12 @@ def _rank(data: Mapping[str, Any], path: Path) -> RankPlan:
     for name in [rank["runtime"]] if "runtime" in rank else names or []:
         if name not in RUNTIMES:
             raise ConfigError(f"{path}: 'rank' names the runtime {name!r}; known are {', '.join(RUNTIMES)}")
-    return RankPlan(runtime=rank.get("runtime"), runtimes=None if names is None else tuple(names))
+    candidates = rank.get("candidates", CANDIDATES)
+    if not isinstance(candidates, int) or isinstance(candidates, bool) or candidates < 1:
+        raise ConfigError(f"{path}: 'rank.candidates' must be a whole number above 0, not {candidates!r}")
+    return RankPlan(
+        runtime=rank.get("runtime"), runtimes=None if names is None else tuple(names), candidates=candidates
+    )
 
 
 def _yaml() -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import NotFoundError, UnsupportedRuntimeError
+from friesian_fast.rank import RUNTIMES
 from friesian_fast.rank.model import LARGE_PRODUCT
 
 Rows = Mapping[str, NDArray[Any]]
@@ -47,7 +48,7 @@ def write_model(runtime: str, trained: Path, directory: Path, file: str, request
         if not (trained / file).is_dir():
             raise NotFoundError(f"there is no {trained / file}; export it with friesian_fast.train.export.save_serving")
         shutil.copytree(trained / file, path)
-    elif runtime == "onnxruntime-int8":
+    elif RUNTIMES[runtime].package == "onnxruntime":
         _quantise_dynamic(model, path)
     else:
         _quantise_static(model, path, requests)

@@ -147,7 +147,7 @@ class RowCodec:
         TypeError
             If a row is neither bytes nor None.
         """
-        if isinstance(rows, PackedRows):
+        if type(rows) is PackedRows:  # isinstance asks the abstract base, which takes longer than many a row
             return Rows(*self.schema.decode_packed(rows.buffer, rows.offsets, ids))
         return Rows(*self.schema.decode(rows, ids))
 
