@@ -47,7 +47,7 @@ class CascadeRanker:
         InvalidInputError, ReleaseError
             What either ranker raises: an input is not the model's, or an answer is not one finite number for each row.
         """
-        rows = max((len(array) for array in inputs.values()), default=0)
+        rows = max((array.shape[0] for array in inputs.values() if array.ndim), default=0)
         if rows <= self._rescored:
             return self._exact.score(inputs)
         scores: NDArray[np.float32] = self._cheap.score(inputs).copy()
