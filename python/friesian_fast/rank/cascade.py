@@ -52,5 +52,5 @@ class CascadeRanker:
             return self._exact.score(inputs)
         scores: NDArray[np.float32] = self._cheap.score(inputs).copy()
         best = np.argpartition(scores, rows - self._rescored)[rows - self._rescored :]
-        scores[best] = self._exact.score({name: array[best] for name, array in inputs.items()})
+        scores[best] = self._exact.score({name: array.take(best, axis=0) for name, array in inputs.items()})
         return scores
