@@ -54,6 +54,19 @@ def test_known_bytes():
     )
 
 
+def test_the_columns_are_arrays_of_their_own():
+    """They stand in one piece of memory: writing to one changes no other, and each keeps it alive."""
+    codec = RowCodec(row_set_of(Column(name="x", type="int32"), Column(name="y", type="float64")), TAG)
+    rows = list(codec.encode({"x": np.arange(7, dtype=np.int32), "y": np.arange(7, dtype=np.float64)}))
+    columns = codec.decode(rows).columns
+    assert all(array.flags.writeable and array.ctypes.data % 64 == 0 for array in columns.values())
+    kept = columns.pop("y")
+    columns["x"][:] = -1
+    del columns
+    np.testing.assert_array_equal(kept, np.arange(7))
+    assert codec.decode([]).columns["x"].shape == (0,)
+
+
 def test_known_bytes_of_one_scalar():
     packed = RowCodec(row_set_of(Column(name="x", type="int32")), TAG).encode({"x": np.array([-1], np.int32)})
     assert list(packed) == [bytes.fromhex("a1b2c3d4e5f60718 01000000 20000000 01000000 00000000 ffffffff 00000000")]

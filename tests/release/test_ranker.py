@@ -191,7 +191,7 @@ def test_a_runtime_can_be_forced_by_plan_or_flag(wide_outputs, tmp_path):
 
 
 @pytest.mark.skipif(not multiplies_int8(), reason="publish refuses int8 here, which another test shows")
-@pytest.mark.parametrize("name", ["onnxruntime-int8", "openvino-int8"])
+@pytest.mark.parametrize("name", ["onnxruntime-int8", "openvino-int8", "onnxruntime-int8+fp32"])
 def test_int8_models_are_made_and_pinned(wide_outputs, tmp_path, name):
     release = open_release(publish(plan_rank(wide_outputs, runtime=name), tmp_path / "releases"))
     entry = release.manifest.ranker

@@ -47,10 +47,10 @@ class CascadeRanker:
         InvalidInputError, ReleaseError
             What either ranker raises: an input is not the model's, or an answer is not one finite number for each row.
         """
-        rows = max((len(array) for array in inputs.values()), default=0)
+        rows = max((array.shape[0] for array in inputs.values() if array.ndim), default=0)
         if rows <= self._rescored:
             return self._exact.score(inputs)
         scores: NDArray[np.float32] = self._cheap.score(inputs).copy()
         best = np.argpartition(scores, rows - self._rescored)[rows - self._rescored :]
-        scores[best] = self._exact.score({name: array[best] for name, array in inputs.items()})
+        scores[best] = self._exact.score({name: array.take(best, axis=0) for name, array in inputs.items()})
         return scores

@@ -57,6 +57,9 @@ RUNTIMES = {
     "openvino-bf16+fp32": Runtime(
         package="openvino", extra="openvino", precision="bf16", file="ranker.onnx", cheap="openvino-bf16"
     ),
+    "openvino-int8+fp32": Runtime(
+        package="openvino", extra="openvino", precision="int8", file="ranker_static_int8.onnx", cheap="openvino-int8"
+    ),
     "tensorflow-fp32": Runtime(package="tensorflow", extra="train", precision="fp32", file="saved_model"),
 }
 

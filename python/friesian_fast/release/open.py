@@ -116,8 +116,8 @@ def open_release(path: str | os.PathLike[str], verify: bool = True, *, huge_page
         Whether to hash the files. Names, sizes, fingerprint and row tags are always checked; only the process that has
         just published may leave the hashes out.
     huge_pages : bool, default False
-        Copy what `row_store` and `index` open into huge pages. Look-ups in files far larger than the caches take about
-        half the time; each process then holds copies of its own, and opening reads the files whole.
+        Copy what `row_store` and `index` open into huge pages. Look-ups in files far larger than the caches take less
+        time; each process then holds copies of its own, and opening reads the files whole.
 
     Returns
     -------

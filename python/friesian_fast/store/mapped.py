@@ -76,8 +76,8 @@ class MappedRowStore:
         verify : bool, default False
             Read the whole file and compare its checksums; a release's manifest does so already.
         huge_pages : bool, default False
-            Copy the file into huge pages instead: look-ups in a store far larger than the caches take about half
-            the time, each process holds its own copy, and whoever cuts the file short cannot harm its readers.
+            Copy the file into huge pages instead: look-ups in a store far larger than the caches take less time,
+            each process holds its own copy, and whoever cuts the file short cannot harm its readers.
 
         Raises
         ------
