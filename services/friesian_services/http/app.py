@@ -107,12 +107,26 @@ class HttpApp:
             query = scope["query_string"]
             answer = (
                 self._answer(path, query)
-                if self._executor is None or (self._inline and not _LONG.search(query))
+                if self._executor is None or self._is_short(query)
                 else await _in_thread(self._executor, self._answer, path, query)
             )
         await _send(send, answer, headers, body=scope["method"] != "HEAD")
         if self._exporter is not None:
             self._exporter.http_handled(_service(path), scope["method"], time.perf_counter() - started)
+
+    def answer_now(self, path: str, query: bytes) -> Answer | None:
+        """The answer to a GET without an id of its own, or None where the event loop is not to run it."""
+        if self._executor is not None and not self._is_short(query):
+            return None
+        started = time.perf_counter()
+        call.begin(None, None)
+        answer = self._answer(path, query)
+        if self._exporter is not None:
+            self._exporter.http_handled(_service(path), "GET", time.perf_counter() - started)
+        return answer
+
+    def _is_short(self, query: bytes) -> bool:
+        return self._inline and not _LONG.search(query)
 
     def _answer(self, path: str, query: bytes) -> Answer:
         if path.startswith(_RECOMMEND):

@@ -7,14 +7,13 @@ import time
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from friesian_fast.errors import UnavailableError
 from friesian_services.http.app import HttpApp
+from friesian_services.http.protocol import Protocol
 from friesian_services.server import bound_socket
 
 _CONNECTIONS = 1000
-_HEAD_BYTES = 64 << 10
 
 
 class HttpServer:
@@ -63,69 +62,11 @@ class HttpServer:
         self._socket.close()
 
 
-class _Corked:
-    """A transport that gathers what is written: uvicorn writes a response's head and its body one after the other."""
-
-    __slots__ = ("_parts", "_transport")
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-        self._parts: list[bytes] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        self._parts.append(data)
-
-    def flush(self) -> None:
-        """Send it, in one call of the system."""
-        parts, self._parts = self._parts, []
-        if parts:
-            self._transport.write(b"".join(parts))
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-
-class _Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
-    """Sends each response at once.
-
-    Refuses a request whose line and headers never end: uvicorn itself would go on collecting them.
-    """
-
-    _in_head, _head = True, 0
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(_Corked(transport))
-
-    def on_response_complete(self) -> None:
-        self.transport.flush()
-        super().on_response_complete()
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._head = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head += len(data)
-            if self._head > _HEAD_BYTES:
-                self.send_400_response("The request line and headers are too long.")
-                return
-        super().data_received(data)
-
-
 def _config(app: HttpApp) -> Any:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=_Protocol,
+        http=Protocol,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -1,0 +1,122 @@
+"""Uvicorn's HTTP/1.1 with a bound on the head, one write for a response, and a short way for what is asked most."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from friesian_services import call
+
+_HEAD_BYTES = 64 << 10
+
+# One whole request for recommendations without a body, as clients send it as a rule. Whatever is not exactly this, in
+# one piece, goes to the parser, and so does all that has one of the headers below: they change what the answer is.
+_PLAIN = re.compile(
+    rb"GET (/recommender/recommend/[0-9A-Za-z_-]{1,64})\?(k=[0-9]{1,3}(?:&canK=[0-9]{1,3})?) HTTP/1\.1\r\n"
+    rb"((?:[0-9A-Za-z-]+: ?[ -~]*\r\n){0,32})\r\n"
+)
+_TELLING = re.compile(rb"(?:connection|content-length|transfer-encoding|expect|upgrade|x-request-id):", re.IGNORECASE)
+_PLAIN_BYTES = 2048
+
+
+class Corked:
+    """A transport that gathers what is written: uvicorn writes a response's head and its body one after the other."""
+
+    __slots__ = ("_parts", "_transport")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        """Send what was kept, in one call of the system."""
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        """Send, then close."""
+        self.flush()
+        self._transport.close()
+
+
+class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
+    """One connection.
+
+    A request whose line and headers never end is refused: uvicorn itself would go on collecting them. A plain request
+    for recommendations that finds the connection idle is answered at once, without the parser, a scope, a task and a
+    cycle: they take more time than the rest of the HTTP front, and twice so after each run of a model, which leaves
+    little of them in the caches.
+    """
+
+    _in_head, _head, _between = True, 0, True
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(Corked(transport))
+
+    def on_response_complete(self) -> None:
+        self.transport.flush()
+        super().on_response_complete()
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head, self._between = True, 0, False
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._between = True
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) <= _PLAIN_BYTES and self._is_idle() and self._answered(data):
+            return
+        if self._in_head:
+            self._head += len(data)
+            if self._head > _HEAD_BYTES:
+                self.send_400_response("The request line and headers are too long.")
+                return
+        super().data_received(data)
+
+    def _is_idle(self) -> bool:
+        """Whether a request may begin here and nothing before it is still to be answered."""
+        return (
+            self._between
+            and (self.cycle is None or (self.cycle.response_complete and not self.pipeline))
+            and not self.flow.write_paused
+            and len(self.connections) < self.limit_concurrency
+            and not self.transport.is_closing()
+        )
+
+    def _answered(self, data: bytes) -> bool:
+        plain = _PLAIN.fullmatch(data)
+        if plain is None or _TELLING.search(plain[3]):
+            return False
+        answer = self.config.app.answer_now(plain[1].decode(), plain[2])
+        if answer is None:
+            return False
+        status, kind, body = answer
+        headers = (
+            *self.server_state.default_headers,
+            (b"content-type", kind),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", call.request_id.get().encode()),
+        )
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body))
+        self.transport.flush()
+        self.server_state.total_requests += 1
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        return True
