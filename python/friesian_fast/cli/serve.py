@@ -7,7 +7,7 @@ import typer
 from friesian_fast.cli.lazy import Target, lazy_group
 
 SERVICES = {
-    "all": Target("friesian_services.all:main", "Everything: in one process, in --workers alike, or --split into five."),
+    "all": Target("friesian_services.all:main", "Everything: in one process, in --workers, or --split into five."),
     "recommender": Target("friesian_services.recommender.__main__:main", "The chain, on gRPC 8980 and HTTP 8000."),
     "recall": Target("friesian_services.recall.__main__:main", "The nearest items of a user, on 8084."),
     "feature_recall": Target("friesian_services.feature.__main__:main_vectors", "User vectors, on 8085."),
