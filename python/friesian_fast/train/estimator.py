@@ -1,0 +1,483 @@
+"""`Estimator`: train, evaluate and run a Keras or PyTorch model, in this process, in several, or on Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from friesian_fast.errors import InvalidInputError, NotFoundError, WorkerError
+from friesian_fast.models.inputs import Categorical
+from friesian_fast.spec import FeatureSpec
+from friesian_fast.train.checkpoint import FILE, read_state, write_state
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.fields import MASK, Wanted, wanted
+from friesian_fast.train.job import Done, EarlyStopping, State, Work
+from friesian_fast.train.makers import KerasMaker, Precision, TorchMaker
+from friesian_fast.train.news import News
+from friesian_fast.train.predictor import build_like
+from friesian_fast.train.runtime import available_cores
+from friesian_fast.train.scores import require_known
+from friesian_fast.train.source import open_source
+from friesian_fast.train.worker import run
+
+if TYPE_CHECKING:
+    from friesian_fast.feature import FeatureTable
+
+Backend = Literal["local", "spark"]
+Features = FeatureSpec | Iterable[str | Categorical]
+EpochEnd = Callable[[int, Mapping[str, float]], None]
+
+_BATCH_SIZE = 1024
+_BUFFER_ROWS = 1 << 18
+_SAVED = "estimator.safetensors"
+
+
+class Estimator:
+    """A model to train, made by `from_keras` or `from_torch`.
+
+    The same data, seed and settings give the same batches on any number of workers and any backend, and so the same
+    weights up to the order of summation. (A batch normalisation has the moments of its own worker's rows, so
+    models with one do differ.)
+    """
+
+    def __init__(
+        self,
+        maker: KerasMaker | TorchMaker,
+        *,
+        metrics: Sequence[str],
+        backend: Backend,
+        workers: int,
+        cores_per_worker: int | None,
+        seed: int,
+        task: Any = None,
+    ) -> None:
+        if backend not in ("local", "spark"):
+            raise InvalidInputError(f"backend is '{backend}'; use local or spark (Ray is not supported)")
+        if workers < 1:
+            raise InvalidInputError(f"workers is {workers}; it must be at least 1")
+        require_known(metrics)
+        self._maker = maker
+        self._metrics = tuple(metrics)
+        self._backend = backend
+        self._workers = workers
+        self._cores = cores_per_worker or max(1, available_cores() // (workers if backend == "local" else 1))
+        self._seed = seed
+        self._task = task
+        self._state: State | None = None
+        self._is_behind = False  # our own task lacks the weights of _state
+        self._features: list[Wanted] | None = None
+        self._last: Work | None = None
+        self._epochs = 0
+
+    @classmethod
+    def from_keras(
+        cls,
+        model_creator: Any,
+        *,
+        config: Mapping[str, Any] | None = None,
+        metrics: Sequence[str] = (),
+        backend: Backend = "local",
+        workers: int = 1,
+        cores_per_worker: int | None = None,
+        seed: int = 0,
+        precision: Precision = "fp32",
+        lazy_embeddings: bool = True,
+    ) -> Estimator:
+        """Of a compiled Keras 3 model.
+
+        Parameters
+        ----------
+        model_creator : callable or keras.Model
+            A function of the config (or of nothing) that returns a compiled model, or such a model.
+        config : mapping, optional
+            Handed to `model_creator`.
+        metrics : sequence of str, optional
+            Of ``auc``, ``binary_accuracy``, ``binary_crossentropy``, ``precision``, ``recall``: measured once an epoch
+            over all rows, at next to no cost. Those the model is compiled with are measured too, as Keras does.
+        backend : {"local", "spark"}, default "local"
+            Processes of this machine, or tasks of the active Spark session.
+        workers : int, default 1
+            One local worker is this process.
+        cores_per_worker : int, optional
+            Threads of each; the cores there are, shared out, if left out.
+        seed : int, default 0
+            Of initial weights, dropout and the order of the rows.
+        precision : {"fp32", "bf16"}, default "fp32"
+            "bf16" computes layers in bfloat16 with float32 weights; it needs a function.
+        lazy_embeddings : bool, default True
+            With plain Adam, update only those rows of tables of more than 10,000 that a batch touches, see `LazyAdam`;
+            False is Keras' Adam to the letter.
+
+        Returns
+        -------
+        Estimator
+        """
+        options: dict[str, Any] = {"config": dict(config or {}), "seed": seed, "precision": precision}
+        options["lazy_embeddings"] = lazy_embeddings
+        settings: dict[str, Any] = {"metrics": metrics, "backend": backend, "workers": workers, "seed": seed}
+        settings["cores_per_worker"] = cores_per_worker
+        _check_precision(precision)
+        if _is_function(model_creator):
+            return cls(KerasMaker(creator=model_creator, **options), **settings)
+        if precision != "fp32":
+            raise InvalidInputError("precision 'bf16' is set while a model is made; give a function that makes it")
+        from friesian_fast.train.keras_task import KerasTask
+
+        task = KerasTask(model_creator, Comm(), lazy_embeddings=lazy_embeddings)
+        alone = backend == "local" and workers == 1
+        archive = None if alone else _archive(model_creator)
+        return cls(KerasMaker(archive=archive, **options), **settings, task=task)
+
+    @classmethod
+    def from_torch(
+        cls,
+        model_creator: Callable[..., Any],
+        optimizer: Callable[..., Any],
+        loss: Any,
+        metrics: Sequence[str] = (),
+        *,
+        config: Mapping[str, Any] | None = None,
+        backend: Backend = "local",
+        workers: int = 1,
+        cores_per_worker: int | None = None,
+        seed: int = 0,
+        precision: Precision = "fp32",
+    ) -> Estimator:
+        """Of a PyTorch model.
+
+        Parameters
+        ----------
+        model_creator : callable
+            A function of the config (or of nothing) that returns a `torch.nn.Module`. Its ``forward`` takes the
+            features by name, or all of them as one dict of tensors: float32, int64, lists filled up to shape (n, length).
+        optimizer : callable
+            A function of the model and the config (or of the model) that returns a `torch.optim.Optimizer`.
+        loss : callable
+            Of predictions and labels to the mean over rows, such as ``torch.nn.BCEWithLogitsLoss()``.
+        metrics : sequence of str, optional
+            As in `from_keras`; for the binary losses of PyTorch.
+        config, backend, workers, cores_per_worker, seed, precision
+            As in `from_keras`.
+
+        Returns
+        -------
+        Estimator
+        """
+        _check_precision(precision)
+        if not _is_function(model_creator):
+            raise InvalidInputError("from_torch takes a function that makes the model, so that each worker can")
+        maker = TorchMaker(
+            creator=model_creator,
+            optimizer=optimizer,
+            loss=loss,
+            config=dict(config or {}),
+            seed=seed,
+            precision=precision,
+        )
+        return cls(
+            maker, metrics=metrics, backend=backend, workers=workers, cores_per_worker=cores_per_worker, seed=seed
+        )
+
+    def fit(
+        self,
+        data: Any,
+        epochs: int = 1,
+        batch_size: int = _BATCH_SIZE,
+        *,
+        feature_cols: Features | None = None,
+        label_cols: str | Sequence[str] | None = None,
+        validation_data: Any = None,
+        callbacks: Sequence[Any] = (),
+        negatives: Any = None,
+        buffer_rows: int = _BUFFER_ROWS,
+        checkpoint_dir: str | Path | None = None,
+        checkpoint_steps: int | None = None,
+        max_restarts: int = 0,
+        verbose: bool = True,
+    ) -> list[dict[str, float]]:
+        """Train; a second call goes on from where the first ended.
+
+        Parameters
+        ----------
+        data : FeatureTable, Spark or pandas DataFrame, Arrow table, or path of Parquet
+        epochs : int, default 1
+        batch_size : int, default 1024
+            Rows of a step, of all workers together. The last batch is no smaller than the others by more than two rows.
+        feature_cols : sequence of str or Categorical, or FeatureSpec, optional
+            The model's inputs; all that the model names if left out. Ids are checked against the sizes given.
+        label_cols : str or sequence of str, optional
+            None for a model that needs none.
+        validation_data : as data, optional
+            Measured after every epoch, as ``val_<metric>``.
+        callbacks : sequence, optional
+            `EarlyStopping`; Keras callbacks, which worker 0 runs at the ends of epochs; functions of the number of the
+            epoch, from 1, and its metrics, which this process calls, such as `TensorBoardLog` and `MLflowLog`.
+        negatives : Negatives, optional
+            Rows to add to every batch, which are drawn anew each time.
+        buffer_rows : int, default 262144
+            Rows that all workers together hold and shuffle at a time; at least a row group of the files.
+        checkpoint_dir : path, optional
+            Where to keep what a killed run goes on from: the same call begins there, and ends with the weights of an
+            unbroken run. It is removed when the call has ended well. All workers must see it under this path.
+        checkpoint_steps : int, optional
+            Keep it after so many steps, besides at the end of every epoch.
+        max_restarts : int, default 0
+            How often to begin again, at the last checkpoint, after a worker died.
+        verbose : bool, default True
+            A line per epoch, and a progress bar in a terminal.
+
+        Returns
+        -------
+        list of dict
+            The metrics of each epoch: ``loss``, those asked for, ``rows_per_second``, ``input_wait`` (the share of
+            the time that training waited for rows) and ``val_…``.
+
+        Raises
+        ------
+        InvalidInputError, NotFoundError
+            If a setting, the data or the model cannot be used; named by column, file and row, and by rank.
+        WorkerError
+            If a worker died.
+        """
+        _check_numbers(epochs=epochs, batch_size=batch_size, buffer_rows=buffer_rows)
+        if max_restarts and checkpoint_dir is None:
+            raise InvalidInputError("max_restarts needs a checkpoint_dir to begin again from")
+        if batch_size < self._workers:
+            raise InvalidInputError(f"batch_size is {batch_size}; {self._workers} workers need a row each")
+        labels = _names(label_cols)
+        features = None if feature_cols is None else wanted(feature_cols)
+        columns = None if features is None else _columns(features, labels, negatives)
+        source = open_source(data, columns, name="training data")
+        validation = None
+        if validation_data is not None:
+            validation = open_source(validation_data, columns, name="validation data")
+        stopping, of_keras, own = _sorted_callbacks(callbacks)
+        work = Work(
+            kind="fit",
+            maker=self._maker,
+            state=self._state,
+            source=source,
+            validation=validation,
+            features=features,
+            labels=labels,
+            metrics=self._metrics,
+            epochs=epochs,
+            first_epoch=self._epochs,
+            batch_size=batch_size,
+            buffer_rows=buffer_rows,
+            seed=self._seed,
+            early_stopping=stopping,
+            callbacks=of_keras,
+            extend=None if negatives is None else negatives.prepared(source),
+            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir).absolute(),
+            checkpoint_steps=checkpoint_steps,
+        )
+        done = self._with_restarts(work, max_restarts, News(epochs, own, verbose=verbose))
+        self._features, self._last = features, work
+        if done.state is not None:
+            self._state, self._is_behind = done.state, True
+        self._epochs += len(done.history)
+        if work.checkpoint_dir is not None:
+            (work.checkpoint_dir / FILE).unlink(missing_ok=True)
+        return done.history
+
+    def evaluate(
+        self,
+        data: Any,
+        batch_size: int = 8192,
+        *,
+        feature_cols: Features | None = None,
+        label_cols: str | Sequence[str] | None = None,
+    ) -> dict[str, float]:
+        """Measure the model: ``loss`` and the metrics, over all rows.
+
+        Parameters
+        ----------
+        data, feature_cols, label_cols
+            As in `fit`; the features are those of the last `fit` if left out.
+        batch_size : int, default 8192
+            The answer does not depend on it.
+        """
+        work = self._work("evaluate", data, batch_size, feature_cols, _names(label_cols))
+        return self._run(work, News(0, (), verbose=False)).history[0]
+
+    def predict(
+        self, data: Any, batch_size: int = 8192, *, feature_cols: Features | None = None, path: str | Path | None = None
+    ) -> FeatureTable:
+        """Run the model on every row.
+
+        Parameters
+        ----------
+        data, feature_cols
+            As in `evaluate`; no labels are needed.
+        batch_size : int, default 8192
+        path : path, optional
+            The directory that gets the rows as Parquet, which all workers must see; a temporary one of this process
+            if left out. What is there is replaced.
+
+        Returns
+        -------
+        FeatureTable
+            All columns of the data in its order, and ``prediction``: a float32, or a list of them where the model
+            gives several numbers for a row.
+        """
+        from friesian_fast._files import replacing_directory
+        from friesian_fast.feature import FeatureTable
+        from friesian_fast.feature.tasks import scratch
+
+        target = scratch("predictions") / "rows.parquet" if path is None else Path(path)
+        work = self._work("predict", data, batch_size, feature_cols, [], all_columns=True)
+        with replacing_directory(target) as out:
+            self._run(replace(work, out=out), News(0, (), verbose=False))
+            (out / "_SUCCESS").touch()
+        return FeatureTable.read_parquet(str(target))
+
+    def save(self, path: str | Path) -> None:
+        """Write the weights and the optimizer's state into a directory, as safetensors, for `load`.
+
+        To serve a model, take `get_model` and `friesian_fast.train.export`.
+        """
+        if self._epochs == 0 and self._state is None:
+            raise InvalidInputError("there is nothing to save yet; fit the model first")
+        alone = self._task is not None and not self._is_behind
+        state = self._task.state() if alone or self._state is None else self._state
+        write_state(Path(path) / _SAVED, state, {"framework": self._framework, "epochs": self._epochs})
+
+    def load(self, path: str | Path) -> None:
+        """Go on from what `save` wrote, of a model that is made in the same way.
+
+        Raises
+        ------
+        NotFoundError
+            If there is nothing.
+        InvalidInputError
+            If it is of another model or framework. (A shape is compared when the model is made next.)
+        """
+        file = Path(path) / _SAVED
+        if not file.exists():
+            raise NotFoundError(f"there is no {file}; Estimator.save writes it")
+        state, facts = read_state(file)
+        if facts.get("framework") != self._framework:
+            raise InvalidInputError(f"{file} is of a {facts.get('framework')} model, this is a {self._framework} one")
+        self._state, self._epochs, self._is_behind = state, int(facts["epochs"]), True
+
+    def get_model(self) -> Any:
+        """The model with its present weights: a `keras.Model` or a `torch.nn.Module`."""
+        task = self._own_task()
+        if self._is_behind and self._state is not None:
+            if self._last is not None:
+                build_like(self._last, task)
+            task.load(self._state)
+            self._is_behind = False
+        return task.model
+
+    @property
+    def _framework(self) -> str:
+        return "keras" if isinstance(self._maker, KerasMaker) else "torch"
+
+    def _work(
+        self,
+        kind: Literal["evaluate", "predict"],
+        data: Any,
+        batch_size: int,
+        feature_cols: Features | None,
+        labels: list[str],
+        *,
+        all_columns: bool = False,
+    ) -> Work:
+        _check_numbers(batch_size=batch_size)
+        features = self._features if feature_cols is None else wanted(feature_cols)
+        columns = None if features is None or all_columns else _columns(features, labels, None)
+        return Work(
+            kind=kind,
+            maker=self._maker,
+            state=self._state,
+            source=open_source(data, columns, name=f"the data to {kind}"),
+            features=features,
+            labels=labels,
+            metrics=self._metrics,
+            batch_size=batch_size,
+            buffer_rows=_BUFFER_ROWS,
+            seed=self._seed,
+        )
+
+    def _with_restarts(self, work: Work, restarts: int, news: News) -> Done:
+        while True:
+            try:
+                return self._run(work, news)
+            except WorkerError as error:
+                if not restarts:
+                    raise
+                restarts -= 1
+                news.line(f"{error}\nbeginning again at the last checkpoint")
+
+    def _run(self, work: Work, news: News) -> Done:
+        with news:
+            if self._workers == 1 and self._backend == "local":
+                work = replace(work, state=self._state if self._is_behind else None)
+                done = run(work, Comm(), self._own_task(), news)
+                self._is_behind, self._state = False, None
+                return done
+            from friesian_fast.train import launch
+
+            if self._backend == "local":
+                return launch.run_here(work, self._workers, self._cores, news)
+            from friesian_fast.feature.session import get_session
+
+            return launch.run_on_spark(get_session(), work, self._workers, self._cores, news)
+
+    def _own_task(self) -> Any:
+        if self._task is None:
+            self._task = self._maker(Comm())
+        return self._task
+
+
+def _is_function(value: Any) -> bool:
+    """A function that makes a model, and no model (which can be called too)."""
+    return callable(value) and not hasattr(value, "trainable_variables") and not hasattr(value, "state_dict")
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in ("fp32", "bf16"):
+        raise InvalidInputError(f"precision is '{precision}'; use fp32 or bf16")
+
+
+def _check_numbers(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if not isinstance(value, int) or value < 1:
+            raise InvalidInputError(f"{name} is {value!r}; it must be a whole number of at least 1")
+
+
+def _names(labels: str | Sequence[str] | None) -> list[str]:
+    return [] if labels is None else [labels] if isinstance(labels, str) else list(labels)
+
+
+def _columns(features: Sequence[Wanted], labels: Sequence[str], negatives: Any) -> list[str]:
+    """All that is read; of a mask that is no column its lists."""
+    names = [feature.name for feature in features]
+    masked = [name.removesuffix(MASK) for name in names if name.endswith(MASK)]
+    more = [] if negatives is None else negatives.columns
+    return list(dict.fromkeys([*names, *masked, *labels, *more]))
+
+
+def _sorted_callbacks(callbacks: Sequence[Any]) -> tuple[tuple[EarlyStopping, ...], tuple[Any, ...], tuple[EpochEnd, ...]]:
+    stopping = tuple(callback for callback in callbacks if isinstance(callback, EarlyStopping))
+    others = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
+    of_keras = tuple(callback for callback in others if hasattr(callback, "on_epoch_end"))
+    own = tuple(callback for callback in others if callback not in of_keras)
+    for callback in own:
+        if not callable(callback):
+            raise InvalidInputError(f"callback {callback!r} is no EarlyStopping, Keras callback or function")
+    return stopping, of_keras, own
+
+
+def _archive(model: Any) -> bytes:
+    """A model as the bytes of its ``.keras`` file."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
+        path = Path(directory) / "model.keras"
+        model.save(path)
+        return path.read_bytes()

@@ -1,0 +1,139 @@
+"""The input of one worker: its batches of an epoch, in an order that the seed, the epoch and the data decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.columns import Array, prefetched, read_stretch, take
+from friesian_fast.train.fields import Field
+from friesian_fast.train.order import Piece, Share, Window, shares, shares_in_order, shuffled_steps, stretch, windows
+
+PREFETCH_BATCHES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Chance for a batch: the step's generator, and the place of the worker's rows among the step's `total` rows.
+
+    Whoever draws for all `total` rows and keeps those from `offset` on gets the same rows on any number of workers.
+    """
+
+    rng: np.random.Generator
+    offset: int
+    total: int
+
+
+# What adds rows to a batch: takes the worker's columns by name, labels included.
+Extend = Callable[[dict[str, Array], Draw], dict[str, Array]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A worker's rows of one step.
+
+    Parameters
+    ----------
+    inputs, labels : mapping of str to ndarray of shape (n, …)
+    factor : float
+        The share of the step's rows that are here; 0 if the one row here only stands in for none.
+    """
+
+    inputs: dict[str, Array]
+    labels: dict[str, Array]
+    factor: float
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A data set as one worker sees it.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+    features, labels : sequence of Field
+    batch_size : int
+        Of all workers together.
+    buffer_rows : int
+        How many rows are held and shuffled at a time, by all workers together.
+    rank, world : int
+    seed : int
+    extend : callable, optional
+        Adds rows to each batch.
+    """
+
+    pieces: Sequence[Piece]
+    features: Sequence[Field]
+    labels: Sequence[Field]
+    batch_size: int
+    buffer_rows: int
+    rank: int = 0
+    world: int = 1
+    seed: int = 0
+    extend: Extend | None = None
+
+    def __post_init__(self) -> None:
+        rows = sum(piece.rows for piece in self.pieces)
+        if rows < self.world:
+            raise InvalidInputError(
+                f"rank {rows} has no rows: there are {rows} rows for {self.world} workers; use fewer workers"
+            )
+
+    def plan(self, epoch: int | None) -> list[Window]:
+        """The windows of an epoch; None is the order of the files."""
+        rng = None if epoch is None else np.random.default_rng([self.seed, epoch])
+        buffer_rows = max(self.buffer_rows, self.batch_size, 2 * self.world)
+        return windows(self.pieces, self.batch_size, buffer_rows, rng)
+
+    def steps(self, epoch: int | None) -> int:
+        """How many batches an epoch has, on every worker."""
+        return sum(window.steps for window in self.plan(epoch))
+
+    def batches(self, epoch: int | None, skip: int = 0) -> Iterator[Batch]:
+        """This worker's batches of an epoch, read ahead by a thread.
+
+        Parameters
+        ----------
+        epoch : int or None
+            None leaves the rows in the order of the files.
+        skip : int, default 0
+            Leave out so many at the beginning, without reading what only they need.
+        """
+        return prefetched(self._batches(epoch, skip), PREFETCH_BATCHES)
+
+    def _batches(self, epoch: int | None, skip: int) -> Iterator[Batch]:
+        fields = [*self.features, *self.labels]
+        first = 0
+        for window in self.plan(epoch):
+            if first + window.steps > skip:
+                start, stop = stretch(window.rows, self.rank, self.world)
+                columns = read_stretch(window.pieces, start, stop, fields) if stop > start else {}
+                for step, share in enumerate(self._shares(window, epoch), start=first):
+                    if step >= skip:
+                        yield self._batch(take(columns, fields, share.rows), share, epoch, step)
+            first += window.steps
+
+    def _shares(self, window: Window, epoch: int | None) -> Iterator[Share]:
+        if epoch is None:
+            start, stop = stretch(window.rows, self.rank, self.world)
+            return shares_in_order(stop - start, self.batch_size)
+        rng = np.random.default_rng([self.seed, epoch, window.number])
+        step_of = shuffled_steps(window.rows, window.steps, rng)
+        return shares(step_of, window.steps, self.rank, self.world)
+
+    def _batch(self, columns: dict[str, Array], share: Share, epoch: int | None, step: int) -> Batch:
+        if self.extend is not None:
+            # The same on every worker; each takes its part.
+            rng = np.random.default_rng([self.seed, 0 if epoch is None else epoch + 1, step, 1])
+            columns = self.extend(columns, Draw(rng, share.offset, share.total))
+        labels = {field.name: columns[field.name] for field in self.labels}
+        inputs = {field.name: columns[field.name] for field in self.features}
+        return Batch(inputs, labels, share.factor)

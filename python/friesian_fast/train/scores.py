@@ -1,0 +1,106 @@
+"""Binary metrics of an epoch from counts that workers can add up, however many rows there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.comm import Array, Comm
+
+NAMES = ("auc", "binary_accuracy", "binary_crossentropy", "precision", "recall")
+_BINS = 1 << 20
+
+
+def require_known(names: Iterable[str]) -> None:
+    """Refuse a metric that is not one of ours."""
+    for name in names:
+        if name not in NAMES:
+            raise InvalidInputError(f"there is no metric '{name}'; use {', '.join(NAMES)}, or compile a Keras model")
+
+
+class BinaryScores:
+    """Labels and logits of rows, as counts.
+
+    The logits are counted in 2^20 bins that are ordered as they are, each as wide as 1/2048 of its logit, so the AUC is
+    that of logits rounded to that: within 1e-5 of the exact one on any data with more than a few values. All
+    other metrics are exact.
+    """
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((2, _BINS), np.int64)
+        self._sums = np.zeros(3)  # hits of positives, hits of negatives, cross-entropy
+
+    def add(self, labels: Array, logits: Array) -> None:
+        """Count rows: labels 0 or 1 and scores before the sigmoid, both of shape (n,)."""
+        positive = labels > 0
+        z = logits.astype(np.float64)
+        bins = _bins(logits)
+        for row, chosen in ((1, positive), (0, ~positive)):
+            np.add.at(self._counts[row], bins[chosen], 1)
+        loss = np.maximum(z, 0) - z * positive + np.log1p(np.exp(-np.abs(z)))
+        self._sums += [(positive & (z > 0)).sum(), (~positive & (z <= 0)).sum(), loss.sum()]
+
+    def merged(self, comm: Comm) -> BinaryScores:
+        """Those of all workers."""
+        both = BinaryScores()
+        both._counts, both._sums = comm.sum(self._counts.copy()), comm.sum(self._sums.copy())
+        return both
+
+    def state(self) -> list[Array]:
+        """The counts, for `of`."""
+        return [self._counts, self._sums]
+
+    @classmethod
+    def of(cls, state: Sequence[Array]) -> BinaryScores:
+        """From what `state` gave."""
+        scores = cls()
+        scores._counts, scores._sums = state[0].copy(), state[1].copy()
+        return scores
+
+    @property
+    def classes(self) -> tuple[int, int]:
+        """How many negatives and positives there are."""
+        return int(self._counts[0].sum()), int(self._counts[1].sum())
+
+    def metrics(self, names: Iterable[str]) -> dict[str, float]:
+        """The metrics of these names; NaN for an AUC of one class."""
+        negatives, positives = self.classes
+        hits, rejected, loss = (float(value) for value in self._sums)
+        predicted = hits + negatives - rejected
+        rows = max(negatives + positives, 1)
+        values = {
+            "auc": _auc(self._counts),
+            "binary_accuracy": (hits + rejected) / rows,
+            "binary_crossentropy": loss / rows,
+            "precision": hits / max(predicted, 1),
+            "recall": hits / max(positives, 1),
+        }
+        return {name: values[name] for name in names}
+
+
+def to_logits(probabilities: Array) -> Array:
+    """The logits of probabilities; of 0 and 1 the largest that float32 probabilities have."""
+    p = probabilities.astype(np.float64)
+    tiny = 1e-38
+    logits: Array = np.log(np.maximum(p, tiny)) - np.log(np.maximum(1 - p, tiny))
+    return logits
+
+
+def _bins(logits: Array) -> NDArray[np.int64]:
+    """The upper 20 bits of float32 numbers, so turned that they are in the numbers' order."""
+    bits = np.ascontiguousarray(logits, np.float32).view(np.uint32)
+    turned = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    found: NDArray[np.int64] = (turned >> 12).astype(np.int64)
+    return found
+
+
+def _auc(counts: NDArray[np.int64]) -> float:
+    negatives, positives = counts.sum(axis=1)
+    if not negatives or not positives:
+        return float("nan")
+    below = np.cumsum(counts[0]) - counts[0]
+    wins = (counts[1] * (below + counts[0] / 2)).sum()
+    return float(wins / (float(negatives) * float(positives)))

@@ -1,0 +1,162 @@
+"""What `Estimator` takes as data, as row groups of Parquet files that every worker can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.train.order import Piece
+
+GROUP_ROWS = 65_536  # of files that are written here
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Parquet files of one schema, and their row groups in order.
+
+    `ranges` holds the least and the greatest value of columns of numbers, as far as the files' statistics say.
+    """
+
+    schema: Any
+    pieces: tuple[Piece, ...]
+    name: str
+    ranges: Mapping[str, tuple[float, float]]
+
+    @property
+    def rows(self) -> int:
+        """Of all pieces."""
+        return sum(piece.rows for piece in self.pieces)
+
+
+def open_source(data: Any, columns: Sequence[str] | None, *, name: str) -> Source:
+    """Make data readable by row groups.
+
+    Parameters
+    ----------
+    data : str, Path, pyarrow.Table, pandas.DataFrame, pyspark.sql.DataFrame or FeatureTable
+        A path is of a Parquet file, or of a directory of them. Files of a path, and those of a FeatureTable that has
+        nothing recorded, are read where they are; everything else is written to the scratch directory first.
+    columns : sequence of str or None
+        All that will be read; None means all there are.
+    name : str
+        What the data is called in error texts.
+
+    Raises
+    ------
+    NotFoundError, InvalidInputError
+        If there is nothing at the path, it is no Parquet, has no rows, or the data is of another kind.
+    """
+    if isinstance(data, (str, Path)):
+        return _of_files(_find(Path(data)), f"{name} ({data})")
+    if hasattr(data, "parts") and hasattr(data, "write_parquet"):
+        files = _files_of(data)
+        if files is None:
+            files = _written_by_spark(data if columns is None else data.select(*_known(columns, data.columns)), name)
+        return _of_files(files, name)
+    if hasattr(data, "rdd") and hasattr(data, "write"):
+        from friesian_fast.feature import FeatureTable
+
+        return open_source(FeatureTable(data), columns, name=name)
+    return _of_files([_write(_to_arrow(data, name), columns, name)], name)
+
+
+def _known(columns: Sequence[str], present: Sequence[str]) -> list[str]:
+    """Those that are there; the others are named once the schema is known."""
+    return [column for column in columns if column in present] or list(present)
+
+
+def _find(path: Path) -> list[str]:
+    if not path.exists():
+        raise NotFoundError(f"there is no table at {path}; give a Parquet file, or a directory of them")
+    if not path.is_dir():
+        return [str(path)]
+    files = sorted(str(file) for file in path.rglob("*.parquet") if not file.name.startswith((".", "_")))
+    if not files:
+        raise InvalidInputError(f"{path} holds no .parquet files; run the step that writes it again")
+    return files
+
+
+def _files_of(table: Any) -> list[str] | None:
+    """The files of a table that is nothing but files."""
+    from friesian_fast.feature.scan import FileSource
+
+    plain = all(isinstance(part.source, FileSource) and not part.ops for part in table.parts)
+    if not plain or getattr(table, "_distinct", False):
+        return None
+    return [file for part in table.parts for file in part.source.files]
+
+
+def _written_by_spark(table: Any, name: str) -> list[str]:
+    from friesian_fast.feature.tasks import scratch
+
+    path = scratch(f"train-{name.replace(' ', '-')}") / "rows.parquet"
+    table.write_parquet(str(path))
+    return _find(path)
+
+
+def _to_arrow(data: Any, name: str) -> Any:
+    import pyarrow as pa
+
+    if isinstance(data, pa.Table):
+        return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    if type(data).__module__.split(".")[0] == "pandas" and hasattr(data, "columns"):
+        return pa.Table.from_pandas(data, preserve_index=False)
+    raise InvalidInputError(
+        f"{name} is a {type(data).__name__}; give a FeatureTable, a Spark or pandas DataFrame, an Arrow table or the "
+        "path of Parquet"
+    )
+
+
+def _write(table: Any, columns: Sequence[str] | None, name: str) -> str:
+    import pyarrow.parquet as pq
+
+    from friesian_fast.feature.tasks import scratch
+
+    if columns is not None:
+        table = table.select(_known(columns, table.column_names))
+    path = scratch(f"train-{name.replace(' ', '-')}") / "rows.parquet"
+    pq.write_table(table, path, row_group_size=GROUP_ROWS, compression="lz4")
+    return str(path)
+
+
+def _of_files(files: Sequence[str], name: str) -> Source:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pieces, schema, first = [], None, 0
+    groups = []
+    for file in files:
+        try:
+            parquet = pq.ParquetFile(file)
+        except (OSError, pa.ArrowException) as error:
+            raise InvalidInputError(f"{file} cannot be read as Parquet ({error}); write it again") from error
+        found = parquet.schema_arrow.remove_metadata()
+        schema = schema or found
+        if found != schema:
+            raise InvalidInputError(f"{file} has other columns than {files[0]}; write both with the same schema")
+        for group in range(parquet.num_row_groups):
+            rows = parquet.metadata.row_group(group).num_rows
+            if rows:
+                pieces.append(Piece(file, group, rows, first))
+                groups.append(_ranges(parquet.metadata.row_group(group)))
+                first += rows
+    if not pieces:
+        raise InvalidInputError(f"{name} has no rows; there is nothing to learn from")
+    common = set.intersection(*(set(ranges) for ranges in groups))
+    ranges = {n: (min(g[n][0] for g in groups), max(g[n][1] for g in groups)) for n in common}
+    return Source(schema, tuple(pieces), name, ranges)
+
+
+def _ranges(group: Any) -> dict[str, tuple[float, float]]:
+    found = {}
+    for at in range(group.num_columns):
+        column = group.column(at)
+        statistics = column.statistics
+        if statistics is not None and statistics.has_min_max and isinstance(statistics.min, (int, float)):
+            found[column.path_in_schema] = (float(statistics.min), float(statistics.max))
+    return found
