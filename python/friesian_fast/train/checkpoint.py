@@ -21,7 +21,7 @@ def write_state(path: Path, state: Mapping[str, Array], facts: Mapping[str, Any]
     """Write arrays and JSON facts as one file, whole or not at all, and so that it outlives a crash."""
     numpy = _safetensors()
     with replacing(path) as partial:
-        arrays = {name: np.ascontiguousarray(value) for name, value in state.items()}
+        arrays = {name: np.asarray(value, order="C") for name, value in state.items()}
         numpy.save_file(arrays, partial, metadata={_FACTS: json.dumps(facts)})
         sync(partial)
 

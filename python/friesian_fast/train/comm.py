@@ -128,5 +128,5 @@ def sum_all(comm: Comm, arrays: Sequence[Array]) -> list[Array]:
     if comm.world == 1 or not arrays:
         return list(arrays)
     flat = comm.sum(np.concatenate([array.reshape(-1) for array in arrays]))
-    ends = np.cumsum([array.size for array in arrays])[:-1]
-    return [part.reshape(array.shape).astype(array.dtype, copy=False) for part, array in zip(np.split(flat, ends), arrays, strict=True)]
+    parts = np.split(flat, np.cumsum([array.size for array in arrays])[:-1])
+    return [part.reshape(old.shape).astype(old.dtype, copy=False) for part, old in zip(parts, arrays, strict=True)]

@@ -7,27 +7,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from friesian_fast.errors import InvalidInputError, NotFoundError, WorkerError
+from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.spec import FeatureSpec
 from friesian_fast.train.checkpoint import FILE, read_state, write_state
 from friesian_fast.train.comm import Comm
-from friesian_fast.train.fields import MASK, Wanted, wanted
-from friesian_fast.train.job import Done, EarlyStopping, State, Work
+from friesian_fast.train.fields import Wanted, wanted
+from friesian_fast.train.job import Work
 from friesian_fast.train.makers import KerasMaker, Precision, TorchMaker
+from friesian_fast.train.negatives import Negatives
 from friesian_fast.train.news import News
-from friesian_fast.train.predictor import build_like
-from friesian_fast.train.runtime import available_cores
+from friesian_fast.train.runner import Runner
 from friesian_fast.train.scores import require_known
+from friesian_fast.train.settings import (
+    Backend,
+    archive_of,
+    check_numbers,
+    check_precision,
+    columns_read,
+    cores_of,
+    is_function,
+    names_of,
+    sorted_callbacks,
+)
 from friesian_fast.train.source import open_source
-from friesian_fast.train.worker import run
 
 if TYPE_CHECKING:
     from friesian_fast.feature import FeatureTable
 
-Backend = Literal["local", "spark"]
 Features = FeatureSpec | Iterable[str | Categorical]
-EpochEnd = Callable[[int, Mapping[str, float]], None]
 
 _BATCH_SIZE = 1024
 _BUFFER_ROWS = 1 << 18
@@ -49,26 +57,15 @@ class Estimator:
         metrics: Sequence[str],
         backend: Backend,
         workers: int,
-        cores_per_worker: int | None,
+        cores: int,
         seed: int,
         task: Any = None,
     ) -> None:
-        if backend not in ("local", "spark"):
-            raise InvalidInputError(f"backend is '{backend}'; use local or spark (Ray is not supported)")
-        if workers < 1:
-            raise InvalidInputError(f"workers is {workers}; it must be at least 1")
         require_known(metrics)
-        self._maker = maker
+        self._runner = Runner(maker, backend, workers, cores, task)
         self._metrics = tuple(metrics)
-        self._backend = backend
-        self._workers = workers
-        self._cores = cores_per_worker or max(1, available_cores() // (workers if backend == "local" else 1))
         self._seed = seed
-        self._task = task
-        self._state: State | None = None
-        self._is_behind = False  # our own task lacks the weights of _state
         self._features: list[Wanted] | None = None
-        self._last: Work | None = None
         self._epochs = 0
 
     @classmethod
@@ -117,9 +114,9 @@ class Estimator:
         options: dict[str, Any] = {"config": dict(config or {}), "seed": seed, "precision": precision}
         options["lazy_embeddings"] = lazy_embeddings
         settings: dict[str, Any] = {"metrics": metrics, "backend": backend, "workers": workers, "seed": seed}
-        settings["cores_per_worker"] = cores_per_worker
-        _check_precision(precision)
-        if _is_function(model_creator):
+        options["cores"] = settings["cores"] = cores_of(cores_per_worker, backend, workers)
+        check_precision(precision)
+        if is_function(model_creator):
             return cls(KerasMaker(creator=model_creator, **options), **settings)
         if precision != "fp32":
             raise InvalidInputError("precision 'bf16' is set while a model is made; give a function that makes it")
@@ -127,7 +124,7 @@ class Estimator:
 
         task = KerasTask(model_creator, Comm(), lazy_embeddings=lazy_embeddings)
         alone = backend == "local" and workers == 1
-        archive = None if alone else _archive(model_creator)
+        archive = None if alone else archive_of(model_creator)
         return cls(KerasMaker(archive=archive, **options), **settings, task=task)
 
     @classmethod
@@ -151,7 +148,8 @@ class Estimator:
         ----------
         model_creator : callable
             A function of the config (or of nothing) that returns a `torch.nn.Module`. Its ``forward`` takes the
-            features by name, or all of them as one dict of tensors: float32, int64, lists filled up to shape (n, length).
+            features by name, or all of them as one dict, of float32 and int64 tensors; lists are filled up to
+            shape (n, length).
         optimizer : callable
             A function of the model and the config (or of the model) that returns a `torch.optim.Optimizer`.
         loss : callable
@@ -165,8 +163,8 @@ class Estimator:
         -------
         Estimator
         """
-        _check_precision(precision)
-        if not _is_function(model_creator):
+        check_precision(precision)
+        if not is_function(model_creator):
             raise InvalidInputError("from_torch takes a function that makes the model, so that each worker can")
         maker = TorchMaker(
             creator=model_creator,
@@ -176,9 +174,8 @@ class Estimator:
             seed=seed,
             precision=precision,
         )
-        return cls(
-            maker, metrics=metrics, backend=backend, workers=workers, cores_per_worker=cores_per_worker, seed=seed
-        )
+        cores = cores_of(cores_per_worker, backend, workers)
+        return cls(maker, metrics=metrics, backend=backend, workers=workers, cores=cores, seed=seed)
 
     def fit(
         self,
@@ -190,7 +187,7 @@ class Estimator:
         label_cols: str | Sequence[str] | None = None,
         validation_data: Any = None,
         callbacks: Sequence[Any] = (),
-        negatives: Any = None,
+        negatives: Negatives | None = None,
         buffer_rows: int = _BUFFER_ROWS,
         checkpoint_dir: str | Path | None = None,
         checkpoint_steps: int | None = None,
@@ -241,43 +238,26 @@ class Estimator:
         WorkerError
             If a worker died.
         """
-        _check_numbers(epochs=epochs, batch_size=batch_size, buffer_rows=buffer_rows)
+        check_numbers(epochs=epochs, batch_size=batch_size, buffer_rows=buffer_rows)
         if max_restarts and checkpoint_dir is None:
             raise InvalidInputError("max_restarts needs a checkpoint_dir to begin again from")
-        if batch_size < self._workers:
-            raise InvalidInputError(f"batch_size is {batch_size}; {self._workers} workers need a row each")
-        labels = _names(label_cols)
-        features = None if feature_cols is None else wanted(feature_cols)
-        columns = None if features is None else _columns(features, labels, negatives)
-        source = open_source(data, columns, name="training data")
-        validation = None
-        if validation_data is not None:
-            validation = open_source(validation_data, columns, name="validation data")
-        stopping, of_keras, own = _sorted_callbacks(callbacks)
-        work = Work(
-            kind="fit",
-            maker=self._maker,
-            state=self._state,
-            source=source,
-            validation=validation,
-            features=features,
-            labels=labels,
-            metrics=self._metrics,
+        if batch_size < self._runner.workers:
+            raise InvalidInputError(f"batch_size is {batch_size}; {self._runner.workers} workers need a row each")
+        stopping, of_keras, own = sorted_callbacks(callbacks)
+        work = replace(
+            self._work("fit", data, batch_size, feature_cols, names_of(label_cols), negatives=negatives),
             epochs=epochs,
-            first_epoch=self._epochs,
-            batch_size=batch_size,
             buffer_rows=buffer_rows,
-            seed=self._seed,
             early_stopping=stopping,
             callbacks=of_keras,
-            extend=None if negatives is None else negatives.prepared(source),
             checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir).absolute(),
             checkpoint_steps=checkpoint_steps,
         )
-        done = self._with_restarts(work, max_restarts, News(epochs, own, verbose=verbose))
-        self._features, self._last = features, work
-        if done.state is not None:
-            self._state, self._is_behind = done.state, True
+        if validation_data is not None:
+            read = None if work.features is None else columns_read(work.features, work.labels, negatives)
+            work = replace(work, validation=open_source(validation_data, read, name="validation data"))
+        done = self._runner.run(work, News(epochs, own, verbose=verbose), max_restarts)
+        self._features = work.features
         self._epochs += len(done.history)
         if work.checkpoint_dir is not None:
             (work.checkpoint_dir / FILE).unlink(missing_ok=True)
@@ -300,8 +280,8 @@ class Estimator:
         batch_size : int, default 8192
             The answer does not depend on it.
         """
-        work = self._work("evaluate", data, batch_size, feature_cols, _names(label_cols))
-        return self._run(work, News(0, (), verbose=False)).history[0]
+        work = self._work("evaluate", data, batch_size, feature_cols, names_of(label_cols))
+        return self._runner.run(work, News(0, (), verbose=False)).history[0]
 
     def predict(
         self, data: Any, batch_size: int = 8192, *, feature_cols: Features | None = None, path: str | Path | None = None
@@ -328,9 +308,9 @@ class Estimator:
         from friesian_fast.feature.tasks import scratch
 
         target = scratch("predictions") / "rows.parquet" if path is None else Path(path)
-        work = self._work("predict", data, batch_size, feature_cols, [], all_columns=True)
+        work = self._work("predict", data, batch_size, feature_cols, [])
         with replacing_directory(target) as out:
-            self._run(replace(work, out=out), News(0, (), verbose=False))
+            self._runner.run(replace(work, out=out), News(0, (), verbose=False))
             (out / "_SUCCESS").touch()
         return FeatureTable.read_parquet(str(target))
 
@@ -339,11 +319,8 @@ class Estimator:
 
         To serve a model, take `get_model` and `friesian_fast.train.export`.
         """
-        if self._epochs == 0 and self._state is None:
-            raise InvalidInputError("there is nothing to save yet; fit the model first")
-        alone = self._task is not None and not self._is_behind
-        state = self._task.state() if alone or self._state is None else self._state
-        write_state(Path(path) / _SAVED, state, {"framework": self._framework, "epochs": self._epochs})
+        facts = {"framework": self._runner.framework, "epochs": self._epochs}
+        write_state(Path(path) / _SAVED, self._runner.state(), facts)
 
     def load(self, path: str | Path) -> None:
         """Go on from what `save` wrote, of a model that is made in the same way.
@@ -359,125 +336,42 @@ class Estimator:
         if not file.exists():
             raise NotFoundError(f"there is no {file}; Estimator.save writes it")
         state, facts = read_state(file)
-        if facts.get("framework") != self._framework:
-            raise InvalidInputError(f"{file} is of a {facts.get('framework')} model, this is a {self._framework} one")
-        self._state, self._epochs, self._is_behind = state, int(facts["epochs"]), True
+        own = self._runner.framework
+        if facts.get("framework") != own:
+            raise InvalidInputError(f"{file} is of a {facts.get('framework')} model, this is a {own} one")
+        self._runner.load(state)
+        self._epochs = int(facts["epochs"])
 
     def get_model(self) -> Any:
         """The model with its present weights: a `keras.Model` or a `torch.nn.Module`."""
-        task = self._own_task()
-        if self._is_behind and self._state is not None:
-            if self._last is not None:
-                build_like(self._last, task)
-            task.load(self._state)
-            self._is_behind = False
-        return task.model
-
-    @property
-    def _framework(self) -> str:
-        return "keras" if isinstance(self._maker, KerasMaker) else "torch"
+        return self._runner.model()
 
     def _work(
         self,
-        kind: Literal["evaluate", "predict"],
+        kind: Literal["fit", "evaluate", "predict"],
         data: Any,
         batch_size: int,
         feature_cols: Features | None,
         labels: list[str],
         *,
-        all_columns: bool = False,
+        negatives: Negatives | None = None,
     ) -> Work:
-        _check_numbers(batch_size=batch_size)
+        check_numbers(batch_size=batch_size)
         features = self._features if feature_cols is None else wanted(feature_cols)
-        columns = None if features is None or all_columns else _columns(features, labels, None)
+        whole = features is None or kind == "predict"
+        read = None if whole or features is None else columns_read(features, labels, negatives)
+        names = {"fit": "training data", "evaluate": "the data to evaluate", "predict": "the data to predict"}
+        source = open_source(data, read, name=names[kind])
         return Work(
             kind=kind,
-            maker=self._maker,
-            state=self._state,
-            source=open_source(data, columns, name=f"the data to {kind}"),
+            maker=self._runner.maker,
+            source=source,
             features=features,
             labels=labels,
             metrics=self._metrics,
             batch_size=batch_size,
             buffer_rows=_BUFFER_ROWS,
             seed=self._seed,
+            first_epoch=self._epochs,
+            extend=None if negatives is None else negatives.prepared(source),
         )
-
-    def _with_restarts(self, work: Work, restarts: int, news: News) -> Done:
-        while True:
-            try:
-                return self._run(work, news)
-            except WorkerError as error:
-                if not restarts:
-                    raise
-                restarts -= 1
-                news.line(f"{error}\nbeginning again at the last checkpoint")
-
-    def _run(self, work: Work, news: News) -> Done:
-        with news:
-            if self._workers == 1 and self._backend == "local":
-                work = replace(work, state=self._state if self._is_behind else None)
-                done = run(work, Comm(), self._own_task(), news)
-                self._is_behind, self._state = False, None
-                return done
-            from friesian_fast.train import launch
-
-            if self._backend == "local":
-                return launch.run_here(work, self._workers, self._cores, news)
-            from friesian_fast.feature.session import get_session
-
-            return launch.run_on_spark(get_session(), work, self._workers, self._cores, news)
-
-    def _own_task(self) -> Any:
-        if self._task is None:
-            self._task = self._maker(Comm())
-        return self._task
-
-
-def _is_function(value: Any) -> bool:
-    """A function that makes a model, and no model (which can be called too)."""
-    return callable(value) and not hasattr(value, "trainable_variables") and not hasattr(value, "state_dict")
-
-
-def _check_precision(precision: str) -> None:
-    if precision not in ("fp32", "bf16"):
-        raise InvalidInputError(f"precision is '{precision}'; use fp32 or bf16")
-
-
-def _check_numbers(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if not isinstance(value, int) or value < 1:
-            raise InvalidInputError(f"{name} is {value!r}; it must be a whole number of at least 1")
-
-
-def _names(labels: str | Sequence[str] | None) -> list[str]:
-    return [] if labels is None else [labels] if isinstance(labels, str) else list(labels)
-
-
-def _columns(features: Sequence[Wanted], labels: Sequence[str], negatives: Any) -> list[str]:
-    """All that is read; of a mask that is no column its lists."""
-    names = [feature.name for feature in features]
-    masked = [name.removesuffix(MASK) for name in names if name.endswith(MASK)]
-    more = [] if negatives is None else negatives.columns
-    return list(dict.fromkeys([*names, *masked, *labels, *more]))
-
-
-def _sorted_callbacks(callbacks: Sequence[Any]) -> tuple[tuple[EarlyStopping, ...], tuple[Any, ...], tuple[EpochEnd, ...]]:
-    stopping = tuple(callback for callback in callbacks if isinstance(callback, EarlyStopping))
-    others = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
-    of_keras = tuple(callback for callback in others if hasattr(callback, "on_epoch_end"))
-    own = tuple(callback for callback in others if callback not in of_keras)
-    for callback in own:
-        if not callable(callback):
-            raise InvalidInputError(f"callback {callback!r} is no EarlyStopping, Keras callback or function")
-    return stopping, of_keras, own
-
-
-def _archive(model: Any) -> bytes:
-    """A model as the bytes of its ``.keras`` file."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
-        path = Path(directory) / "model.keras"
-        model.save(path)
-        return path.read_bytes()

@@ -33,6 +33,8 @@ class Field:
         The list column whose elements this input marks with 1, and the filling with 0; no column feeds it.
     is_binary : bool
         Only 0 and 1 may occur.
+    is_made : bool
+        No column feeds it; who adds rows to the batches makes it.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Field:
     size: int | None = None
     mask_of: str | None = None
     is_binary: bool = False
+    is_made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,6 @@ def merged(features: Sequence[Wanted], of_model: Mapping[str, Wanted]) -> list[W
     for feature in features:
         said = of_model.get(feature.name, feature)
         found.append(
-            Wanted(
-                feature.name, said.dtype or feature.dtype, feature.length or said.length, feature.size or said.size
-            )
+            Wanted(feature.name, said.dtype or feature.dtype, feature.length or said.length, feature.size or said.size)
         )
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -27,8 +28,17 @@ class Draw:
     total: int
 
 
-# What adds rows to a batch: takes the worker's columns by name, labels included.
-Extend = Callable[[dict[str, Array], Draw], dict[str, Array]]
+class Extend(Protocol):
+    """Adds rows to a batch."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the data that it takes, of ids."""
+        ...
+
+    def __call__(self, columns: dict[str, Array], draw: Draw) -> dict[str, Array]:
+        """The worker's columns by name, labels included, with more rows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,8 @@ class Input:
     seed : int
     extend : callable, optional
         Adds rows to each batch.
+    others : sequence of Field
+        What `extend` takes and the model does not; of the labels it makes those that the data lacks.
     """
 
     pieces: Sequence[Piece]
@@ -79,6 +91,7 @@ class Input:
     world: int = 1
     seed: int = 0
     extend: Extend | None = None
+    others: Sequence[Field] = ()
 
     def __post_init__(self) -> None:
         rows = sum(piece.rows for piece in self.pieces)
@@ -110,7 +123,7 @@ class Input:
         return prefetched(self._batches(epoch, skip), PREFETCH_BATCHES)
 
     def _batches(self, epoch: int | None, skip: int) -> Iterator[Batch]:
-        fields = [*self.features, *self.labels]
+        fields = [*self.features, *(label for label in self.labels if not label.is_made), *self.others]
         first = 0
         for window in self.plan(epoch):
             if first + window.steps > skip:

@@ -111,7 +111,7 @@ class Work:
 
     kind: Literal["fit", "evaluate", "predict"]
     maker: Maker
-    state: State | None
+    state: State | None = None
     source: Source
     validation: Source | None = None
     features: list[Wanted] | None
@@ -160,10 +160,11 @@ def fields_of(work: Work, task: Task) -> list[Field]:
 
 def labels_of(work: Work, task: Task, source: Any) -> list[Field]:
     """The label columns; those of a binary loss may hold 0 and 1 only, and must hold both."""
-    wanted = [Wanted(name) for name in work.labels]
-    if task.is_binary:
-        wanted = [Wanted(name, dtype="float32") for name in work.labels]
+    made = [] if work.extend is None else [n for n in work.labels if n not in source.schema.names]
+    dtype = "float32" if task.is_binary else None
+    wanted = [Wanted(name, dtype=dtype) for name in work.labels if name not in made]
     fields = resolve(wanted, source.schema, integers=task.integers, where=source.name)
+    fields += [Field(name=name, dtype="float32", is_made=True) for name in made]
     if not task.is_binary:
         return fields
     for name in work.labels:

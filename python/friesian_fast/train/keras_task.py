@@ -1,4 +1,4 @@
-"""A Keras model as the training loop sees it: steps on NumPy batches, gradients that workers add up, weights by name."""
+"""A Keras model as the training loop sees it: steps on NumPy batches, gradients to add up, weights by name."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class KerasTask:
     integers = "int32"
 
     def __init__(self, model: keras.Model, comm: Comm, *, lazy_embeddings: bool = True) -> None:
+        if not isinstance(model, keras.Model):
+            raise InvalidInputError(f"from_keras got a {type(model).__name__}; give a Keras model, or what makes one")
         if getattr(model, "optimizer", None) is None:
             raise InvalidInputError("the Keras model is not compiled; call model.compile(optimizer, loss, metrics)")
         self.model = model
@@ -287,8 +289,8 @@ class KerasTask:
 def _is_plain_adam(optimizer: Any) -> bool:
     """Whether this is Adam with nothing that `LazyAdam` has not: no decay, clipping, averages, accumulation."""
     config = optimizer.get_config()
-    extra = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "loss_scale_factor")
-    extra = (*extra, "gradient_accumulation_steps", "amsgrad")
+    clipping = ("clipnorm", "global_clipnorm", "clipvalue")
+    extra = (*clipping, "weight_decay", "use_ema", "loss_scale_factor", "gradient_accumulation_steps", "amsgrad")
     standard = (config.get("beta_1"), config.get("beta_2"), config.get("epsilon")) == (0.9, 0.999, 1e-7)
     fixed = isinstance(config.get("learning_rate"), float)
     return type(optimizer) is keras.optimizers.Adam and standard and fixed and not any(config.get(e) for e in extra)

@@ -38,7 +38,7 @@ class Outcome:
     result: dict[str, Any] | None
     code: int
     log: str
-    state: bytes | None = None
+    state: bytes | None
 
 
 def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
@@ -118,7 +118,8 @@ def _from_rows(rows: Sequence[tuple[int, str | bytes]]) -> list[Outcome]:
     for rank, text in rows:
         if isinstance(text, str):
             state = b"".join(part for other, part in rows if other == rank and isinstance(part, bytes))
-            outcomes.append(Outcome(rank, *json.loads(text), state=state or None))
+            result, code, log = json.loads(text)
+            outcomes.append(Outcome(rank, result, code, log, state or None))
     return outcomes
 
 

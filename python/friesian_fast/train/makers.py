@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.comm import Comm
+from friesian_fast.train.runtime import use_cores
 
 Precision = Literal["fp32", "bf16"]
 
@@ -28,6 +29,8 @@ class KerasMaker:
     seed : int
     precision : {"fp32", "bf16"}
     lazy_embeddings : bool
+    cores : int
+        Threads of TensorFlow.
     """
 
     creator: Callable[..., Any] | None = None
@@ -36,8 +39,10 @@ class KerasMaker:
     seed: int = 0
     precision: Precision = "fp32"
     lazy_embeddings: bool = True
+    cores: int = 1
 
     def __call__(self, comm: Comm) -> Any:
+        use_cores(self.cores)
         import keras
 
         from friesian_fast.train.keras_task import KerasTask
@@ -49,8 +54,6 @@ class KerasMaker:
             model = self._load() if self.creator is None else called(self.creator, self.config)
         finally:
             keras.mixed_precision.set_dtype_policy(before)
-        if not isinstance(model, keras.Model):
-            raise InvalidInputError(f"model_creator returned a {type(model).__name__}; it must return a Keras model")
         return KerasTask(model, comm, lazy_embeddings=self.lazy_embeddings)
 
     def _load(self) -> Any:
@@ -100,8 +103,8 @@ class TorchMaker:
             raise InvalidInputError(f"model_creator returned a {type(model).__name__}; it must return a torch Module")
         optimizer = called(self.optimizer, model, self.config)
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise InvalidInputError(f"optimizer returned a {type(optimizer).__name__}; it must return a torch Optimizer")
-        loss = self.loss() if inspect.isclass(self.loss) else self.loss
+            raise InvalidInputError(f"optimizer returned a {type(optimizer).__name__}; it must return an Optimizer")
+        loss: Callable[..., Any] = self.loss() if inspect.isclass(self.loss) else self.loss
         return TorchTask(model, optimizer, loss, comm, bf16=self.precision == "bf16")
 
 

@@ -12,7 +12,7 @@ def check_names(given: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]
     """Refuse weights that are not of this model."""
     for name in wanted:
         if name not in given:
-            raise InvalidInputError(f"the weights lack '{name}'; they are of another model, which has {list(given)[:5]}")
+            raise InvalidInputError(f"the weights lack '{name}'; they are of another model, of {list(given)[:5]}")
     for name, value in given.items():
         if name not in wanted:
             raise InvalidInputError(f"the weights have '{name}', which this model has not; they are of another model")

@@ -1,4 +1,4 @@
-"""Which rows come in which step of an epoch and on which worker: decided by sizes and a seed alone, before any row is read.
+"""Which rows come in which step of an epoch and on which worker: decided by sizes and a seed, before any row is read.
 
 An epoch is a list of windows, each some whole row groups that are held in memory at a time. All workers cut a window
 into the same batches; each takes the rows of its own stretch of the window, so that a batch holds the same rows
@@ -52,7 +52,8 @@ def windows(
         groups[-1].append(pieces[at])
         rows += pieces[at].rows
     if len(groups) > 1 and rows < buffer_rows / 2:
-        groups[-2] += groups.pop()
+        last = groups.pop()
+        groups[-1] += last
     sizes = [sum(piece.rows for piece in group) for group in groups]
     return [
         Window(tuple(group), size, -(-size // batch_size), number)

@@ -1,4 +1,4 @@
-"""A PyTorch model as the training loop sees it: steps on NumPy batches, gradients that workers add up, weights by name."""
+"""A PyTorch model as the training loop sees it: steps on NumPy batches, gradients to add up, weights by name."""
 
 from __future__ import annotations
 

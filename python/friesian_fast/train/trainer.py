@@ -58,6 +58,8 @@ class Trainer:
 
     def _input(self, source: Any, features: list[Field]) -> Input:
         work, comm, task = self._work, self._comm, self._task
+        needed = [] if work.extend is None else work.extend.columns
+        read = [field.name for field in features]
         return Input(
             pieces=source.pieces,
             features=features,
@@ -68,6 +70,7 @@ class Trainer:
             world=comm.world,
             seed=work.seed,
             extend=work.extend,
+            others=[Field(name=name, dtype="int64") for name in needed if name not in read],
         )
 
     def fit(self) -> Done:

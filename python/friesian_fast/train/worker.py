@@ -69,10 +69,6 @@ def _work(directory: Path, order: Order) -> Done:
 
     # Made a moment ago by the process that started this one.
     work, mailbox = cloudpickle.loads((directory / "work").read_bytes())
-    if _uses_tensorflow(work.maker):
-        from friesian_fast.train.runtime import use_cores
-
-        use_cores(order.cores)
     comm = GlooComm(order.meet, order.rank, order.world)
     import torch
 
@@ -84,12 +80,6 @@ def _work(directory: Path, order: Order) -> Done:
         done.state = task.state()
     comm.close()
     return done
-
-
-def _uses_tensorflow(maker: Any) -> bool:
-    from friesian_fast.train.makers import KerasMaker
-
-    return isinstance(maker, KerasMaker)
 
 
 def digest(state: Any) -> str:

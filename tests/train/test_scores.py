@@ -1,0 +1,53 @@
+"""Metrics from counts are those of the rows, and those of several workers add up."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.evaluate.pointwise import auc
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.scores import NAMES, BinaryScores, require_known, to_logits
+
+
+def rows(count=5000):
+    rng = np.random.default_rng(1)
+    labels = (rng.random(count) < 0.2).astype(np.float32)
+    return labels, (rng.normal(size=count) + labels - 1).astype(np.float32)
+
+
+def test_metrics_are_scikit_learns():
+    labels, logits = rows()
+    scores = BinaryScores()
+    for part in np.array_split(np.arange(len(labels)), 7):
+        scores.add(labels[part], logits[part])
+    found = scores.merged(Comm()).metrics(NAMES)
+    chance = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    predicted = logits > 0
+    assert found["auc"] == pytest.approx(auc(labels, logits), abs=1e-5)
+    assert found["binary_accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted))
+    assert found["binary_crossentropy"] == pytest.approx(sk.log_loss(labels, chance))
+    assert found["precision"] == pytest.approx(sk.precision_score(labels, predicted))
+    assert found["recall"] == pytest.approx(sk.recall_score(labels, predicted))
+
+
+def test_known_answers_with_ties_and_signs():
+    scores = BinaryScores()
+    scores.add(np.array([0, 1, 1, 0]), np.array([-1.0, -1.0, 3.0, -2.0]))
+    assert scores.classes == (2, 2)
+    assert scores.metrics(["auc"]) == {"auc": 3.5 / 4}
+    again = BinaryScores.of(scores.state())
+    assert again.metrics(NAMES) == scores.metrics(NAMES)
+
+
+def test_one_class_has_no_auc_and_an_unknown_metric_is_named():
+    scores = BinaryScores()
+    scores.add(np.array([1.0]), np.array([0.3]))
+    assert np.isnan(scores.metrics(["auc"])["auc"])
+    with pytest.raises(InvalidInputError, match="no metric 'ndcg'; use auc, binary_accuracy"):
+        require_known(["auc", "ndcg"])
+
+
+def test_logits_of_probabilities():
+    np.testing.assert_allclose(to_logits(np.array([0.5, 0.25])), [0, np.log(1 / 3)])
+    assert np.isfinite(to_logits(np.array([0.0, 1.0], np.float32))).all()
