@@ -71,7 +71,7 @@ class GlooComm(Comm):
     def sum(self, values: Array) -> Array:
         import torch
 
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        tensor = torch.from_numpy(np.asarray(values, order="C"))
         with _peers():
             self._dist.all_reduce(tensor)
         summed: Array = tensor.numpy()

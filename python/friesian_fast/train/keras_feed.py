@@ -18,17 +18,24 @@ from friesian_fast.train.input import Batch
 def input_tensors(model: keras.Model) -> list[Wanted] | None:
     """Names, types and lengths of a model's named inputs; None if it takes whatever it is given."""
     tensors = _tensors(model)
-    if tensors is None or (len(tensors) == 1 and not isinstance(model.input, (dict, list))):
+    if tensors is None or not isinstance(_structure(model), (dict, list)):
         return None
     return [Wanted(name, _dtype(tensor), _length(tensor)) for name, tensor in tensors.items()]
 
 
-def _tensors(model: keras.Model) -> dict[str, Any] | None:
-    if not getattr(model, "inputs", None):  # of a class of its own, or a Sequential without an Input
+def _structure(model: keras.Model) -> Any:
+    """The model's inputs as it takes them; None if it is of a class of its own, or a Sequential without an Input."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
         return None
-    if isinstance(model.input, dict):
-        return dict(model.input)
-    return {tensor.name: tensor for tensor in model.inputs}
+    return inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
+def _tensors(model: keras.Model) -> dict[str, Any] | None:
+    inputs = _structure(model)
+    if inputs is None or isinstance(inputs, dict):
+        return inputs
+    return {tensor.name: tensor for tensor in (inputs if isinstance(inputs, list) else [inputs])}
 
 
 def _dtype(tensor: Any) -> str:
@@ -62,8 +69,10 @@ class Feed:
         self._order = names
         self._widths: dict[str, bool] = {}
         if tensors is None:
+            self._kind = "one" if isinstance(model, keras.Sequential) else "dict"
             return
-        self._kind = "dict" if isinstance(model.input, dict) else "list" if isinstance(model.input, list) else "one"
+        inputs = _structure(model)
+        self._kind = "dict" if isinstance(inputs, dict) else "list" if isinstance(inputs, list) else "one"
         if self._kind == "one":
             return
         if set(tensors) <= set(names):

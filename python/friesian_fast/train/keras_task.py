@@ -15,9 +15,9 @@ from friesian_fast.train.comm import Array, Comm, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.keras_feed import Feed, input_tensors
-from friesian_fast.train.names import check_names
 from friesian_fast.train.scores import to_logits
 
+_OPTIMIZER = "optimizer/"
 _RANK_SEEDS = 1_000_003  # between the dropout seeds of two workers
 
 
@@ -127,11 +127,12 @@ class KerasTask:
 
     def state(self) -> dict[str, Array]:
         """All weights and the optimizer's, by name; copies."""
-        model = {name: variable.numpy().copy() for name, variable in self._model_variables().items()}
-        for name in filter(_is_seed, model):
-            model[name] = model[name] - self._own_seeds(model[name])
+        model = {}
+        for number, variable in enumerate(self.model.variables):
+            value = keras.ops.convert_to_numpy(variable).copy()
+            model[f"{number}/{variable.path}"] = np.asarray(value - self._own_seeds(variable), value.dtype)
         optimizer = {
-            f"optimizer/{number}": keras.ops.convert_to_numpy(variable).copy()
+            f"{_OPTIMIZER}{number}": keras.ops.convert_to_numpy(variable).copy()
             for number, variable in enumerate(self._optimizer_variables())
         }
         return {**model, **optimizer}
@@ -142,14 +143,24 @@ class KerasTask:
         Raises
         ------
         InvalidInputError
-            If names or shapes are not those of this model.
+            If there are more or fewer than the model has, or their shapes are others. (Their order counts: the names
+            of layers that were given none are numbered by Keras.)
         """
-        variables = self._model_variables()
-        given = {name: value for name, value in state.items() if not name.startswith("optimizer/")}
-        check_names(given, {name: tuple(variable.shape) for name, variable in variables.items()})
-        for name, variable in variables.items():
-            variable.assign(given[name] + self._own_seeds(given[name]) if _is_seed(name) else given[name])
-        kept = [state[f"optimizer/{number}"] for number in range(len(state) - len(given))]
+        given = {name: value for name, value in state.items() if not name.startswith(_OPTIMIZER)}
+        values = [given[name] for name in sorted(given, key=_place)]
+        variables = self.model.variables
+        if len(values) != len(variables):
+            raise InvalidInputError(
+                f"there are {len(values)} weights and the model has {len(variables)}: it is another"
+            )
+        for variable, value in zip(variables, values, strict=True):
+            if value.shape != tuple(variable.shape):
+                raise InvalidInputError(
+                    f"a weight has shape {value.shape} and the model's '{variable.path}' has {tuple(variable.shape)}: "
+                    "it is another model"
+                )
+            variable.assign(np.asarray(value + self._own_seeds(variable), value.dtype))
+        kept = [state[f"{_OPTIMIZER}{number}"] for number in range(len(state) - len(given))]
         own = self._optimizer_variables()
         if len(kept) != len(own) or any(k.shape != tuple(o.shape) for k, o in zip(kept, own, strict=True)):
             return
@@ -189,22 +200,15 @@ class KerasTask:
         return [v for metric in self.model.metrics if metric.name != "loss" for v in metric.variables]
 
     def _turn_seeds(self) -> None:
-        for name, variable in self._model_variables().items():
-            if _is_seed(name):
-                variable.assign(variable.numpy() + self._own_seeds(variable.numpy()))
-
-    def _own_seeds(self, value: Array) -> Array:
-        """Workers drop out other units: what is added to a generator's seed."""
-        return np.array([self._comm.rank * _RANK_SEEDS, 0], value.dtype)
-
-    def _model_variables(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
         for variable in self.model.variables:
-            name, number = variable.path, 2
-            while name in found:
-                name, number = f"{variable.path}:{number}", number + 1
-            found[name] = variable
-        return found
+            if not isinstance(add := self._own_seeds(variable), int):
+                variable.assign(keras.ops.convert_to_numpy(variable) + add)
+
+    def _own_seeds(self, variable: Any) -> Any:
+        """Workers drop out other units: what a worker adds to a generator's seed; 0 to everything else."""
+        if not variable.path.endswith("seed_generator_state"):
+            return 0
+        return np.array([self._comm.rank * _RANK_SEEDS, 0], str(variable.dtype))
 
     def _optimizer_variables(self) -> list[Any]:
         return [] if self._optimizer is None else list(self._optimizer.variables)
@@ -302,8 +306,8 @@ def _summed(gradient: Any) -> tuple[Any, Any]:
     return rows, tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
 
 
-def _is_seed(name: str) -> bool:
-    return name.endswith("seed_generator_state")
+def _place(name: str) -> int:
+    return int(name.split("/", 1)[0])
 
 
 def _numpy(predictions: Any) -> Array:

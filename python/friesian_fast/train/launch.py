@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,11 +95,11 @@ class _SparkTask:
     workers: int
     cores: int
 
-    def __call__(self, partition: Iterator[int]) -> Iterator[tuple[int, str | bytes]]:
+    def __call__(self, partition: Iterable[int]) -> Iterator[tuple[int, str | bytes]]:
         from pyspark import BarrierTaskContext
 
         context = BarrierTaskContext.get()
-        rank = next(partition)
+        rank = next(iter(partition))
         host = context.getTaskInfos()[rank].address.rsplit(":", 1)[0]
         meet = context.allGather(f"tcp://{host}:{_free_port()}" if rank == 0 else "")[0]
         directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
@@ -163,6 +163,7 @@ def _start(directory: Path, order: Order) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+        "FRIESIAN_RANK": str(order.rank),
         "OMP_NUM_THREADS": str(order.cores),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
     }
@@ -184,7 +185,7 @@ def _outcome(directory: Path, rank: int, code: int) -> Outcome:
 
 def _gathered(outcomes: Sequence[Outcome], workers: int) -> Done:
     """What rank 0 gave back, if all ended well and with the same weights."""
-    _raise_first(outcomes, workers)
+    raise_first(outcomes, workers)
     results = [outcome.result or {} for outcome in outcomes]
     weights = {result["weights"] for result in results}
     if len(weights) > 1:
@@ -199,13 +200,14 @@ def _gathered(outcomes: Sequence[Outcome], workers: int) -> Done:
     return Done((first.result or {})["history"], state)
 
 
-def _raise_first(outcomes: Sequence[Outcome], workers: int) -> None:
+def raise_first(outcomes: Sequence[Outcome], workers: int) -> None:
     """Raise what went wrong first: those who only lost their peers come last."""
     failed = [outcome for outcome in outcomes if outcome.result is None or "error" in outcome.result]
     if not failed:
         return
     told = [outcome for outcome in failed if outcome.result and outcome.result["error"] != "PeerLostError"]
     died = [outcome for outcome in failed if outcome.result is None and outcome.code]
+    died.sort(key=lambda outcome: outcome.code == -signal.SIGABRT)  # so gloo ends when its peers are gone
     outcome = (told or died or failed)[0]
     who = f"rank {outcome.rank} of {workers}"
     if outcome.result is None:
@@ -223,4 +225,5 @@ def _raise_first(outcomes: Sequence[Outcome], workers: int) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    of_java = getattr(error, "java_exception", None)
+    return str(error if of_java is None else of_java.toString()).strip().splitlines()[0]

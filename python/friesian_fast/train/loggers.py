@@ -38,10 +38,12 @@ def _scalar_writer(directory: str) -> Any:
     except ImportError:
         return _writer_of_torch(directory)
     writer = tf.summary.create_file_writer(directory)
+    # As `tf.summary.scalar` marks its values, which needs the tensorboard package.
+    scalars = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR")
 
     def write(name: str, value: float, epoch: int) -> None:
         with writer.as_default(step=epoch):
-            tf.summary.scalar(name, value)
+            tf.summary.write(name, tf.constant(value, tf.float32), metadata=scalars)
         writer.flush()
 
     return write

@@ -51,20 +51,28 @@ class Runner:
     def run(self, work: Work, news: News, restarts: int = 0) -> Done:
         """Do a work; after the death of a worker again, so often."""
         work = replace(work, state=self._state)
+        kept, self._last = self._last, work
+        try:
+            done = self._with_restarts(work, news, restarts)
+        finally:
+            # The rows of the last work stay: they say how its model is made.
+            for source in () if kept is None else (kept.source, kept.validation):
+                if source is not None:
+                    source.discard()
+        if work.kind == "fit":
+            self._has_run = True
+            self._state = done.state
+        return done
+
+    def _with_restarts(self, work: Work, news: News, restarts: int) -> Done:
         while True:
             try:
-                done = self._run(work, news)
-                break
+                return self._run(work, news)
             except WorkerError as error:
                 if not restarts:
                     raise
                 restarts -= 1
                 news.line(f"{error}\nbeginning again at the last checkpoint")
-        self._last = work
-        if work.kind == "fit":
-            self._has_run = True
-            self._state = done.state
-        return done
 
     def _run(self, work: Work, news: News) -> Done:
         with news:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,20 @@ GROUP_ROWS = 65_536  # of files that are written here
 class Source:
     """Parquet files of one schema, and their row groups in order.
 
-    `ranges` holds the least and the greatest value of columns of numbers, as far as the files' statistics say.
+    `ranges` holds the least and the greatest value of columns of numbers, as far as the files' statistics say;
+    `scratch` is the directory of files that were written for this.
     """
 
     schema: Any
     pieces: tuple[Piece, ...]
     name: str
     ranges: Mapping[str, tuple[float, float]]
+    scratch: Path | None = None
+
+    def discard(self) -> None:
+        """Remove what was written for this; it cannot be read any more."""
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     @property
     def rows(self) -> int:
@@ -53,14 +61,19 @@ def open_source(data: Any, columns: Sequence[str] | None, *, name: str) -> Sourc
         return _of_files(_find(Path(data)), f"{name} ({data})")
     if hasattr(data, "parts") and hasattr(data, "write_parquet"):
         files = _files_of(data)
-        if files is None:
-            files = _written_by_spark(data if columns is None else data.select(*_known(columns, data.columns)), name)
-        return _of_files(files, name)
+        if files is not None:
+            return _of_files(files, name)
+        path = _scratch(name)
+        (data if columns is None else data.select(*_known(columns, data.columns))).write_parquet(
+            str(path / "rows.parquet")
+        )
+        return _of_files(_find(path), name, path)
     if hasattr(data, "rdd") and hasattr(data, "write"):
         from friesian_fast.feature import FeatureTable
 
         return open_source(FeatureTable(data), columns, name=name)
-    return _of_files([_write(_to_arrow(data, name), columns, name)], name)
+    path = _scratch(name)
+    return _of_files([_write(_to_arrow(data, name), columns, path)], name, path)
 
 
 def _known(columns: Sequence[str], present: Sequence[str]) -> list[str]:
@@ -73,7 +86,8 @@ def _find(path: Path) -> list[str]:
         raise NotFoundError(f"there is no table at {path}; give a Parquet file, or a directory of them")
     if not path.is_dir():
         return [str(path)]
-    files = sorted(str(file) for file in path.rglob("*.parquet") if not file.name.startswith((".", "_")))
+    found = (file for file in path.rglob("*.parquet") if file.is_file() and not file.name.startswith((".", "_")))
+    files = sorted(str(file) for file in found)
     if not files:
         raise InvalidInputError(f"{path} holds no .parquet files; run the step that writes it again")
     return files
@@ -89,12 +103,10 @@ def _files_of(table: Any) -> list[str] | None:
     return [file for part in table.parts for file in part.source.files]
 
 
-def _written_by_spark(table: Any, name: str) -> list[str]:
+def _scratch(name: str) -> Path:
     from friesian_fast.feature.tasks import scratch
 
-    path = scratch(f"train-{name.replace(' ', '-')}") / "rows.parquet"
-    table.write_parquet(str(path))
-    return _find(path)
+    return scratch(name.replace(" ", "-"))
 
 
 def _to_arrow(data: Any, name: str) -> Any:
@@ -112,19 +124,17 @@ def _to_arrow(data: Any, name: str) -> Any:
     )
 
 
-def _write(table: Any, columns: Sequence[str] | None, name: str) -> str:
+def _write(table: Any, columns: Sequence[str] | None, directory: Path) -> str:
     import pyarrow.parquet as pq
-
-    from friesian_fast.feature.tasks import scratch
 
     if columns is not None:
         table = table.select(_known(columns, table.column_names))
-    path = scratch(f"train-{name.replace(' ', '-')}") / "rows.parquet"
+    path = directory / "rows.parquet"
     pq.write_table(table, path, row_group_size=GROUP_ROWS, compression="lz4")
     return str(path)
 
 
-def _of_files(files: Sequence[str], name: str) -> Source:
+def _of_files(files: Sequence[str], name: str, scratch: Path | None = None) -> Source:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -149,7 +159,7 @@ def _of_files(files: Sequence[str], name: str) -> Source:
         raise InvalidInputError(f"{name} has no rows; there is nothing to learn from")
     common = set.intersection(*(set(ranges) for ranges in groups))
     ranges = {n: (min(g[n][0] for g in groups), max(g[n][1] for g in groups)) for n in common}
-    return Source(schema, tuple(pieces), name, ranges)
+    return Source(schema, tuple(pieces), name, ranges, scratch)
 
 
 def _ranges(group: Any) -> dict[str, tuple[float, float]]:

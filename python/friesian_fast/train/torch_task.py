@@ -14,7 +14,6 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.comm import Array, Comm, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
-from friesian_fast.train.names import check_names
 
 _OPTIMIZER = "optimizer/"
 _SETTING = "optimizer/group/"
@@ -139,7 +138,7 @@ class TorchTask:
         """
         own = self.model.state_dict()
         given = {name: value for name, value in state.items() if not name.startswith(_OPTIMIZER)}
-        check_names(given, {name: tuple(value.shape) for name, value in own.items()})
+        _check_names(given, {name: tuple(value.shape) for name, value in own.items()})
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(torch.from_numpy(np.array(given[name])))
@@ -262,3 +261,15 @@ def _numpy(predictions: Any) -> Array:
         raise InvalidInputError("the model has several outputs; give one that is to be predicted")
     values: Array = predictions.detach().float().numpy()
     return values
+
+
+def _check_names(given: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse weights that are not of this model."""
+    for name in wanted:
+        if name not in given:
+            raise InvalidInputError(f"the weights lack '{name}'; they are of another model, of {list(given)[:5]}")
+    for name, value in given.items():
+        if name not in wanted:
+            raise InvalidInputError(f"the weights have '{name}', which this model has not; they are of another model")
+        if tuple(value.shape) != wanted[name]:
+            raise InvalidInputError(f"weight '{name}' has shape {value.shape}, the model's has {wanted[name]}")

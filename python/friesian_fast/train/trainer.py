@@ -221,7 +221,8 @@ class Trainer:
 def fingerprint(work: Work) -> str:
     """Of what the course of a training depends on, besides the model itself."""
     facts = {
-        "rows": [[piece.file, piece.group, piece.rows] for piece in work.source.pieces],
+        "rows": [[piece.group, piece.rows] for piece in work.source.pieces],
+        "columns": [str(work.source.schema), sorted(work.source.ranges.items())],
         "features": None if work.features is None else [feature.name for feature in work.features],
         "labels": work.labels,
         "numbers": [work.batch_size, work.buffer_rows, work.seed, work.first_epoch, work.checkpoint_steps],
