@@ -14,7 +14,7 @@ from friesian_fast.train.comm import Array
 from friesian_fast.train.input import Draw
 from friesian_fast.train.source import Source
 
-_TRIES = 8  # draws of a row before one of the user's own is let through
+_TRIES = 32  # draws of a row before one of the user's own is let through
 
 Kind = Literal["uniform", "popularity", "in-batch"]
 
@@ -24,7 +24,7 @@ class Negatives:
     """How to add rows to each batch: every row of the data, a positive, is followed by some with other items.
 
     A negative has the columns of its positive, but the item's columns are those of the drawn item and the label
-    is 0. Items that the user has among the positives are not drawn; where eight draws find no other, one is let
+    is 0. Items that the user has among the positives are not drawn; where 32 draws find no other, one is let
     through. Data without the label column gets it: 1 for its own rows.
 
     Parameters
