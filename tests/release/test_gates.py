@@ -68,5 +68,6 @@ def test_the_command_leaves_nothing_behind(outputs, tmp_path):
     arguments = ["publish", "-c", str(outputs / "publish.yaml"), "--releases", str(releases)]
     result = CliRunner().invoke(app, [*arguments, "--require", "ndcg@10>=0.9"])
     assert result.exit_code == 1
-    assert "error: nothing is published: ndcg@10 was not measured" in result.stderr
+    assert isinstance(result.exception, QualityGateError)
+    assert "nothing is published: ndcg@10 was not measured" in str(result.exception)
     assert not releases.exists()

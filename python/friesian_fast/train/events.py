@@ -33,10 +33,18 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
     host : str
         Of this machine, as the workers know it.
     on_event : callable
+        What it raises is raised when the block has ended.
     """
     key = secrets.token_bytes(32)
     listener = Listener(("127.0.0.1" if host == "127.0.0.1" else "0.0.0.0", 0), authkey=key)
+    failed: list[Exception] = []
     met, over = threading.Event(), threading.Event()
+
+    def take(event: Event) -> None:
+        try:
+            on_event(event)
+        except Exception as error:
+            failed.append(error)
 
     def receive() -> None:
         while not over.is_set() and not met.is_set():
@@ -44,7 +52,7 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
             with contextlib.suppress(OSError, EOFError, AuthenticationError), listener.accept() as connection:
                 met.set()
                 while True:
-                    on_event(json.loads(connection.recv_bytes()))
+                    take(json.loads(connection.recv_bytes()))
 
     thread = threading.Thread(target=receive, name="friesian-events", daemon=True)
     thread.start()
@@ -58,6 +66,8 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
                 socket.create_connection(("127.0.0.1", port)).close()
         thread.join(timeout=5)
         listener.close()
+    if failed:
+        raise failed[0]
 
 
 def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:

@@ -110,6 +110,12 @@ class Input:
         """How many batches an epoch has, on every worker."""
         return sum(window.steps for window in self.plan(epoch))
 
+    def sample(self) -> Batch:
+        """The first row, with what is added to it: what batches look like."""
+        fields = self._read()
+        columns = take(read_stretch(self.pieces[:1], 0, 1, fields), fields, np.zeros(1, np.int64))
+        return self._batch(columns, Share(np.zeros(1, np.int64), 0, 1, 1.0), None, 0)
+
     def batches(self, epoch: int | None, skip: int = 0) -> Iterator[Batch]:
         """This worker's batches of an epoch, read ahead by a thread.
 
@@ -123,7 +129,7 @@ class Input:
         return prefetched(self._batches(epoch, skip), PREFETCH_BATCHES)
 
     def _batches(self, epoch: int | None, skip: int) -> Iterator[Batch]:
-        fields = [*self.features, *(label for label in self.labels if not label.is_made), *self.others]
+        fields = self._read()
         first = 0
         for window in self.plan(epoch):
             if first + window.steps > skip:
@@ -133,6 +139,9 @@ class Input:
                     if step >= skip:
                         yield self._batch(take(columns, fields, share.rows), share, epoch, step)
             first += window.steps
+
+    def _read(self) -> list[Field]:
+        return [*self.features, *(label for label in self.labels if not label.is_made), *self.others]
 
     def _shares(self, window: Window, epoch: int | None) -> Iterator[Share]:
         if epoch is None:

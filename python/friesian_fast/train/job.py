@@ -29,7 +29,7 @@ class Task(Protocol):
     def build(self, features: Sequence[Field], labels: Sequence[Field], first: Batch) -> None: ...
     def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None: ...
     def logits(self, predictions: Array) -> Array: ...
-    def begin(self, seed: int, step: int) -> None: ...
+    def begin(self, seed: Sequence[int]) -> None: ...
     def train(self, batch: Batch) -> tuple[float, Array]: ...
     def score(self, batch: Batch) -> tuple[float, Array]: ...
     def predict(self, inputs: Mapping[str, Array]) -> Array: ...
@@ -158,14 +158,19 @@ def fields_of(work: Work, task: Task) -> list[Field]:
     return fields
 
 
+def is_binary(work: Work, task: Task) -> bool:
+    """Whether labels are 0 and 1: the loss takes such, or the metrics do."""
+    return task.is_binary or bool(work.metrics)
+
+
 def labels_of(work: Work, task: Task, source: Any) -> list[Field]:
     """The label columns; those of a binary loss may hold 0 and 1 only, and must hold both."""
     made = [] if work.extend is None else [n for n in work.labels if n not in source.schema.names]
-    dtype = "float32" if task.is_binary else None
+    dtype = "float32" if is_binary(work, task) else None
     wanted = [Wanted(name, dtype=dtype) for name in work.labels if name not in made]
     fields = resolve(wanted, source.schema, integers=task.integers, where=source.name)
     fields += [Field(name=name, dtype="float32", is_made=True) for name in made]
-    if not task.is_binary:
+    if not is_binary(work, task):
         return fields
     for name in work.labels:
         low, high = source.ranges.get(name, (0.0, 1.0))

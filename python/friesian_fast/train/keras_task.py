@@ -122,7 +122,7 @@ class KerasTask:
         assert self._feed is not None
         return _numpy(self._predict(self._feed.inputs(inputs)))
 
-    def begin(self, seed: int, step: int) -> None:
+    def begin(self, seed: Sequence[int]) -> None:
         """Called before every step: Keras' seed generators are weights and need nothing."""
 
     def state(self) -> dict[str, Array]:

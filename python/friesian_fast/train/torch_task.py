@@ -88,9 +88,9 @@ class TorchTask:
 
         return to_logits(predictions) if isinstance(self._loss, torch.nn.BCELoss) else predictions
 
-    def begin(self, seed: int, step: int) -> None:
+    def begin(self, seed: Sequence[int]) -> None:
         """Called before every step: what is drawn in it depends on the step alone, so a run can go on from any."""
-        torch.manual_seed(int(np.random.SeedSequence([seed, step, self._comm.rank]).generate_state(1)[0]))
+        torch.manual_seed(int(np.random.SeedSequence([*seed, self._comm.rank]).generate_state(1)[0]))
 
     def train(self, batch: Batch) -> tuple[float, Array]:
         """One step with all workers; the mean loss of the rows here and their predictions before the step."""

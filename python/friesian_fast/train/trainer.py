@@ -16,7 +16,7 @@ from friesian_fast.train.checkpoint import FILE, read_state, write_state
 from friesian_fast.train.comm import Comm
 from friesian_fast.train.fields import Field
 from friesian_fast.train.input import Batch, Input
-from friesian_fast.train.job import Done, Event, Task, Work, fields_of, labels_of
+from friesian_fast.train.job import Done, Event, Task, Work, fields_of, is_binary, labels_of
 from friesian_fast.train.keras_callbacks import KerasCallbacks
 from friesian_fast.train.scores import BinaryScores
 
@@ -44,10 +44,11 @@ class Trainer:
         self._comm = comm
         self._task = task
         self._report = report
+        self._is_binary = is_binary(work, task)
         features = fields_of(work, task)
         self.input = self._input(work.source, features)
         self._validation = self._input(work.validation, features) if work.validation is not None else None
-        task.build(self.input.features, self.input.labels, next(self.input.batches(None)))
+        task.build(self.input.features, self.input.labels, self.input.sample())
         if work.state is not None:
             task.load(work.state)
         elif comm.world > 1:
@@ -113,7 +114,8 @@ class Trainer:
             waited = time.perf_counter()
             batch = next(batches)
             self._sums[3] += time.perf_counter() - waited
-            self._step(batch, epoch, step, number * steps + step)
+            self._task.begin([work.seed, number, step])
+            self._step(batch, epoch, step)
             if work.checkpoint_steps and (step + 1) % work.checkpoint_steps == 0 and step + 1 < steps:
                 self._save(epoch, step + 1)
             if self._comm.rank == 0 and (now := time.perf_counter()) - reported >= _REPORT_S:
@@ -128,8 +130,7 @@ class Trainer:
             logs |= {f"val_{name}": value for name, value in self._measure(self._validation).items()}
         return logs
 
-    def _step(self, batch: Batch, epoch: int, step: int, number: int) -> None:
-        self._task.begin(self._work.seed, number)
+    def _step(self, batch: Batch, epoch: int, step: int) -> None:
         loss, predictions = self._task.train(batch)
         if not math.isfinite(loss):
             raise InvalidInputError(
@@ -140,7 +141,7 @@ class Trainer:
 
     def _count(self, batch: Batch, loss: float, predictions: Any, sums: Any, scores: BinaryScores) -> None:
         sums[:2] += loss * batch.rows, batch.rows
-        if self._task.is_binary and batch.labels:
+        if self._is_binary and batch.labels:
             labels = next(iter(batch.labels.values()))
             sums[2] += float((labels > 0).sum())
             if self._work.metrics:
@@ -149,7 +150,7 @@ class Trainer:
     def _logs(self, seconds: float) -> dict[str, float]:
         """The metrics of the epoch over all workers; counting starts anew."""
         loss, rows, positives, waited = self._comm.sum(self._sums.copy())
-        if self._task.is_binary and positives in (0, rows):
+        if self._is_binary and positives in (0, rows):
             raise InvalidInputError(f"all {int(rows)} labels are {int(positives > 0)}; there is nothing to tell apart")
         logs = {"loss": loss / rows, **self._task.metrics()}
         if self._work.metrics:
