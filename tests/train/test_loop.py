@@ -115,8 +115,8 @@ def test_data_that_cannot_be_learned_is_named(change, message):
         fit(small_model(), *change(*rows(100)), **SETTINGS)
 
 
-def test_a_loss_that_is_no_number_stops_the_run():
+def test_a_number_that_is_none_stops_the_run():
     columns, labels = rows(100)
     columns["length"][5] = np.nan
-    with pytest.raises(InvalidInputError, match="the loss became nan in epoch 1"):
+    with pytest.raises(InvalidInputError, match="training data: column 'length' holds nan in row 5"):
         fit(small_model(), columns, labels, **SETTINGS)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn import metrics as sk
+from tests.reference import binary_metrics as reference
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.evaluate.pointwise import auc
@@ -29,6 +30,24 @@ def test_metrics_are_scikit_learns():
     assert found["binary_crossentropy"] == pytest.approx(sk.log_loss(labels, chance))
     assert found["precision"] == pytest.approx(sk.precision_score(labels, predicted))
     assert found["recall"] == pytest.approx(sk.recall_score(labels, predicted))
+
+
+def test_all_metrics_of_four_rows():
+    labels, logits = np.array([1.0, 1, 0, 0]), np.array([2.0, -1, 1, -3], dtype=np.float32)
+    scores = BinaryScores()
+    scores.add(labels, logits)
+    found = scores.metrics(NAMES)
+    assert found["binary_crossentropy"] == pytest.approx(reference.cross_entropy(labels, logits))
+    assert (found["binary_accuracy"], found["precision"], found["recall"], found["auc"]) == (0.5, 0.5, 0.5, 0.75)
+
+
+def test_huge_logits_do_not_overflow_and_no_predicted_positive_has_precision_zero():
+    scores = BinaryScores()
+    scores.add(np.array([1.0, 0]), np.array([-1e4, 1e4], dtype=np.float32))
+    assert scores.metrics(["binary_crossentropy"])["binary_crossentropy"] == pytest.approx(1e4)
+    scores = BinaryScores()
+    scores.add(np.array([1.0, 0]), np.array([-1.0, -2]))
+    assert scores.metrics(["precision"]) == {"precision": 0.0}
 
 
 def test_known_answers_with_ties_and_signs():

@@ -56,7 +56,7 @@ def read_stretch(pieces: Sequence[Piece], start: int, stop: int, fields: Sequenc
         at += piece.rows
         if low >= high:
             continue
-        table = _read_group(piece, names).slice(low, high - low)
+        table = read_piece(piece, names).slice(low, high - low)
         for name in names:
             field = by_name.get(name) or Field(name=name, dtype="float32", is_list=True)
             parts[name].append(_to_numpy(table.column(name), field, piece, low))
@@ -96,13 +96,16 @@ def _mask(
     return np.ones((len(rows), column.shape[1]), np.float32)
 
 
-def _read_group(piece: Piece, names: Sequence[str]) -> Any:
+def read_piece(piece: Piece, names: Sequence[str] | None = None) -> Any:
+    """The rows of a piece as an Arrow table: all columns, or those of these names."""
+    if piece.table is not None:
+        return piece.table if names is None else piece.table.select(names)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(piece.file, memory_map=True) as file:
-            return file.read_row_group(piece.group, columns=list(names), use_threads=False)
+            return file.read_row_group(piece.group, columns=names, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise InvalidInputError(f"{piece.file} cannot be read ({error}); did another process replace it?") from error
 

@@ -255,7 +255,8 @@ class Estimator:
         )
         if validation_data is not None:
             read = None if work.features is None else columns_read(work.features, work.labels, negatives)
-            work = replace(work, validation=open_source(validation_data, read, name="validation data"))
+            alone = self._runner.is_alone
+            work = replace(work, validation=open_source(validation_data, read, name="validation data", in_memory=alone))
         done = self._runner.run(work, News(epochs, own, verbose=verbose), max_restarts)
         self._features = work.features
         self._epochs += len(done.history)
@@ -361,7 +362,7 @@ class Estimator:
         whole = features is None or kind == "predict"
         read = None if whole or features is None else columns_read(features, labels, negatives)
         names = {"fit": "training data", "evaluate": "the data to evaluate", "predict": "the data to predict"}
-        source = open_source(data, read, name=names[kind])
+        source = open_source(data, read, name=names[kind], in_memory=self._runner.is_alone)
         return Work(
             kind=kind,
             maker=self._runner.maker,

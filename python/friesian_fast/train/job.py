@@ -42,6 +42,9 @@ class Task(Protocol):
     def metrics(self) -> dict[str, float]: ...
 
 
+# In the history of an epoch, but not of the model.
+ABOUT_SPEED = ("rows_per_second", "input_wait")
+
 # Makes the task on a worker.
 Maker = Callable[[Comm], Task]
 

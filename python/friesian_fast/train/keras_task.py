@@ -83,7 +83,7 @@ class KerasTask:
     @property
     def learning_rate(self) -> float:
         """Of the model's optimizer, at this step."""
-        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        return float(_value(self.model.optimizer.learning_rate))
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
@@ -129,10 +129,10 @@ class KerasTask:
         """All weights and the optimizer's, by name; copies."""
         model = {}
         for number, variable in enumerate(self.model.variables):
-            value = keras.ops.convert_to_numpy(variable).copy()
+            value = _value(variable).copy()
             model[f"{number}/{variable.path}"] = np.asarray(value - self._own_seeds(variable), value.dtype)
         optimizer = {
-            f"{_OPTIMIZER}{number}": keras.ops.convert_to_numpy(variable).copy()
+            f"{_OPTIMIZER}{number}": _value(variable).copy()
             for number, variable in enumerate(self._optimizer_variables())
         }
         return {**model, **optimizer}
@@ -172,7 +172,7 @@ class KerasTask:
         if self._comm.world == 1:
             return
         apart = [v for v in self.model.non_trainable_variables if str(v.dtype).startswith(("float", "bfloat"))]
-        values = sum_all(self._comm, [np.asarray(keras.ops.convert_to_numpy(v), np.float32) for v in apart])
+        values = sum_all(self._comm, [np.asarray(_value(v), np.float32) for v in apart])
         for variable, value in zip(apart, values, strict=True):
             variable.assign(value / self._comm.world)
 
@@ -182,7 +182,7 @@ class KerasTask:
 
     def metric_state(self) -> list[Array]:
         """What those metrics have counted; sums, so those of all workers add up."""
-        return [variable.numpy().copy() for variable in self._metric_variables()]
+        return [_value(variable).copy() for variable in self._metric_variables()]
 
     def set_metric_state(self, state: Sequence[Array]) -> None:
         """Go on counting from there."""
@@ -202,7 +202,7 @@ class KerasTask:
     def _turn_seeds(self) -> None:
         for variable in self.model.variables:
             if not isinstance(add := self._own_seeds(variable), int):
-                variable.assign(keras.ops.convert_to_numpy(variable) + add)
+                variable.assign(_value(variable) + add)
 
     def _own_seeds(self, variable: Any) -> Any:
         """Workers drop out other units: what a worker adds to a generator's seed; 0 to everything else."""
@@ -304,6 +304,12 @@ def _summed(gradient: Any) -> tuple[Any, Any]:
     """Each row number once, with the sum of its gradients: what is sent."""
     rows, position = tf.unique(tf.cast(gradient.indices, tf.int64))
     return rows, tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
+
+
+def _value(variable: Any) -> Array:
+    """Of a variable of Keras or TensorFlow, or of a tensor; not always a copy."""
+    value: Array = np.asarray((variable.value if isinstance(variable, keras.Variable) else variable).numpy())
+    return value
 
 
 def _place(name: str) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.columns import read_piece
 from friesian_fast.train.comm import Array
 from friesian_fast.train.input import Draw
 from friesian_fast.train.source import Source
@@ -193,9 +194,6 @@ def _array(column: Any) -> Array:
 
 
 def _read(source: Source, names: Sequence[str]) -> dict[str, Array]:
-    import pyarrow.parquet as pq
-
     present = [name for name in names if name in source.schema.names]
-    files = list(dict.fromkeys(piece.file for piece in source.pieces))
-    parts = [pq.read_table(file, columns=present) for file in files]
+    parts = [read_piece(piece, present) for piece in source.pieces]
     return {name: np.concatenate([part.column(name).to_numpy() for part in parts]) for name in present}

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from friesian_fast.train.job import Event
-
-_PLAIN = ("rows_per_second", "input_wait")
+from friesian_fast.train.job import ABOUT_SPEED, Event
 
 
 class News:
@@ -45,7 +43,7 @@ class News:
             return
         self._end_bar()
         epoch, logs = int(event["epoch"]), event["logs"]
-        values = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items() if name not in _PLAIN)
+        values = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items() if name not in ABOUT_SPEED)
         self.line(f"Epoch {epoch}/{self._epochs} - {logs['rows_per_second']:,.0f} rows/s - {values}")
         for function in self._on_epoch:
             function(epoch, logs)

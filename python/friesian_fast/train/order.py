@@ -8,7 +8,8 @@ however many workers share it, and nobody reads more than its stretch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A row group of a Parquet file: how many rows it has, and the place of the first among all rows of the data."""
+    """A row group of a Parquet file, or rows in memory: then `file` is what they are called."""
 
     file: str
     group: int
     rows: int
-    first: int
+    table: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

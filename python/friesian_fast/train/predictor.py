@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from friesian_fast.train.columns import read_stretch, take
+from friesian_fast.train.columns import read_piece, read_stretch, take
 from friesian_fast.train.comm import Array, Comm
 from friesian_fast.train.fields import Field
 from friesian_fast.train.job import Done, Task, Work, fields_of
@@ -35,8 +35,7 @@ def _with_predictions(work: Work, task: Task, fields: list[Field], piece: Piece,
             task.load(work.state)
     batches = shares_in_order(piece.rows, work.batch_size)
     values = np.concatenate([task.predict(take(columns, fields, share.rows)) for share in batches])
-    with pq.ParquetFile(piece.file) as file:
-        rows = file.read_row_group(piece.group)
+    rows = read_piece(piece)
     if "prediction" in rows.column_names:
         rows = rows.drop_columns(["prediction"])
     return rows.append_column("prediction", prediction_column(values))

@@ -44,6 +44,11 @@ class Runner:
         self._last: Work | None = None
 
     @property
+    def is_alone(self) -> bool:
+        """Whether works are run in this process."""
+        return self._backend == "local" and self.workers == 1
+
+    @property
     def framework(self) -> str:
         """Of the model."""
         return "keras" if isinstance(self.maker, KerasMaker) else "torch"
@@ -76,7 +81,7 @@ class Runner:
 
     def _run(self, work: Work, news: News) -> Done:
         with news:
-            if self._backend == "local" and self.workers == 1:
+            if self.is_alone:
                 done = run(work, Comm(), self._own(), news)
                 self._state = None
                 return done
@@ -108,7 +113,7 @@ class Runner:
             if self._last is not None:
                 build_like(self._last, task)
             task.load(self._state)
-            if self._backend == "local" and self.workers == 1:
+            if self.is_alone:
                 self._state = None
         return task.model
 

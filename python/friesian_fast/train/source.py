@@ -39,7 +39,7 @@ class Source:
         return sum(piece.rows for piece in self.pieces)
 
 
-def open_source(data: Any, columns: Sequence[str] | None, *, name: str) -> Source:
+def open_source(data: Any, columns: Sequence[str] | None, *, name: str, in_memory: bool = False) -> Source:
     """Make data readable by row groups.
 
     Parameters
@@ -51,6 +51,8 @@ def open_source(data: Any, columns: Sequence[str] | None, *, name: str) -> Sourc
         All that will be read; None means all there are.
     name : str
         What the data is called in error texts.
+    in_memory : bool, default False
+        Leave Arrow tables and pandas frames where they are, for workers of this process.
 
     Raises
     ------
@@ -72,8 +74,29 @@ def open_source(data: Any, columns: Sequence[str] | None, *, name: str) -> Sourc
         from friesian_fast.feature import FeatureTable
 
         return open_source(FeatureTable(data), columns, name=name)
+    if in_memory:
+        return source_of(_to_arrow(data, name), name)
     path = _scratch(name)
     return _of_files([_write(_to_arrow(data, name), columns, path)], name, path)
+
+
+def source_of(table: Any, name: str) -> Source:
+    """An Arrow table as a source, in memory."""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    if not table.num_rows:
+        raise InvalidInputError(f"{name} has no rows; there is nothing to learn from")
+    ranges = {}
+    for field in table.schema:
+        if types.is_integer(field.type) or types.is_floating(field.type):
+            found = pc.min_max(table.column(field.name)).as_py()
+            if found["min"] is not None:
+                ranges[field.name] = (float(found["min"]), float(found["max"]))
+    starts = range(0, table.num_rows, GROUP_ROWS)
+    slices = [table.slice(start, GROUP_ROWS) for start in starts]
+    pieces = tuple(Piece(name, group, rows.num_rows, rows) for group, rows in enumerate(slices))
+    return Source(table.schema.remove_metadata(), pieces, name, ranges)
 
 
 def _known(columns: Sequence[str], present: Sequence[str]) -> list[str]:
@@ -138,8 +161,7 @@ def _of_files(files: Sequence[str], name: str, scratch: Path | None = None) -> S
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pieces, schema, first = [], None, 0
-    groups = []
+    pieces, groups, schema = [], [], None
     for file in files:
         try:
             parquet = pq.ParquetFile(file)
@@ -152,9 +174,8 @@ def _of_files(files: Sequence[str], name: str, scratch: Path | None = None) -> S
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
             if rows:
-                pieces.append(Piece(file, group, rows, first))
+                pieces.append(Piece(file, group, rows))
                 groups.append(_ranges(parquet.metadata.row_group(group)))
-                first += rows
     if not pieces:
         raise InvalidInputError(f"{name} has no rows; there is nothing to learn from")
     common = set.intersection(*(set(ranges) for ranges in groups))
