@@ -51,8 +51,8 @@ class Feed:
     """Turns batches into what a model takes.
 
     A model with a dict or a list of inputs gets the columns of their names; a list whose names are other ones gets the
-    features in order. One unnamed input gets its one feature, or all features side by side as float32 of shape
-    (n, features). A model of a class of its own gets a dict.
+    features in order. One unnamed input gets its one feature, as (n,) or (n, 1), or all features side by side as
+    float32 of shape (n, features). A model of a class of its own gets a dict.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ class Feed:
         tensors = _tensors(model)
         self._ragged = [field.name for field in features if field.is_list and field.length is None]
         self._kind = "dict"
+        self._is_flat = False  # one unnamed input, of shape (n,)
         self._order = names
         self._widths: dict[str, bool] = {}
         if tensors is None:
@@ -74,6 +75,7 @@ class Feed:
         inputs = _structure(model)
         self._kind = "dict" if isinstance(inputs, dict) else "list" if isinstance(inputs, list) else "one"
         if self._kind == "one":
+            self._is_flat = len(inputs.shape) == 1
             return
         if set(tensors) <= set(names):
             self._order = list(tensors)
@@ -92,10 +94,10 @@ class Feed:
             return {name: tf.constant(value) for name, value in values.items()}
         if self._kind == "list":
             return [tf.constant(value) for value in values.values()]
-        if len(values) == 1:
+        if len(values) == 1 and self._is_flat:
             return tf.constant(next(iter(values.values())))
         wide = [value[:, None] if value.ndim == 1 else value for value in values.values()]
-        return tf.constant(np.concatenate(wide, axis=1).astype(np.float32))
+        return tf.constant(wide[0] if len(wide) == 1 else np.concatenate(wide, axis=1).astype(np.float32))
 
     def _shaped(self, name: str, value: Array) -> Array:
         return value[:, None] if value.ndim == 1 and self._widths.get(name) else value
