@@ -12,6 +12,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.own_loss import TFRSModel
 from friesian_fast.train import Estimator, TensorBoardLog, adam
 
+SPEED = ("rows_per_second", "input_wait")
 FIT = {"label_cols": "label", "batch_size": 100, "verbose": False}
 
 
@@ -78,6 +79,35 @@ def test_large_tables_get_lazy_adam_unless_refused(monkeypatch):
         assert (first[5:] == after[5:]).all()
         moved.append(bool((before[1] != after[1]).any()))
     assert moved == [False, True]
+
+
+def test_a_run_goes_on_from_its_checkpoint_and_from_what_was_saved(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(epoch, logs):
+        raise StopError
+
+    def make():
+        return Estimator.from_keras(keras_model, config={"dropout": 0.5}, metrics=["auc"])
+
+    table, settings = rows(500), {**FIT, "checkpoint_dir": tmp_path / "kept", "checkpoint_steps": 2}
+    whole, broken, again, saved = (make() for _ in range(4))
+    history = whole.fit(table, 2, **settings)
+    whole.save(tmp_path / "saved")
+    with pytest.raises(StopError):
+        broken.fit(table, 2, callbacks=[stop], **settings)  # after the epoch, before its checkpoint
+    resumed = again.fit(table, 2, **settings)
+    saved.load(tmp_path / "saved")
+    for fitted in (again, saved):
+        for left, right in zip(whole.get_model().get_weights(), fitted.get_model().get_weights(), strict=True):
+            np.testing.assert_array_equal(left, right)
+    for one, other in zip(history, resumed, strict=True):
+        assert {**one, **dict.fromkeys(SPEED, 0)} == {**other, **dict.fromkeys(SPEED, 0)}
+    with pytest.raises(InvalidInputError, match="there are . weights and the model has 2: it is another"):
+        other_model = Estimator.from_keras(linear())
+        other_model.load(tmp_path / "saved")
+        other_model.get_model()
 
 
 def test_lists_of_inputs_are_fed_by_name_then_by_order():
@@ -168,5 +198,7 @@ def test_models_that_cannot_be_trained_are_named():
         Estimator.from_keras(plain)
     with pytest.raises(InvalidInputError, match="from_keras got a int"):
         Estimator.from_keras(lambda: 3).fit(rows(50), feature_cols=FEATURES, **FIT)
+    with pytest.raises(InvalidInputError, match="compares with a label; give label_cols"):
+        Estimator.from_keras(linear()).fit(rows(50), verbose=False)
     with pytest.raises(InvalidInputError, match="training data has no column 'z'"):
         Estimator.from_keras(linear(("z",))).fit(rows(50), **FIT)

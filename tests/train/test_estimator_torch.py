@@ -9,7 +9,7 @@ from tests.train.train_models import FEATURES, rows, torch_model, torch_optimize
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.models.inputs import Categorical
-from friesian_fast.train import EarlyStopping, Estimator
+from friesian_fast.train import EarlyStopping, Estimator, Negatives
 
 LOSS = torch.nn.BCEWithLogitsLoss()
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
@@ -230,6 +230,30 @@ def test_a_model_that_changes_its_inputs_is_named():
 def test_a_loss_that_is_no_number_stops_the_run():
     with pytest.raises(InvalidInputError, match="the loss became nan in epoch 1, step 1; lower the learning rate"):
         estimator(loss=lambda predictions, labels: predictions.sum() * float("nan"), metrics=()).fit(rows(50), **FIT)
+
+
+def test_negatives_are_added_to_positives_without_labels():
+    table = rows()
+    likes = table.filter(pa.compute.equal(table["label"], 1)).select(["user", "x"])
+    cents = (likes["x"].to_numpy() * 20).astype(np.int64)
+    items = pa.table({"item": np.arange(20), "x": (np.arange(20) / 20 + 0.025).astype(np.float32)})
+    chosen = pa.table({"user": likes["user"], "x": items["x"].to_numpy()[cents], "item": cents})
+
+    class Linear(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = torch.nn.Linear(3, 1)
+
+        def forward(self, user, x):
+            even = (user % 2).float()
+            return self.out(torch.stack([even, x, even * x], dim=1))[:, 0]
+
+    fitted = estimator(Linear, lambda model: torch.optim.Adam(model.parameters(), lr=0.3))
+    history = fitted.fit(
+        chosen, 8, feature_cols=["user", "x"], label_cols="label", negatives=Negatives(items=items), verbose=False
+    )
+    assert history[-1]["auc"] > 0.8
+    assert fitted.evaluate(table, label_cols="label")["auc"] > 0.95
 
 
 @pytest.mark.parametrize(

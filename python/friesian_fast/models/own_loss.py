@@ -10,7 +10,7 @@ from keras import ops
 from friesian_fast.errors import InvalidInputError
 
 
-class TFRSModel(keras.Model):
+class TFRSModel(keras.Model):  # type: ignore[misc]
     """Trains a model by the loss that it computes itself.
 
     The mean of that loss over rows is minimised: a model whose tasks add losses up over the rows of a batch has to use

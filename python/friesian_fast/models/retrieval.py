@@ -37,7 +37,7 @@ class Catalogue:
     first: int = 1
 
 
-class Retrieval(keras.Model):
+class Retrieval(keras.Model):  # type: ignore[misc]
     """Two towers under a sampled softmax.
 
     The loss of a row is the cross-entropy of its item among the items of the batch, `extra` items drawn from the

@@ -25,6 +25,8 @@ class Task(Protocol):
 
     @property
     def is_binary(self) -> bool: ...
+    @property
+    def needs_labels(self) -> bool: ...
     def wanted(self) -> list[Wanted] | None: ...
     def build(self, features: Sequence[Field], labels: Sequence[Field], first: Batch) -> None: ...
     def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None: ...
@@ -168,6 +170,8 @@ def is_binary(work: Work, task: Task) -> bool:
 
 def labels_of(work: Work, task: Task, source: Any) -> list[Field]:
     """The label columns; those of a binary loss may hold 0 and 1 only, and must hold both."""
+    if task.needs_labels and not work.labels:
+        raise InvalidInputError("the model's loss compares with a label; give label_cols")
     made = [] if work.extend is None else [n for n in work.labels if n not in source.schema.names]
     dtype = "float32" if is_binary(work, task) else None
     wanted = [Wanted(name, dtype=dtype) for name in work.labels if name not in made]

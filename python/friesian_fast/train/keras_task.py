@@ -99,6 +99,11 @@ class KerasTask:
         names = ("binary_crossentropy", "bce")
         return loss in names if isinstance(loss, str) else isinstance(loss, keras.losses.BinaryCrossentropy)
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the model is compiled with a loss, and has none of its own."""
+        return getattr(self.model, "loss", None) is not None
+
     def logits(self, predictions: Array) -> Array:
         """Of the predictions, which are probabilities unless the loss says otherwise."""
         return predictions if getattr(self.model.loss, "from_logits", False) else to_logits(predictions)

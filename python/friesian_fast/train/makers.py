@@ -104,7 +104,7 @@ class TorchMaker:
         optimizer = called(self.optimizer, model, self.config)
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise InvalidInputError(f"optimizer returned a {type(optimizer).__name__}; it must return an Optimizer")
-        loss: Callable[..., Any] = self.loss() if inspect.isclass(self.loss) else self.loss
+        loss: Any = self.loss() if inspect.isclass(self.loss) else self.loss
         return TorchTask(model, optimizer, loss, comm, bf16=self.precision == "bf16")
 
 

@@ -82,6 +82,11 @@ class TorchTask:
         """Whether the loss takes labels 0 and 1."""
         return isinstance(self._loss, (torch.nn.BCELoss, torch.nn.BCEWithLogitsLoss))
 
+    @property
+    def needs_labels(self) -> bool:
+        """A loss may do without: it then gets an empty dict."""
+        return False
+
     def logits(self, predictions: Array) -> Array:
         """Of the predictions, which are probabilities if the loss is `torch.nn.BCELoss`."""
         from friesian_fast.train.scores import to_logits
