@@ -249,9 +249,8 @@ def test_negatives_are_added_to_positives_without_labels():
             return self.out(torch.stack([even, x, even * x], dim=1))[:, 0]
 
     fitted = estimator(Linear, lambda model: torch.optim.Adam(model.parameters(), lr=0.3))
-    history = fitted.fit(
-        chosen, 8, feature_cols=["user", "x"], label_cols="label", negatives=Negatives(items=items), verbose=False
-    )
+    settings = {**FIT, "feature_cols": ["user", "x"], "negatives": Negatives(items=items)}
+    history = fitted.fit(chosen, 20, **settings)
     assert history[-1]["auc"] > 0.8
     assert fitted.evaluate(table, label_cols="label")["auc"] > 0.95
 
