@@ -110,6 +110,20 @@ def read_piece(piece: Piece, names: Sequence[str] | None = None) -> Any:
         raise InvalidInputError(f"{piece.file} cannot be read ({error}); did another process replace it?") from error
 
 
+def first_row(piece: Piece, names: Sequence[str]) -> Piece:
+    """A piece of the first row alone, in memory, for which no whole row group is read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if piece.table is not None:
+        table = piece.table.slice(0, 1)
+    else:
+        with pq.ParquetFile(piece.file) as file:
+            batches = file.iter_batches(batch_size=1, row_groups=[piece.group], columns=list(names), use_threads=False)
+            table = pa.Table.from_batches([next(batches)])
+    return Piece(piece.file, piece.group, 1, table)
+
+
 def _to_numpy(column: Any, field: Field, piece: Piece, low: int) -> Array | Ragged:
     import pyarrow as pa
 

@@ -16,8 +16,8 @@ Array = NDArray[Any]
 # Row numbers of a table and the gradient of each of these rows: shapes (n,) and (n, …).
 Rows = tuple[NDArray[np.int64], Array]
 
-# Of one message. A worker that dies is noticed at once; this is for one that hangs.
-TIMEOUT_S = 1800
+# For all to meet, and of one message. A worker that dies later is noticed at once; this is for one that hangs.
+TIMEOUT_S = 600
 
 
 class PeerLostError(FriesianError):
@@ -80,10 +80,11 @@ class GlooComm(Comm):
     def same(self, values: Array) -> Array:
         import torch
 
-        tensor = torch.from_numpy(np.array(values))
+        # As bytes: gloo knows few types.
+        tensor = torch.from_numpy(np.frombuffer(values.tobytes(), np.uint8).copy())
         with _peers():
             self._dist.broadcast(tensor, src=0)
-        sent: Array = tensor.numpy()
+        sent: Array = tensor.numpy().view(values.dtype).reshape(values.shape)
         return sent
 
     def gather_rows(self, tables: Sequence[Rows]) -> list[Rows]:

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.train.columns import Array, prefetched, read_stretch, take
-from friesian_fast.train.fields import Field
+from friesian_fast.train.columns import Array, first_row, prefetched, read_stretch, take
+from friesian_fast.train.fields import Field, columns_of
 from friesian_fast.train.order import Piece, Share, Window, shares, shares_in_order, shuffled_steps, stretch, windows
 
 PREFETCH_BATCHES = 4
@@ -113,7 +113,8 @@ class Input:
     def sample(self) -> Batch:
         """The first row, with what is added to it: what batches look like."""
         fields = self._read()
-        columns = take(read_stretch(self.pieces[:1], 0, 1, fields), fields, np.zeros(1, np.int64))
+        row = first_row(self.pieces[0], columns_of(fields))
+        columns = take(read_stretch([row], 0, 1, fields), fields, np.zeros(1, np.int64))
         return self._batch(columns, Share(np.zeros(1, np.int64), 0, 1, 1.0), None, 0)
 
     def batches(self, epoch: int | None, skip: int = 0) -> Iterator[Batch]:

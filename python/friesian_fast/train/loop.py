@@ -92,9 +92,7 @@ def fit(
     _check_arrays(model, columns, labels, "training data")
     if validation is not None:
         _check_arrays(model, validation[0], validation[1], "validation data")
-    head = keras.Model(model.input, model.get_layer("logit").output)
-    head.compile(keras.optimizers.Adam(learning_rate), keras.losses.BinaryCrossentropy(from_logits=True))
-    task = KerasTask(head, Comm())
+    task = _task(model, learning_rate)
     work = Work(
         kind="fit",
         maker=lambda comm: task,
@@ -123,6 +121,12 @@ def fit(
     if len(history.epochs) < epochs:
         log(f"Stopped early: val_auc has not improved for {early_stopping} epochs")
     return history
+
+
+def _task(model: keras.Model, learning_rate: float) -> KerasTask:
+    head = keras.Model(model.input, model.get_layer("logit").output)
+    head.compile(keras.optimizers.Adam(learning_rate), keras.losses.BinaryCrossentropy(from_logits=True))
+    return KerasTask(head, Comm())
 
 
 def _source(model: keras.Model, columns: Columns, labels: NDArray[Any], name: str) -> Source:

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from friesian_fast.train.columns import read_piece, read_stretch, take
+from friesian_fast.train.columns import first_row, read_piece, read_stretch, take
 from friesian_fast.train.comm import Array, Comm
-from friesian_fast.train.fields import Field
+from friesian_fast.train.fields import Field, columns_of
 from friesian_fast.train.job import Done, Task, Work, fields_of
 from friesian_fast.train.order import Piece, shares_in_order
 
@@ -44,7 +44,8 @@ def _with_predictions(work: Work, task: Task, fields: list[Field], piece: Piece,
 def build_like(work: Work, task: Task) -> None:
     """Make the weights of a model as the data of a work makes them."""
     fields = fields_of(work, task)
-    columns = read_stretch(work.source.pieces, 0, 1, fields)
+    row = first_row(work.source.pieces[0], columns_of(fields))
+    columns = read_stretch([row], 0, 1, fields)
     task.build_for_predict(fields, take(columns, fields, np.arange(1)))
 
 

@@ -105,6 +105,7 @@ def _known(columns: Sequence[str], present: Sequence[str]) -> list[str]:
 
 
 def _find(path: Path) -> list[str]:
+    path = path.absolute()  # tasks of Spark run elsewhere
     if not path.exists():
         raise NotFoundError(f"there is no table at {path}; give a Parquet file, or a directory of them")
     if not path.is_dir():
@@ -123,7 +124,7 @@ def _files_of(table: Any) -> list[str] | None:
     plain = all(isinstance(part.source, FileSource) and not part.ops for part in table.parts)
     if not plain or getattr(table, "_distinct", False):
         return None
-    return [file for part in table.parts for file in part.source.files]
+    return [str(Path(file).absolute()) for part in table.parts for file in part.source.files]
 
 
 def _scratch(name: str) -> Path:

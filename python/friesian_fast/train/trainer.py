@@ -145,6 +145,11 @@ class Trainer:
             labels = next(iter(batch.labels.values()))
             sums[2] += float((labels > 0).sum())
             if self._work.metrics:
+                if predictions.size != labels.size:
+                    raise InvalidInputError(
+                        f"{', '.join(self._work.metrics)} take one prediction a label; the model gives the shape "
+                        f"{predictions.shape}"
+                    )
                 scores.add(labels.reshape(-1), self._task.logits(predictions.reshape(-1)))
 
     def _logs(self, seconds: float) -> dict[str, float]:
