@@ -16,7 +16,7 @@ from rich.table import Table
 
 from friesian_fast.release.gates import Gate
 from friesian_fast.release.manifest import FILE_NAME, Manifest, RankerEntry
-from friesian_fast.release.plan import PublishPlan, RankPlan
+from friesian_fast.release.plan import PublishPlan
 
 
 def publish(
@@ -40,7 +40,7 @@ def publish(
     gates = [Gate.parse(text) for text in require or []]
     plan = PublishPlan.load(config)
     if runtime is not None:
-        plan = replace(plan, rank=RankPlan(runtime=runtime))
+        plan = replace(plan, rank=replace(plan.rank, runtime=runtime, runtimes=None))
     build_and_tell(plan, releases, as_json=as_json, require=gates, evaluation=evaluation)
 
 
