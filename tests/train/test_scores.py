@@ -25,7 +25,7 @@ def test_metrics_are_scikit_learns():
     found = scores.merged(Comm()).metrics(NAMES)
     chance = 1 / (1 + np.exp(-logits.astype(np.float64)))
     predicted = logits > 0
-    assert found["auc"] == pytest.approx(auc(labels, logits), abs=1e-5)
+    assert found["auc"] == pytest.approx(auc(labels, logits), abs=1e-6)
     assert found["binary_accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted))
     assert found["binary_crossentropy"] == pytest.approx(sk.log_loss(labels, chance))
     assert found["precision"] == pytest.approx(sk.precision_score(labels, predicted))
@@ -57,6 +57,16 @@ def test_known_answers_with_ties_and_signs():
     assert scores.metrics(["auc"]) == {"auc": 3.5 / 4}
     again = BinaryScores.of(scores.state())
     assert again.metrics(NAMES) == scores.metrics(NAMES)
+
+
+@pytest.mark.parametrize(("centre", "spread"), [(2.7, 0.01), (-4.5, 0.1), (0, 30), (0, 1e-3), (60, 10)])
+def test_the_auc_is_exact_to_five_digits_wherever_the_logits_lie(centre, spread):
+    rng = np.random.default_rng(2)
+    labels = (rng.random(20_000) < 0.3).astype(np.float32)
+    logits = (centre + spread * (rng.normal(size=20_000) + labels)).astype(np.float32)
+    scores = BinaryScores()
+    scores.add(labels, logits)
+    assert scores.metrics(["auc"])["auc"] == pytest.approx(auc(labels, logits), abs=1e-5)
 
 
 def test_one_class_has_no_auc_and_an_unknown_metric_is_named():
