@@ -76,7 +76,7 @@ def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:
         return lambda event: None
     try:
         connection = Client((mailbox.host, mailbox.port), authkey=mailbox.key)
-    except (OSError, EOFError):
+    except (OSError, EOFError, AuthenticationError):
         return lambda event: None
 
     def send(event: Event) -> None:

@@ -66,14 +66,11 @@ class News:
         )
 
     def _start_bar(self) -> bool:
-        if not self._verbose or os.environ.get("FRIESIAN_PROGRESS") == "0":
+        console = _console() if self._verbose else None
+        if console is None:
             return False
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(stderr=True)
-        if not console.is_interactive:
-            return False
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
         rate = TextColumn("{task.fields[rate]}")
         self._bar = Progress(*columns, rate, TimeRemainingColumn(), console=console, transient=True)
@@ -85,3 +82,13 @@ class News:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _console() -> Any:
+    """Where to draw a bar, or None."""
+    if os.environ.get("FRIESIAN_PROGRESS") == "0":
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_interactive else None
