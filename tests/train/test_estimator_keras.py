@@ -11,6 +11,8 @@ from tests.train.train_models import FEATURES, USERS, keras_model, rows
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.own_loss import TFRSModel
 from friesian_fast.train import Estimator, TensorBoardLog, adam
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.keras_task import KerasTask
 
 SPEED = ("rows_per_second", "input_wait")
 FIT = {"label_cols": "label", "batch_size": 100, "verbose": False}
@@ -108,6 +110,24 @@ def test_a_run_goes_on_from_its_checkpoint_and_from_what_was_saved(tmp_path):
     other_model.load(tmp_path / "saved")
     with pytest.raises(InvalidInputError, match="there are . weights and the model has 2: it is another"):
         other_model.get_model()
+
+
+def test_workers_drop_out_other_units_and_keep_the_same_state():
+    class SecondComm(Comm):
+        rank = 1
+
+    tasks = []
+    for comm in (Comm(), SecondComm()):
+        keras.utils.set_random_seed(0)
+        tasks.append(KerasTask(keras_model({"dropout": 0.5}), comm))
+    first, second = tasks
+    second.load(first.state())
+    seeds = [variable.value.numpy() for task in tasks for variable in task.model.variables if "seed" in variable.path]
+    assert len(seeds) == 2
+    assert seeds[0][0] != seeds[1][0]
+    assert seeds[0][1] == seeds[1][1]
+    for one, other in zip(first.state().values(), second.state().values(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_lists_of_inputs_are_fed_by_name_then_by_order():
