@@ -100,7 +100,7 @@ class Estimator:
         cores_per_worker : int, optional
             Threads of each; the cores there are, shared out, if left out.
         seed : int, default 0
-            Of initial weights, dropout and the order of the rows.
+            Of initial weights, dropout and the order of the rows. (It sets the framework's own generators too.)
         precision : {"fp32", "bf16"}, default "fp32"
             "bf16" computes layers in bfloat16 with float32 weights; it needs a function.
         lazy_embeddings : bool, default True
