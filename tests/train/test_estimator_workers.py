@@ -10,8 +10,8 @@ import pytest
 import torch
 from tests.train.train_models import FEATURES, keras_model, rows, torch_model, torch_optimizer
 
-from friesian_fast.errors import FriesianError, InvalidInputError, WorkerError
-from friesian_fast.train import Estimator
+from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError
+from friesian_fast.train import Estimator, launch
 from friesian_fast.train.launch import Outcome, raise_first
 
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
@@ -113,12 +113,19 @@ def ended(rank, code=0, **result):
             "rank 0 of 2 failed with TypeError: no\nTraceback",
         ),
         ([ended(0, 1, error="PeerLostError", message="gone", ours=True)] * 2, FriesianError, "rank 0 of 2: gone"),
+        ([ended(0, 1, error="MissingExtraError", message="needs x", ours=True)], FriesianError, "rank 0 of 2: needs x"),
     ],
 )
 def test_the_worker_that_failed_first_is_named(outcomes, kind, message):
     with pytest.raises(kind, match=message) as raised:
         raise_first(outcomes, 2)
     assert type(raised.value) is kind
+
+
+def test_without_torch_there_is_one_worker(monkeypatch):
+    monkeypatch.setattr(launch, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="several workers needs the 'torch' extra"):
+        torch_estimator(workers=2).fit(rows(50), **FIT)
 
 
 def test_no_process_is_left():

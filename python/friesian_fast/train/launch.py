@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,8 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
 
 def pickled(value: Any) -> bytes:
     """For a process of our own, which may run what the caller gave: functions and classes, as Spark sends them."""
+    if find_spec("torch") is None:  # told here, not by every worker
+        raise MissingExtraError("training on several workers", "torch")
     try:
         import cloudpickle
     except ImportError as error:
@@ -220,7 +223,8 @@ def raise_first(outcomes: Sequence[Outcome], workers: int) -> None:
     result = outcome.result
     if result["ours"]:
         kind = getattr(errors, result["error"], FriesianError)
-        raise kind(f"{who}: {result['message']}")
+        text = f"{who}: {result['message']}"
+        raise FriesianError(text) if kind is MissingExtraError else kind(text)  # which is made of other arguments
     raise WorkerError(f"{who} failed with {result['error']}: {result['message']}\n{result['trace']}")
 
 
