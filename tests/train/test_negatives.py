@@ -43,10 +43,21 @@ def test_kinds_draw_from_where_they_say(kind, never):
 
 def test_popular_items_are_drawn_as_often_as_they_are_chosen():
     nobody = pd.DataFrame({"user": [99], "item": [10]})
-    sampler = Negatives(items=ITEMS, kind="popularity", exclude=nobody, per_positive=2000).prepared(SOURCE)
-    assert np.diff(sampler.chances, prepend=0).tolist() == [1.0, 0, 0, 0, 0]  # of the pairs to exclude
-    sampler = Negatives(items=ITEMS, kind="popularity", per_positive=2000).prepared(SOURCE)
+    sampler = Negatives(items=ITEMS, kind="popularity", exclude=nobody).prepared(SOURCE)
     np.testing.assert_allclose(np.diff(sampler.chances, prepend=0), [3 / 6, 1 / 6, 1 / 6, 1 / 6, 0])
+
+
+def test_what_is_excluded_can_be_said():
+    others = pd.DataFrame({"user": [0, 0, 0], "item": [20, 30, 99]})
+    drawn = {
+        item for seed in range(20) for item in sampled(seed, exclude=others, rows=slice(0, 1), total=1)["item"][1:]
+    }
+    assert drawn == {10, 40, 50}
+    nothing = pd.DataFrame({"user": [0], "item": [10]})[:0]
+    drawn = {
+        item for seed in range(40) for item in sampled(seed, exclude=nothing, rows=slice(0, 1), total=1)["item"][1:]
+    }
+    assert drawn == {10, 20, 30, 40, 50}
 
 
 def test_a_user_who_has_everything_gets_one_of_their_own():
@@ -61,7 +72,6 @@ def test_workers_draw_what_one_process_draws():
     whole = sampled(per_positive=2)["item"][6:]
     left = sampled(per_positive=2, total=6, rows=slice(0, 2))["item"][2:]
     right = sampled(per_positive=2, offset=2, total=6, rows=slice(2, 6))["item"][4:]
-    # Drawing again for some rows uses up chance for all, so only the first draw need agree; here none is repeated.
     assert np.concatenate([left, right]).tolist() == whole.tolist()
 
 

@@ -78,13 +78,17 @@ class Negatives:
         if (ids[1:] == ids[:-1]).any():
             twice = ids[1:][ids[1:] == ids[:-1]][0]
             raise InvalidInputError(f"the table of items has item {twice} twice; keep each once")
-        user, item = self._pairs(source)
-        at = np.minimum(np.searchsorted(ids, item), len(ids) - 1)
-        if self.exclude is None and (ids[at] != item).any():
+        user, item = self._pairs(_read(source, self.columns), source.name)
+        at = _places(ids, item)
+        if (ids[at] != item).any():
             missing = item[ids[at] != item][0]
             raise InvalidInputError(f"{source.name} has item {missing}, which is not in the table of items")
+        weights = np.bincount(at, minlength=len(ids)) if self.kind == "popularity" else np.ones(len(ids))
+        if self.exclude is not None:
+            what = "the table of pairs to exclude"
+            user, item = self._pairs(_columns(self.exclude, what), what)
+            at = _places(ids, item)
         known = ids[at] == item
-        weights = np.bincount(at[known], minlength=len(ids)) if self.kind == "popularity" else np.ones(len(ids))
         return Sampler(
             plan=self,
             items=items,
@@ -92,14 +96,11 @@ class Negatives:
             pairs=np.unique(_pair(user[known], at[known], len(ids))),
         )
 
-    def _pairs(self, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        names = [self.user_col, self.item_col]
-        columns = _read(source, names) if self.exclude is None else _columns(self.exclude, "the pairs to exclude")
-        for name in names:
+    def _pairs(self, columns: dict[str, Array], where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        for name in self.columns:
             if name not in columns:
-                where = source.name if self.exclude is None else "the table of pairs to exclude"
                 raise InvalidInputError(f"{where} has no column '{name}'; negatives need users and items")
-        return columns[names[0]].astype(np.int64), columns[names[1]].astype(np.int64)
+        return columns[self.user_col].astype(np.int64), columns[self.item_col].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +154,16 @@ class Sampler:
         return chosen
 
     def _has(self, user: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if not len(self.pairs):
+            return np.zeros(len(user), bool)
         pair = _pair(user, place, len(self.chances))
-        at = np.minimum(np.searchsorted(self.pairs, pair), len(self.pairs) - 1)
-        found: NDArray[np.bool_] = self.pairs[at] == pair
+        found: NDArray[np.bool_] = self.pairs[_places(self.pairs, pair)] == pair
         return found
+
+
+def _places(ascending: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where values would stand, within the array."""
+    return np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
 
 
 def _pair(user: NDArray[np.int64], place: NDArray[np.int64], items: int) -> NDArray[np.int64]:
