@@ -2,10 +2,10 @@
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from tests.train.train_models import FEATURES, keras_model, rows, torch_model, torch_optimizer
@@ -129,5 +129,5 @@ def test_without_torch_there_is_one_worker(monkeypatch):
 
 
 def test_no_process_is_left():
-    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "train.worker"], capture_output=True, text=True)
-    assert found.stdout == ""
+    commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    assert not [command for command in commands if "train.worker" in command]
