@@ -38,6 +38,14 @@ class UnsupportedRuntimeError(FriesianError):
     """A ranking runtime or precision that is unknown, or that this machine cannot run."""
 
 
+class WorkerError(FriesianError):
+    """A process of a training that died or failed; the message names its rank."""
+
+
+class QualityGateError(FriesianError):
+    """A release that falls short of what was required of it."""
+
+
 class ConfigError(InvalidInputError):
     """A configuration key or value that is not accepted."""
 

@@ -14,6 +14,7 @@ R = TypeVar("R")
 
 # The extra that brings a module which the bare wheel does without.
 _EXTRAS = {
+    "cloudpickle": "train",
     "faiss": "recall",
     "grpc": "serve",
     "keras": "train",
@@ -24,8 +25,10 @@ _EXTRAS = {
     "pyarrow": "spark",
     "pyspark": "spark",
     "redis": "redis",
+    "safetensors": "train",
     "tensorflow": "train",
     "tf2onnx": "train",
+    "torch": "torch",
     "uvicorn": "serve",
     "yaml": "serve",
 }

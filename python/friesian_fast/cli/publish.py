@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track as progress
 from rich.table import Table
 
+from friesian_fast.release.gates import Gate
 from friesian_fast.release.manifest import FILE_NAME, Manifest, RankerEntry
 from friesian_fast.release.plan import PublishPlan
 
@@ -24,19 +25,33 @@ def publish(
     runtime: Annotated[
         str | None, typer.Option(help="Rank with this runtime, measured but not chosen: 'onnxruntime-fp32', ...")
     ] = None,
+    require: Annotated[
+        list[str] | None, typer.Option(help="Publish only if this holds: 'ndcg@10>=0.05'; may be repeated.")
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="A report.json of friesian evaluate, whose metrics --require may name.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest instead of the table.")] = False,
 ) -> None:
     """Build a release beside the live ones, verify it, then make it the current one.
 
     Example: friesian publish -c publish.yaml --releases releases
     """
+    gates = [Gate.parse(text) for text in require or []]
     plan = PublishPlan.load(config)
     if runtime is not None:
         plan = replace(plan, rank=replace(plan.rank, runtime=runtime, runtimes=None))
-    build_and_tell(plan, releases, as_json=as_json)
+    build_and_tell(plan, releases, as_json=as_json, require=gates, evaluation=evaluation)
 
 
-def build_and_tell(plan: PublishPlan, releases: Path, *, as_json: bool = False) -> None:
+def build_and_tell(
+    plan: PublishPlan,
+    releases: Path,
+    *,
+    as_json: bool = False,
+    require: Sequence[Gate] = (),
+    evaluation: Path | None = None,
+) -> None:
     """Publish a plan: the steps on stderr as they begin, what was made on stdout."""
     from friesian_fast.release.publish import publish_plan
 
@@ -46,7 +61,10 @@ def build_and_tell(plan: PublishPlan, releases: Path, *, as_json: bool = False) 
     def track(requests: Sequence[Any]) -> Iterable[Any]:
         return progress(requests, "publish:", console=steps, transient=True, disable=not steps.is_terminal)
 
-    release = publish_plan(plan, releases, lambda step: steps.print(f"publish: {step}", markup=False), track)
+    def tell(step: str) -> None:
+        steps.print(f"publish: {step}", markup=False)
+
+    release = publish_plan(plan, releases, tell, track, require=require, evaluation=evaluation)
     elapsed = time.perf_counter() - started
     text = (release / FILE_NAME).read_text(encoding="utf-8")
     if as_json:

@@ -95,12 +95,15 @@ def two_tower(
     seeds = seed_stream(seed)
     user_tensors, user_vector = _tower("user", user, hidden_units, dim, embedding_dim, seeds)
     item_tensors, item_vector = _tower("item", item, hidden_units, dim, embedding_dim, seeds)
-    cosine = layers.Dot(axes=1, name="cosine")([user_vector, item_vector])
+    # In float32 also where the rest is computed in bfloat16, which tells scores apart to two digits only.
+    cosine = layers.Dot(axes=1, name="cosine", dtype="float32")([user_vector, item_vector])
     start = keras.initializers.Constant(FIRST_SCALE)
-    logit = layers.Dense(1, kernel_initializer=start, name="logit")(cosine)
-    score = ops.squeeze(layers.Activation("sigmoid", name="sigmoid")(logit), axis=1)
+    logit = layers.Dense(1, kernel_initializer=start, name="logit", dtype="float32")(cosine)
+    score = ops.squeeze(layers.Activation("sigmoid", name="sigmoid", dtype="float32")(logit), axis=1)
     return TwoTower(
-        model=keras.Model(user_tensors | item_tensors, layers.Identity(name="score")(score), name="two_tower"),
+        model=keras.Model(
+            user_tensors | item_tensors, layers.Identity(name="score", dtype="float32")(score), name="two_tower"
+        ),
         user=keras.Model(user_tensors, user_vector, name="user_tower"),
         item=keras.Model(item_tensors, item_vector, name="item_tower"),
     )
@@ -121,7 +124,7 @@ def _tower(
     for number, units in enumerate(hidden_units, start=1):
         hidden = _dense(units, "relu", f"{side}_dense_{number}", seeds)(hidden)
     vector = _dense(dim, None, f"{side}_vector", seeds)(hidden)
-    return tensors, layers.UnitNormalization(name=f"{side}_embed_output")(vector)
+    return tensors, layers.UnitNormalization(name=f"{side}_embed_output", dtype="float32")(vector)
 
 
 def _dense(units: int, activation: str | None, name: str, seeds: Iterator[int]) -> Any:

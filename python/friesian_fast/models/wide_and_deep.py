@@ -90,9 +90,11 @@ def wide_and_deep(
         layers.Embedding(field.size, 1, embeddings_initializer="zeros", name=f"wide_{field.name}")(tensors[field.name])
         for field in [*inputs.wide, *inputs.cross]
     ]
-    logit = layers.Add(name="logit")([logit, *linear]) if linear else layers.Identity(name="logit")(logit)
-    score = ops.squeeze(layers.Activation("sigmoid", name="sigmoid")(logit), axis=1)
-    return keras.Model(tensors, layers.Identity(name="score")(score), name="wide_and_deep")
+    # In float32 also where the rest is computed in bfloat16, which tells scores apart to two digits only.
+    whole = layers.Add if linear else layers.Identity
+    logit = whole(name="logit", dtype="float32")([logit, *linear] if linear else logit)
+    score = ops.squeeze(layers.Activation("sigmoid", name="sigmoid", dtype="float32")(logit), axis=1)
+    return keras.Model(tensors, layers.Identity(name="score", dtype="float32")(score), name="wide_and_deep")
 
 
 def _deep(

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -21,6 +21,7 @@ import friesian_fast
 from friesian_fast._files import replacing, sync
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import IvfIndex
+from friesian_fast.release.gates import Gate, check_gates, measured
 from friesian_fast.release.inputs import Inputs, read_inputs
 from friesian_fast.release.manifest import (
     FILE_NAME,
@@ -77,11 +78,19 @@ def publish_plan(
     releases: str | os.PathLike[str],
     on_step: Callable[[str], None] = lambda step: None,
     track: Track = iter,
+    *,
+    require: Sequence[Gate] = (),
+    evaluation: Path | None = None,
 ) -> Path:
-    """`publish` of a plan at hand; `on_step` is told what begins, `track` shows how far the ranker's timing is."""
+    """`publish` of a plan at hand; `on_step` is told what begins, `track` shows how far the ranker's timing is.
+
+    What falls short of `require`, by the training's metrics or by the report of an evaluation, is not published.
+    """
     check_rank_plan(plan.rank)
     on_step("reading and checking the inputs")
     inputs = read_inputs(plan)
+    if require:
+        check_gates(require, measured(inputs.training.get("metrics", {}), evaluation))
     releases = Path(releases).absolute()
     try:
         releases.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,33 @@
-"""Training of the library's Keras models on arrays read from Parquet, and the export of what was trained.
+"""Training of Keras and PyTorch models, in one process, in several or on Spark, and the export of what was trained.
 
-Importing a module of this package may import TensorFlow, so only offline code does it. The steps of a use case are:
-`runtime.use_cores`, `table.read_columns`, `models.inputs.check_columns`, a model of `friesian_fast.models`, `loop.fit`,
-`export.save_keras`, `export.save_serving`, `export.export_onnx`, `files.save_json`.
+`Estimator` trains any model. The use cases train the library's models in memory: `runtime.use_cores`,
+`table.read_columns`, `models.inputs.check_columns`, a model of `friesian_fast.models`, `loop.fit`, `export.save_keras`,
+`export.save_serving`, `export.export_onnx`, `files.save_json`. Some modules of this package import TensorFlow, so only
+offline code imports it.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from friesian_fast.train.estimator import Estimator
+    from friesian_fast.train.job import EarlyStopping
+    from friesian_fast.train.loggers import MLflowLog, TensorBoardLog
+    from friesian_fast.train.negatives import Negatives
+
+__all__ = ["EarlyStopping", "Estimator", "MLflowLog", "Negatives", "TensorBoardLog"]
+
+# Loaded when they are asked for: a use case that only writes a JSON file needs none of them.
+_MODULES = {
+    "EarlyStopping": "job",
+    "Estimator": "estimator",
+    "MLflowLog": "loggers",
+    "Negatives": "negatives",
+    "TensorBoardLog": "loggers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -41,24 +41,30 @@ class LazyAdam:
         self._means = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in self._variables]
         self._squares = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in self._variables]
         self._step = tf.Variable(0.0, trainable=False)
-        self._learning_rate = learning_rate
+        self.learning_rate = tf.Variable(learning_rate, dtype=tf.float32, trainable=False)
         self._beta_1 = beta_1
         self._beta_2 = beta_2
         self._epsilon = epsilon
 
-    def apply(self, gradients: Sequence[Any]) -> None:
+    @property
+    def variables(self) -> list[Any]:
+        """The state: what has to be kept, with the weights, to go on later."""
+        return [self._step, *self._means, *self._squares]
+
+    def apply(self, gradients: Sequence[Any], of: Sequence[int] | None = None) -> None:
         """One step; call it in a `tf.function`.
 
         Parameters
         ----------
         gradients : sequence of tf.Tensor or tf.IndexedSlices
             In the order of the variables.
+        of : sequence of int, optional
+            Which variables they are of, if not of all.
         """
         self._step.assign_add(1.0)
         power_1, power_2 = self._beta_1**self._step, self._beta_2**self._step
-        for variable, mean, square, gradient in zip(
-            self._variables, self._means, self._squares, gradients, strict=True
-        ):
+        for at, gradient in zip(range(len(self._variables)) if of is None else of, gradients, strict=True):
+            variable, mean, square = self._variables[at], self._means[at], self._squares[at]
             if isinstance(gradient, tf.IndexedSlices) and variable.shape[0] > DENSE_ROWS:
                 self._apply_rows(variable, mean, square, gradient, power_1, power_2)
                 continue
@@ -68,7 +74,7 @@ class LazyAdam:
                 v=square.handle,
                 beta1_power=power_1,
                 beta2_power=power_2,
-                lr=self._learning_rate,
+                lr=self.learning_rate,
                 beta1=self._beta_1,
                 beta2=self._beta_2,
                 epsilon=self._epsilon,
@@ -80,7 +86,7 @@ class LazyAdam:
         total = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
         new_mean = self._beta_1 * tf.gather(mean, rows) + (1 - self._beta_1) * total
         new_square = self._beta_2 * tf.gather(square, rows) + (1 - self._beta_2) * tf.square(total)
-        rate = self._learning_rate * tf.sqrt(1 - power_2) / (1 - power_1)
+        rate = self.learning_rate * tf.sqrt(1 - power_2) / (1 - power_1)
         mean.scatter_update(tf.IndexedSlices(new_mean, rows))
         square.scatter_update(tf.IndexedSlices(new_square, rows))
         variable.scatter_sub(tf.IndexedSlices(rate * new_mean / (tf.sqrt(new_square) + self._epsilon), rows))

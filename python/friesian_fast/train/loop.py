@@ -1,4 +1,4 @@
-"""The training loop: one compiled step, columns that stay in memory, exact metrics once an epoch."""
+"""Training and prediction of the library's models on columns in memory."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from typing import Any
 
 import keras
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.evaluate.pointwise import require_two_classes
-from friesian_fast.train.adam import LazyAdam
-from friesian_fast.train.metrics import binary_metrics
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.job import ABOUT_SPEED, EarlyStopping, Event, Work
+from friesian_fast.train.keras_task import KerasTask
+from friesian_fast.train.source import Source, source_of
+from friesian_fast.train.trainer import Trainer
 
 Columns = Mapping[str, NDArray[Any]]
 
 PREDICT_ROWS = 8192
+METRICS = ("binary_accuracy", "binary_crossentropy", "auc", "precision", "recall")
+_LABEL = "label of the rows"  # no input is called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +92,46 @@ def fit(
     _check_arrays(model, columns, labels, "training data")
     if validation is not None:
         _check_arrays(model, validation[0], validation[1], "validation data")
-    head = keras.Model(model.input, model.get_layer("logit").output)
-    step = _training_step(head, columns, labels, learning_rate)
-    validate = _predictor(head, validation[0], PREDICT_ROWS) if validation is not None else None
-    rng = np.random.default_rng(seed)
+    task = _task(model, learning_rate)
+    work = Work(
+        kind="fit",
+        maker=lambda comm: task,
+        source=_source(model, columns, labels, "training data"),
+        validation=None if validation is None else _source(model, *validation, "validation data"),
+        features=None,
+        labels=[_LABEL],
+        metrics=METRICS,
+        epochs=epochs,
+        batch_size=batch_size,
+        buffer_rows=len(labels),
+        seed=seed,
+        early_stopping=(EarlyStopping(monitor="val_auc", patience=early_stopping),) if early_stopping else (),
+    )
     history = History()
-    for epoch in range(1, epochs + 1):
-        started = time.perf_counter()
-        metrics = _run_epoch(step, labels, batch_size, rng)
-        if validation is not None and validate is not None:
-            measured = binary_metrics(validation[1], validate()[:, 0])
-            metrics |= {f"val_{name}": value for name, value in measured.items()}
-        history.epochs.append(metrics)
-        log(_line(epoch, epochs, time.perf_counter() - started, metrics))
-        if not math.isfinite(metrics["loss"]):
-            raise InvalidInputError(f"the loss became {metrics['loss']} in epoch {epoch}; lower the learning rate")
-        if early_stopping and _has_stalled([e["val_auc"] for e in history.epochs], early_stopping):
-            log(f"Stopped early: val_auc has not improved for {early_stopping} epochs")
-            break
+    started = time.perf_counter()
+
+    def report(event: Event) -> None:
+        nonlocal started
+        if "logs" in event:
+            history.epochs.append({name: v for name, v in event["logs"].items() if name not in ABOUT_SPEED})
+            log(_line(event["epoch"], epochs, time.perf_counter() - started, history.last))
+            started = time.perf_counter()
+
+    Trainer(work, Comm(), task, report).fit()
+    if len(history.epochs) < epochs:
+        log(f"Stopped early: val_auc has not improved for {early_stopping} epochs")
     return history
+
+
+def _task(model: keras.Model, learning_rate: float) -> KerasTask:
+    head = keras.Model(model.input, model.get_layer("logit").output)
+    head.compile(keras.optimizers.Adam(learning_rate), keras.losses.BinaryCrossentropy(from_logits=True))
+    return KerasTask(head, Comm())
+
+
+def _source(model: keras.Model, columns: Columns, labels: NDArray[Any], name: str) -> Source:
+    table = {**{input_: columns[input_] for input_ in model.input}, _LABEL: labels}
+    return source_of(pa.table({name: pa.array(values) for name, values in table.items()}), name)
 
 
 def predict(
@@ -147,37 +174,6 @@ def _predictor(model: keras.Model, columns: Columns, batch_size: int) -> Callabl
     return run_all
 
 
-def _training_step(
-    head: keras.Model, columns: Columns, labels: NDArray[Any], learning_rate: float
-) -> Callable[[NDArray[np.int32]], Any]:
-    """Compile one step; it takes row numbers, shape (rows,), and returns the logits of those rows before the step."""
-    inputs = {name: tf.constant(columns[name]) for name in head.input}
-    targets = tf.constant(labels, tf.float32)
-    variables = [variable.value for variable in head.trainable_variables]
-    optimizer = LazyAdam(variables, learning_rate)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])  # type: ignore[untyped-decorator]
-    def step(rows: Any) -> Any:
-        batch = {name: tf.gather(column, rows) for name, column in inputs.items()}
-        with tf.GradientTape() as tape:
-            logits = head(batch, training=True)[:, 0]
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.gather(targets, rows), logits)
-            loss = tf.reduce_mean(losses)
-        optimizer.apply(tape.gradient(loss, variables))
-        return logits
-
-    return step  # type: ignore[no-any-return]
-
-
-def _run_epoch(
-    step: Callable[[NDArray[np.int32]], Any], labels: NDArray[Any], batch_size: int, rng: np.random.Generator
-) -> dict[str, float]:
-    order = rng.permutation(len(labels)).astype(np.int32)
-    batches = np.array_split(order, math.ceil(len(order) / batch_size))
-    logits = np.concatenate([step(batch).numpy() for batch in batches])
-    return binary_metrics(labels[order], logits)
-
-
 def _check_settings(
     epochs: int, batch_size: int, learning_rate: float, early_stopping: int, *, has_validation: bool
 ) -> None:
@@ -198,11 +194,6 @@ def _check_arrays(model: keras.Model, columns: Columns, labels: NDArray[Any], wh
     if len(labels) == 0:
         raise InvalidInputError(f"{where}: there are no rows")
     require_two_classes(labels, where)
-
-
-def _has_stalled(values: list[float], patience: int) -> bool:
-    best = int(np.argmax(values))
-    return len(values) - 1 - best >= patience
 
 
 def _line(epoch: int, epochs: int, seconds: float, metrics: Mapping[str, float]) -> str:

@@ -1,0 +1,133 @@
+"""What the workers of one training tell each other: sums of dense numbers, and rows of embedding gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast.errors import FriesianError, MissingExtraError
+
+Array = NDArray[Any]
+# Row numbers of a table and the gradient of each of these rows: shapes (n,) and (n, …).
+Rows = tuple[NDArray[np.int64], Array]
+
+# For all to meet, and of one message. A worker that dies later is noticed at once; this is for one that hangs.
+TIMEOUT_S = 600
+
+
+class PeerLostError(FriesianError):
+    """Another worker did not answer: it failed, or its machine did."""
+
+
+class Comm:
+    """A worker that is alone."""
+
+    rank = 0
+    world = 1
+
+    def sum(self, values: Array) -> Array:
+        """The sum over all workers, the same bits on each; `values` may be overwritten."""
+        return values
+
+    def gather_rows(self, tables: Sequence[Rows]) -> list[Rows]:
+        """Of each table the rows of all workers, one worker's after the other's; numbers may come more than once."""
+        return list(tables)
+
+    def same(self, values: Array) -> Array:
+        """The values of rank 0."""
+        return values
+
+    def close(self) -> None:
+        """Leave."""
+
+
+class GlooComm(Comm):
+    """One of several workers, over PyTorch's gloo.
+
+    Parameters
+    ----------
+    address : str
+        Where they meet: ``file:///path`` on one machine, ``tcp://host:port`` of rank 0.
+    rank, world : int
+    """
+
+    def __init__(self, address: str, rank: int, world: int) -> None:
+        try:
+            import torch.distributed as dist
+        except ImportError as error:
+            raise MissingExtraError("training on several workers", "torch") from error
+        self.rank, self.world = rank, world
+        self._dist: Any = dist
+        with _peers():
+            dist.init_process_group(
+                "gloo", init_method=address, rank=rank, world_size=world, timeout=timedelta(seconds=TIMEOUT_S)
+            )
+
+    def sum(self, values: Array) -> Array:
+        import torch
+
+        tensor = torch.from_numpy(np.asarray(values, order="C"))
+        with _peers():
+            self._dist.all_reduce(tensor)
+        summed: Array = tensor.numpy()
+        return summed
+
+    def same(self, values: Array) -> Array:
+        import torch
+
+        # As bytes: gloo knows few types.
+        tensor = torch.from_numpy(np.frombuffer(values.tobytes(), np.uint8).copy())
+        with _peers():
+            self._dist.broadcast(tensor, src=0)
+        sent: Array = tensor.numpy().view(values.dtype).reshape(values.shape)
+        return sent
+
+    def gather_rows(self, tables: Sequence[Rows]) -> list[Rows]:
+        if not tables:
+            return []
+        counts = np.stack(self._gather(np.array([len(indices) for indices, _ in tables], np.int64)))
+        return [
+            (self._joined(indices, counts[:, number]), self._joined(values, counts[:, number]))
+            for number, (indices, values) in enumerate(tables)
+        ]
+
+    def _joined(self, values: Array, counts: NDArray[np.int64]) -> Array:
+        # gloo gathers equal sizes only: all are filled up to the longest, and cut again.
+        padded = np.zeros((int(counts.max()), *values.shape[1:]), values.dtype)
+        padded[: len(values)] = values
+        parts = self._gather(padded)
+        return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def _gather(self, values: Array) -> list[Array]:
+        import torch
+
+        tensor = torch.from_numpy(values)
+        parts = [torch.empty_like(tensor) for _ in range(self.world)]
+        with _peers():
+            self._dist.all_gather(parts, tensor)
+        return [part.numpy() for part in parts]
+
+    def close(self) -> None:
+        self._dist.destroy_process_group()
+
+
+@contextmanager
+def _peers() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # gloo has no kinds of errors
+        raise PeerLostError(f"the other workers are out of reach: {error}") from error
+
+
+def sum_all(comm: Comm, arrays: Sequence[Array]) -> list[Array]:
+    """Sums of arrays of one dtype over all workers, in one message."""
+    if comm.world == 1 or not arrays:
+        return list(arrays)
+    flat = comm.sum(np.concatenate([array.reshape(-1) for array in arrays]))
+    parts = np.split(flat, np.cumsum([array.size for array in arrays])[:-1])
+    return [part.reshape(old.shape).astype(old.dtype, copy=False) for part, old in zip(parts, arrays, strict=True)]

@@ -1,0 +1,38 @@
+"""Keras callbacks in the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class KerasCallbacks:
+    """Runs Keras callbacks at the ends of epochs; those of batches are not called.
+
+    Parameters
+    ----------
+    task : Task
+        Whose model they get.
+    callbacks : sequence of keras.callbacks.Callback
+    """
+
+    def __init__(self, task: Any, callbacks: Sequence[Any]) -> None:
+        self._task = task
+        self._callbacks = callbacks
+        for callback in callbacks:
+            callback.set_model(task.model)
+            callback.on_train_begin()
+
+    def epoch_end(self, epoch: int, logs: Mapping[str, float]) -> tuple[bool, float]:
+        """Whether to stop, and the learning rate of the next epoch."""
+        for callback in self._callbacks:
+            callback.on_epoch_end(epoch, dict(logs))
+        for callback in self._callbacks:
+            callback.on_epoch_begin(epoch + 1)
+        stop = bool(self._callbacks) and bool(getattr(self._task.model, "stop_training", False))
+        return stop, self._task.learning_rate
+
+    def train_end(self) -> None:
+        """After the last epoch."""
+        for callback in self._callbacks:
+            callback.on_train_end()

@@ -1,0 +1,328 @@
+"""A Keras model as the training loop sees it: steps on NumPy batches, gradients to add up, weights by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.adam import LazyAdam
+from friesian_fast.train.comm import Array, Comm, sum_all
+from friesian_fast.train.fields import Field, Wanted
+from friesian_fast.train.input import Batch
+from friesian_fast.train.keras_feed import Feed, input_tensors
+from friesian_fast.train.scores import to_logits
+
+_OPTIMIZER = "optimizer/"
+_RANK_SEEDS = 1_000_003  # between the dropout seeds of two workers
+
+
+class KerasTask:
+    """A compiled Keras model on one worker.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled.
+    comm : Comm
+    lazy_embeddings : bool, default True
+        Update only the touched rows of large embedding tables, if the optimizer is Adam as it comes.
+    """
+
+    integers = "int32"
+
+    def __init__(self, model: keras.Model, comm: Comm, *, lazy_embeddings: bool = True) -> None:
+        if not isinstance(model, keras.Model):
+            raise InvalidInputError(f"from_keras got a {type(model).__name__}; give a Keras model, or what makes one")
+        if getattr(model, "optimizer", None) is None:
+            raise InvalidInputError("the Keras model is not compiled; call model.compile(optimizer, loss, metrics)")
+        self.model = model
+        self._comm = comm
+        self._lazy = lazy_embeddings and _is_plain_adam(model.optimizer)
+        self._optimizer: Any = None
+        self._feed: Feed | None = None
+        self._train: Callable[..., Any] | None = None
+        self._built_for: list[Field] = []
+
+    def wanted(self) -> list[Wanted] | None:
+        """What the model says of its inputs; None if it is of a class of its own."""
+        return input_tensors(self.model)
+
+    def build(self, features: Sequence[Field], labels: Sequence[Field], first: Batch) -> None:
+        """Make the weights and compile the steps for batches like `first`."""
+        if self._train is not None and self._built_for == [*features, *labels]:
+            return
+        self._built_for = [*features, *labels]
+        self._feed = Feed(self.model, features, labels)
+        # Losses and metrics make their variables when first called, which no compiled step may do.
+        self._measure(*self._feed.batch(first))
+        self.model.reset_metrics()
+        weights = self.model.trainable_variables
+        self._variables = [weight.value for weight in weights]
+        if self._optimizer is None:
+            self._optimizer = LazyAdam(self._variables, self.learning_rate) if self._lazy else self.model.optimizer
+            if not self._lazy:
+                self._optimizer.build(weights)
+            self._turn_seeds()
+        self._compile(self._feed.signature(first))
+
+    def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None:
+        """Make the weights and compile the model for inputs like `first`; enough for `load` and `predict`."""
+        if self._feed is not None:
+            return
+        self._feed = Feed(self.model, features, ())
+        inputs = self._feed.inputs(first)
+        self.model(inputs, training=False)
+        signature = self._feed.signature(Batch(dict(first), {}, 1.0))
+        self._predict = tf.function(lambda x: self.model(x, training=False), input_signature=signature[:1])
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the model's optimizer, at this step."""
+        return float(_value(self.model.optimizer.learning_rate))
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if value != self.learning_rate:
+            self.model.optimizer.learning_rate = value
+        if self._lazy and self._optimizer is not None:
+            self._optimizer.learning_rate.assign(value)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the loss takes labels 0 and 1."""
+        loss = getattr(self.model, "loss", None)
+        names = ("binary_crossentropy", "bce")
+        return loss in names if isinstance(loss, str) else isinstance(loss, keras.losses.BinaryCrossentropy)
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the model is compiled with a loss, and has none of its own."""
+        return getattr(self.model, "loss", None) is not None
+
+    def logits(self, predictions: Array) -> Array:
+        """Of the predictions, which are probabilities unless the loss says otherwise."""
+        return predictions if getattr(self.model.loss, "from_logits", False) else to_logits(predictions)
+
+    def train(self, batch: Batch) -> tuple[float, Array]:
+        """One step with all workers; the mean loss of the rows here and their predictions before the step."""
+        assert self._train is not None
+        assert self._feed is not None
+        x, y = self._feed.batch(batch)
+        loss, predictions = self._train(x, y, tf.constant(batch.factor, tf.float32))
+        return float(loss), _numpy(predictions)
+
+    def score(self, batch: Batch) -> tuple[float, Array]:
+        """The mean loss and the predictions, without learning."""
+        assert self._feed is not None
+        loss, predictions = self._score(*self._feed.batch(batch))
+        return float(loss), _numpy(predictions)
+
+    def predict(self, inputs: Mapping[str, Array]) -> Array:
+        """The model's answers, of shape (n, …)."""
+        assert self._feed is not None
+        return _numpy(self._predict(self._feed.inputs(inputs)))
+
+    def begin(self, seed: Sequence[int]) -> None:
+        """Called before every step: Keras' seed generators are weights and need nothing."""
+
+    def state(self) -> dict[str, Array]:
+        """All weights and the optimizer's, by name; copies."""
+        model = {}
+        for number, variable in enumerate(self.model.variables):
+            value = _value(variable).copy()
+            model[f"{number}/{variable.path}"] = np.asarray(value - self._own_seeds(variable), value.dtype)
+        optimizer = {
+            f"{_OPTIMIZER}{number}": _value(variable).copy()
+            for number, variable in enumerate(self._optimizer_variables())
+        }
+        return {**model, **optimizer}
+
+    def load(self, state: Mapping[str, Array]) -> None:
+        """Put weights in; the optimizer starts anew if there are none of it.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are more or fewer than the model has, or their shapes are others. (Their order counts: the names
+            of layers that were given none are numbered by Keras.)
+        """
+        given = {name: value for name, value in state.items() if not name.startswith(_OPTIMIZER)}
+        values = [given[name] for name in sorted(given, key=_place)]
+        variables = self.model.variables
+        if len(values) != len(variables):
+            raise InvalidInputError(
+                f"there are {len(values)} weights and the model has {len(variables)}: it is another"
+            )
+        for variable, value in zip(variables, values, strict=True):
+            if value.shape != tuple(variable.shape):
+                raise InvalidInputError(
+                    f"a weight has shape {value.shape} and the model's '{variable.path}' has {tuple(variable.shape)}: "
+                    "it is another model"
+                )
+            variable.assign(np.asarray(value + self._own_seeds(variable), value.dtype))
+        kept = [state[f"{_OPTIMIZER}{number}"] for number in range(len(state) - len(given))]
+        own = self._optimizer_variables()
+        if len(kept) != len(own) or any(k.shape != tuple(o.shape) for k, o in zip(kept, own, strict=True)):
+            return
+        for variable, value in zip(own, kept, strict=True):
+            variable.assign(value)
+
+    def share_buffers(self) -> None:
+        """Give all workers the mean of what they measured apart, such as the moments of batch normalisations."""
+        if self._comm.world == 1:
+            return
+        apart = [v for v in self.model.non_trainable_variables if str(v.dtype).startswith(("float", "bfloat"))]
+        values = sum_all(self._comm, [np.asarray(_value(v), np.float32) for v in apart])
+        for variable, value in zip(apart, values, strict=True):
+            variable.assign(value / self._comm.world)
+
+    def reset_metrics(self) -> None:
+        """Start counting the metrics that the model was compiled with."""
+        self.model.reset_metrics()
+
+    def metric_state(self) -> list[Array]:
+        """What those metrics have counted; sums, so those of all workers add up."""
+        return [_value(variable).copy() for variable in self._metric_variables()]
+
+    def set_metric_state(self, state: Sequence[Array]) -> None:
+        """Go on counting from there."""
+        for variable, value in zip(self._metric_variables(), state, strict=True):
+            variable.assign(value)
+
+    def metrics(self) -> dict[str, float]:
+        """Those metrics over all workers."""
+        if self._comm.world > 1:
+            self.set_metric_state([self._comm.sum(value) for value in self.metric_state()])
+        found = self.model.get_metrics_result() if self._metric_variables() else {}
+        return {name: float(value) for name, value in found.items() if name != "loss"}
+
+    def _metric_variables(self) -> list[Any]:
+        return [v for metric in self.model.metrics if metric.name != "loss" for v in metric.variables]
+
+    def _turn_seeds(self) -> None:
+        for variable in self.model.variables:
+            if not isinstance(add := self._own_seeds(variable), int):
+                variable.assign(_value(variable) + add)
+
+    def _own_seeds(self, variable: Any) -> Any:
+        """Workers drop out other units: what a worker adds to a generator's seed; 0 to everything else."""
+        if not variable.path.endswith("seed_generator_state"):
+            return 0
+        return np.array([self._comm.rank * _RANK_SEEDS, 0], str(variable.dtype))
+
+    def _optimizer_variables(self) -> list[Any]:
+        return [] if self._optimizer is None else list(self._optimizer.variables)
+
+    def _compile(self, signature: tuple[Any, Any]) -> None:
+        factor = tf.TensorSpec([], tf.float32)
+        alone = self._comm.world == 1
+        self._sparse: list[bool] = []
+        self._used: list[int] = []
+
+        def whole(x: Any, y: Any, factor: Any) -> Any:
+            loss, predictions, gradients = self._gradients(x, y, factor)
+            self._apply(gradients)
+            return loss, predictions
+
+        def local(x: Any, y: Any, factor: Any) -> Any:
+            loss, predictions, gradients = self._gradients(x, y, factor)
+            return loss, predictions, [_summed(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+
+        step = tf.function(whole if alone else local, input_signature=[*signature, factor])
+        self._train = step if alone else self._together(step)
+        self._score = tf.function(self._measure, input_signature=signature)
+        self._predict = tf.function(lambda x: self.model(x, training=False), input_signature=signature[:1])
+
+    def _gradients(self, x: Any, y: Any, factor: Any) -> tuple[Any, Any, list[Any]]:
+        with tf.GradientTape() as tape:
+            predictions, loss = self._forward(x, y, training=True)
+            scaled = loss * factor
+        found = tape.gradient(scaled, self._variables)
+        self._used = [at for at, gradient in enumerate(found) if gradient is not None]
+        if not self._used:
+            raise InvalidInputError("no weight of the model has a gradient; does its output depend on its weights?")
+        gradients = [found[at] for at in self._used]
+        self._sparse = [isinstance(gradient, tf.IndexedSlices) for gradient in gradients]
+        return loss, predictions, gradients
+
+    def _apply(self, gradients: list[Any]) -> None:
+        if self._lazy:
+            self._optimizer.apply(gradients, self._used)
+        else:
+            self._optimizer.apply(gradients, [self.model.trainable_variables[at] for at in self._used])
+
+    def _measure(self, x: Any, y: Any) -> Any:
+        predictions, loss = self._forward(x, y, training=False)
+        return loss, predictions
+
+    def _forward(self, x: Any, y: Any, *, training: bool) -> tuple[Any, Any]:
+        given = dict(x) if isinstance(x, dict) else x
+        labels = y or None if isinstance(y, dict) else y
+        predictions = self.model(given, training=training)
+        loss = self.model.compute_loss(x=x, y=labels, y_pred=predictions, sample_weight=None, training=training)
+        self.model.compute_metrics(x, labels, predictions)
+        return predictions, loss
+
+    def _together(self, local: Callable[..., Any]) -> Callable[..., Any]:
+        apply = tf.function(self._apply_parts, reduce_retracing=True)
+
+        def step(x: Any, y: Any, factor: Any) -> Any:
+            loss, predictions, gradients = local(x, y, factor)
+            pairs = list(zip(self._sparse, gradients, strict=True))
+            dense = sum_all(self._comm, [gradient.numpy() for sparse, gradient in pairs if not sparse])
+            rows = self._comm.gather_rows([tuple(part.numpy() for part in g) for sparse, g in pairs if sparse])
+            indices = [tf.constant(numbers) for numbers, _ in rows]
+            values = [tf.constant(gradient) for _, gradient in rows]
+            apply([tf.constant(gradient) for gradient in dense], indices, values)
+            return loss, predictions
+
+        return step
+
+    def _apply_parts(self, dense: list[Any], indices: list[Any], values: list[Any]) -> None:
+        whole, rows = iter(dense), iter(zip(indices, values, strict=True))
+        gradients = []
+        for at, sparse in zip(self._used, self._sparse, strict=True):
+            if sparse:
+                numbers, gradient = next(rows)
+                gradients.append(tf.IndexedSlices(gradient, numbers, dense_shape=self._variables[at].shape))
+            else:
+                gradients.append(next(whole))
+        self._apply(gradients)
+
+
+def _is_plain_adam(optimizer: Any) -> bool:
+    """Whether this is Adam with nothing that `LazyAdam` has not: no decay, clipping, averages, accumulation."""
+    config = optimizer.get_config()
+    clipping = ("clipnorm", "global_clipnorm", "clipvalue")
+    extra = (*clipping, "weight_decay", "use_ema", "loss_scale_factor", "gradient_accumulation_steps", "amsgrad")
+    standard = (config.get("beta_1"), config.get("beta_2"), config.get("epsilon")) == (0.9, 0.999, 1e-7)
+    fixed = isinstance(config.get("learning_rate"), float)
+    return type(optimizer) is keras.optimizers.Adam and standard and fixed and not any(config.get(e) for e in extra)
+
+
+def _summed(gradient: Any) -> tuple[Any, Any]:
+    """Each row number once, with the sum of its gradients: what is sent."""
+    rows, position = tf.unique(tf.cast(gradient.indices, tf.int64))
+    return rows, tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
+
+
+def _value(variable: Any) -> Array:
+    """Of a variable of Keras or TensorFlow, or of a tensor; not always a copy."""
+    value: Array = np.asarray((variable.value if isinstance(variable, keras.Variable) else variable).numpy())
+    return value
+
+
+def _place(name: str) -> int:
+    return int(name.split("/", 1)[0])
+
+
+def _numpy(predictions: Any) -> Array:
+    if isinstance(predictions, (list, tuple, dict)):
+        raise InvalidInputError("the model has several outputs; give one that is to be predicted")
+    values: Array = keras.ops.convert_to_numpy(keras.ops.cast(predictions, "float32"))
+    return values

@@ -1,0 +1,233 @@
+"""Start the workers of a training, wait for them, and say which of them failed: on this machine, or as Spark tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from friesian_fast import errors
+from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError
+from friesian_fast.train.checkpoint import read_state
+from friesian_fast.train.events import listening
+from friesian_fast.train.job import Done, Event, Work
+from friesian_fast.train.worker import Order, order_text
+
+_GRACE_S = 10  # for the others to say what they saw, after one failed
+_CHUNK = 64 << 20
+_LOG_LINES = 12
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one worker ended: what it wrote, or how it died."""
+
+    rank: int
+    result: dict[str, Any] | None
+    code: int
+    log: str
+    state: bytes | None
+
+
+def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
+    """Run a work in so many processes on this machine."""
+    directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
+    try:
+        with listening("127.0.0.1", on_event) as mailbox:
+            _write_work(directory, pickled((work, mailbox)))
+            orders = [
+                Order(rank=rank, world=workers, meet=f"file://{directory}/meet", cores=cores) for rank in range(workers)
+            ]
+            outcomes = _wait(directory, orders)
+        return _gathered(outcomes, workers)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
+    """Run a work in so many tasks of one barrier stage, each of which starts a process of its own."""
+    context = session.sparkContext
+    if context.master.startswith("local") and context.defaultParallelism < workers:
+        raise InvalidInputError(
+            f"{workers} workers need {workers} task slots at a time and Spark's master {context.master} has "
+            f"{context.defaultParallelism}; use fewer workers, or a session of more"
+        )
+    host = context.getConf().get("spark.driver.host", "127.0.0.1")
+    with listening(host, on_event) as mailbox:
+        sent = context.broadcast(pickled((work, mailbox)))
+        try:
+            stage = context.parallelize(range(workers), workers).barrier()
+            rows = stage.mapPartitions(_SparkTask(sent, workers, cores)).collect()
+        except Exception as error:  # py4j has one kind for all failures
+            raise WorkerError(f"Spark lost the training's tasks: {_first_line(error)}") from error
+        finally:
+            sent.destroy()
+    return _gathered(_from_rows(rows), workers)
+
+
+def pickled(value: Any) -> bytes:
+    """For a process of our own, which may run what the caller gave: functions and classes, as Spark sends them."""
+    if find_spec("torch") is None:  # told here, not by every worker
+        raise MissingExtraError("training on several workers", "torch")
+    try:
+        import cloudpickle
+    except ImportError as error:
+        raise MissingExtraError("training on several workers", "train") from error
+    sent: bytes = cloudpickle.dumps(value)
+    return sent
+
+
+@dataclass(frozen=True, slots=True)
+class _SparkTask:
+    """One task of the barrier stage; yields JSON about its worker, and the weights in parts."""
+
+    sent: Any
+    workers: int
+    cores: int
+
+    def __call__(self, partition: Iterable[int]) -> Iterator[tuple[int, str | bytes]]:
+        from pyspark import BarrierTaskContext
+
+        context = BarrierTaskContext.get()
+        rank = next(iter(partition))
+        host = context.getTaskInfos()[rank].address.rsplit(":", 1)[0]
+        meet = context.allGather(f"tcp://{host}:{_free_port()}" if rank == 0 else "")[0]
+        directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
+        try:
+            _write_work(directory, self.sent.value)
+            (outcome,) = _wait(directory, [Order(rank=rank, world=self.workers, meet=meet, cores=self.cores)])
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+        yield rank, json.dumps([outcome.result, outcome.code, outcome.log])
+        state = outcome.state or b""
+        yield from ((rank, state[at : at + _CHUNK]) for at in range(0, len(state), _CHUNK))
+
+
+def _from_rows(rows: Sequence[tuple[int, str | bytes]]) -> list[Outcome]:
+    outcomes = []
+    for rank, text in rows:
+        if isinstance(text, str):
+            state = b"".join(part for other, part in rows if other == rank and isinstance(part, bytes))
+            result, code, log = json.loads(text)
+            outcomes.append(Outcome(rank, result, code, log, state or None))
+    return outcomes
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_work(directory: Path, sent: bytes) -> None:
+    (directory / "work").write_bytes(sent)
+
+
+def _wait(directory: Path, orders: Sequence[Order]) -> list[Outcome]:
+    """Start the processes and wait for all; after a failure the others are stopped."""
+    running = {order.rank: _start(directory, order) for order in orders}
+    codes: dict[int, int] = {}
+    stop_at = float("inf")
+    try:
+        while len(codes) < len(orders):
+            for rank, process in running.items():
+                if rank not in codes and (code := process.poll()) is not None:
+                    codes[rank] = code
+                    stop_at = min(stop_at, time.monotonic() + _GRACE_S) if code else stop_at
+            if time.monotonic() > stop_at:
+                break
+            time.sleep(0.02)
+    finally:
+        for process in running.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+    return [_outcome(directory, rank, codes.get(rank, 0)) for rank in running]
+
+
+def _start(directory: Path, order: Order) -> subprocess.Popen[bytes]:
+    file = directory / f"order-{order.rank}.json"
+    file.write_text(order_text(order), encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+        "FRIESIAN_RANK": str(order.rank),
+        "OMP_NUM_THREADS": str(order.cores),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+    }
+    if order.meet.startswith("file:") or "//127.0.0.1:" in order.meet or "//localhost:" in order.meet:
+        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    with (directory / f"log-{order.rank}").open("wb") as log:
+        command = [sys.executable, "-m", "friesian_fast.train.worker", str(file)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
+
+
+def _outcome(directory: Path, rank: int, code: int) -> Outcome:
+    file = directory / f"result-{rank}.json"
+    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    log = (directory / f"log-{rank}").read_text(encoding="utf-8", errors="replace")
+    state = directory / "state.safetensors"
+    kept = state.read_bytes() if rank == 0 and state.exists() else None
+    return Outcome(rank, result, code, "\n".join(log.splitlines()[-_LOG_LINES:]), kept)
+
+
+def _gathered(outcomes: Sequence[Outcome], workers: int) -> Done:
+    """What rank 0 gave back, if all ended well and with the same weights."""
+    raise_first(outcomes, workers)
+    results = [outcome.result or {} for outcome in outcomes]
+    weights = {result["weights"] for result in results}
+    if len(weights) > 1:
+        raise WorkerError(f"the {workers} workers ended with different weights; report this with your model")
+    state = None
+    first = next(outcome for outcome in outcomes if outcome.rank == 0)
+    if first.state is not None:
+        with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
+            path = Path(directory) / "state.safetensors"
+            path.write_bytes(first.state)
+            state, _ = read_state(path)
+    return Done((first.result or {})["history"], state)
+
+
+def raise_first(outcomes: Sequence[Outcome], workers: int) -> None:
+    """Raise what went wrong first: those who only lost their peers come last."""
+    failed = [outcome for outcome in outcomes if outcome.result is None or "error" in outcome.result]
+    if not failed:
+        return
+    told = [outcome for outcome in failed if outcome.result and outcome.result["error"] != "PeerLostError"]
+    died = [outcome for outcome in failed if outcome.result is None and outcome.code]
+    died.sort(key=lambda outcome: outcome.code == -signal.SIGABRT)  # so gloo ends when its peers are gone
+    outcome = (told or died or failed)[0]
+    who = f"rank {outcome.rank} of {workers}"
+    if outcome.result is None:
+        how = f"was killed by {signal.Signals(-outcome.code).name}" if outcome.code < 0 else "ended without a word"
+        log = f"; the end of its output:\n{outcome.log}" if outcome.log else ""
+        raise WorkerError(
+            f"{who} {how}; with a checkpoint_dir the same fit goes on from the last checkpoint, with a smaller "
+            f"batch_size or buffer_rows it takes less memory{log}"
+        )
+    result = outcome.result
+    if result["ours"]:
+        kind = getattr(errors, result["error"], FriesianError)
+        text = f"{who}: {result['message']}"
+        raise FriesianError(text) if kind is MissingExtraError else kind(text)  # which is made of other arguments
+    raise WorkerError(f"{who} failed with {result['error']}: {result['message']}\n{result['trace']}")
+
+
+def _first_line(error: Exception) -> str:
+    of_java = getattr(error, "java_exception", None)
+    return str(error if of_java is None else of_java.toString()).strip().splitlines()[0]

@@ -1,0 +1,117 @@
+"""Make the model on the worker that trains it: what is sent there is how to make it, not the model."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.runtime import use_cores
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KerasMaker:
+    """A Keras model of a function, or of an archive.
+
+    Parameters
+    ----------
+    creator : callable or None
+        Takes the config, or nothing; returns a compiled model.
+    archive : bytes or None
+        What ``model.save`` wrote, instead of a function.
+    config : mapping
+    seed : int
+    precision : {"fp32", "bf16"}
+    lazy_embeddings : bool
+    cores : int
+        Threads of TensorFlow.
+    """
+
+    creator: Callable[..., Any] | None = None
+    archive: bytes | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    precision: Precision = "fp32"
+    lazy_embeddings: bool = True
+    cores: int = 1
+
+    def __call__(self, comm: Comm) -> Any:
+        use_cores(self.cores)
+        import keras
+
+        from friesian_fast.train.keras_task import KerasTask
+
+        keras.utils.set_random_seed(self.seed)
+        before = keras.mixed_precision.dtype_policy()
+        keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if self.precision == "bf16" else before)
+        try:
+            model = self._load() if self.creator is None else called(self.creator, self.config)
+        finally:
+            keras.mixed_precision.set_dtype_policy(before)
+        return KerasTask(model, comm, lazy_embeddings=self.lazy_embeddings)
+
+    def _load(self) -> Any:
+        import tempfile
+
+        import keras
+
+        assert self.archive is not None
+        with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
+            path = Path(directory) / "model.keras"
+            path.write_bytes(self.archive)
+            return keras.models.load_model(path, safe_mode=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchMaker:
+    """A PyTorch model with its optimizer and loss.
+
+    Parameters
+    ----------
+    creator : callable
+        Takes the config, or nothing; returns a `torch.nn.Module`.
+    optimizer : callable
+        Takes the model and the config, or the model; returns a `torch.optim.Optimizer`.
+    loss : callable
+        A loss module, a class of them, or a function of predictions and labels.
+    config : mapping
+    seed : int
+    precision : {"fp32", "bf16"}
+    """
+
+    creator: Callable[..., Any]
+    optimizer: Callable[..., Any]
+    loss: Any
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    precision: Precision = "fp32"
+
+    def __call__(self, comm: Comm) -> Any:
+        import torch
+
+        from friesian_fast.train.torch_task import TorchTask
+
+        torch.manual_seed(self.seed)
+        model = called(self.creator, self.config)
+        if not isinstance(model, torch.nn.Module):
+            raise InvalidInputError(f"model_creator returned a {type(model).__name__}; it must return a torch Module")
+        optimizer = called(self.optimizer, model, self.config)
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise InvalidInputError(f"optimizer returned a {type(optimizer).__name__}; it must return an Optimizer")
+        loss: Any = self.loss() if inspect.isclass(self.loss) else self.loss
+        return TorchTask(model, optimizer, loss, comm, bf16=self.precision == "bf16")
+
+
+def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call with all arguments, or without the last (the config) if it takes one less."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return function(*arguments[:-1])
+    return function(*arguments)

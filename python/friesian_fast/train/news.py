@@ -1,0 +1,94 @@
+"""What a training tells its caller: a line per epoch, a bar with rows per second, and the caller's own functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from friesian_fast.train.job import ABOUT_SPEED, Event
+
+
+class News:
+    """Takes the events of a training.
+
+    Parameters
+    ----------
+    epochs : int
+    on_epoch : sequence of callable
+        Get the number of the epoch, from 1, and its metrics.
+    verbose : bool
+    """
+
+    def __init__(
+        self, epochs: int, on_epoch: Sequence[Callable[[int, Mapping[str, float]], None]], *, verbose: bool
+    ) -> None:
+        self._epochs = epochs
+        self._on_epoch = on_epoch
+        self._verbose = verbose
+        self._bar: Any = None
+        self._shown: Any = None
+
+    def __enter__(self) -> News:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._end_bar()
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        if "logs" not in event:
+            self._progress(event)
+            return
+        self._end_bar()
+        epoch, logs = int(event["epoch"]), event["logs"]
+        values = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items() if name not in ABOUT_SPEED)
+        self.line(f"Epoch {epoch}/{self._epochs} - {logs['rows_per_second']:,.0f} rows/s - {values}")
+        for function in self._on_epoch:
+            function(epoch, logs)
+
+    def line(self, text: str) -> None:
+        """Print, if we are to."""
+        if self._verbose:
+            print(text)
+
+    def _progress(self, event: Event) -> None:
+        if self._bar is None and not self._start_bar():
+            return
+        rate = event["rows"] / event["seconds"]
+        self._bar.update(
+            self._shown,
+            total=event["steps"],
+            completed=event["step"],
+            description=f"epoch {event['epoch']}/{self._epochs}",
+            rate=f"{rate:,.0f} rows/s",
+        )
+
+    def _start_bar(self) -> bool:
+        console = _console() if self._verbose else None
+        if console is None:
+            return False
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
+        rate = TextColumn("{task.fields[rate]}")
+        self._bar = Progress(*columns, rate, TimeRemainingColumn(), console=console, transient=True)
+        self._bar.start()
+        self._shown = self._bar.add_task("", rate="")
+        return True
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _console() -> Any:
+    """Where to draw a bar, or None."""
+    if os.environ.get("FRIESIAN_PROGRESS") == "0":
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_interactive else None

@@ -1,0 +1,79 @@
+"""What callers give to `Estimator`, checked and sorted."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.fields import MASK, Wanted
+from friesian_fast.train.job import EarlyStopping
+from friesian_fast.train.runtime import available_cores
+
+Backend = Literal["local", "spark"]
+EpochEnd = Callable[[int, Mapping[str, float]], None]
+
+
+def is_function(value: Any) -> bool:
+    """A function that makes a model, and no model (which can be called too)."""
+    is_model = hasattr(value, "trainable_variables") or hasattr(value, "state_dict")
+    return inspect.isclass(value) or (callable(value) and not is_model)
+
+
+def cores_of(asked: int | None, backend: Backend, workers: int) -> int:
+    """Threads of a worker: of Spark's tasks each has one core, as by default."""
+    if asked is not None and asked < 1:
+        raise InvalidInputError(f"cores_per_worker is {asked}; it must be at least 1")
+    return asked or (1 if backend == "spark" else max(1, available_cores() // max(workers, 1)))
+
+
+def check_precision(precision: str) -> None:
+    """Refuse any but fp32 and bf16."""
+    if precision not in ("fp32", "bf16"):
+        raise InvalidInputError(f"precision is '{precision}'; use fp32 or bf16")
+
+
+def check_numbers(**numbers: int) -> None:
+    """Refuse what is no whole number of at least 1."""
+    for name, value in numbers.items():
+        if not isinstance(value, int) or value < 1:
+            raise InvalidInputError(f"{name} is {value!r}; it must be a whole number of at least 1")
+
+
+def names_of(labels: str | Sequence[str] | None) -> list[str]:
+    """One name, several or none as a list."""
+    return [] if labels is None else [labels] if isinstance(labels, str) else list(labels)
+
+
+def columns_read(features: Sequence[Wanted], labels: Sequence[str], negatives: Any) -> list[str]:
+    """All that is read; of a mask that is no column its lists."""
+    names = [feature.name for feature in features]
+    masked = [name.removesuffix(MASK) for name in names if name.endswith(MASK)]
+    more = [] if negatives is None else negatives.columns
+    return list(dict.fromkeys([*names, *masked, *labels, *more]))
+
+
+def sorted_callbacks(
+    callbacks: Sequence[Any],
+) -> tuple[tuple[EarlyStopping, ...], tuple[Any, ...], tuple[EpochEnd, ...]]:
+    """Early stopping, Keras callbacks, and functions."""
+    stopping = tuple(callback for callback in callbacks if isinstance(callback, EarlyStopping))
+    others = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
+    of_keras = tuple(callback for callback in others if hasattr(callback, "on_epoch_end"))
+    own = tuple(callback for callback in others if callback not in of_keras)
+    for callback in own:
+        if not callable(callback):
+            raise InvalidInputError(f"callback {callback!r} is no EarlyStopping, Keras callback or function")
+    return stopping, of_keras, own
+
+
+def archive_of(model: Any) -> bytes:
+    """A model as the bytes of its ``.keras`` file."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
+        path = Path(directory) / "model.keras"
+        model.save(path)
+        return path.read_bytes()

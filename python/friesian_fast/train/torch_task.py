@@ -1,0 +1,280 @@
+"""A PyTorch model as the training loop sees it: steps on NumPy batches, gradients to add up, weights by name."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.comm import Array, Comm, sum_all
+from friesian_fast.train.fields import Field, Wanted
+from friesian_fast.train.input import Batch
+
+_OPTIMIZER = "optimizer/"
+_SETTING = "optimizer/group/"
+
+
+class TorchTask:
+    """A PyTorch model, its optimizer and its loss on one worker.
+
+    The model is called with the features by name if `forward` has parameters of their names, else with a dict.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    optimizer : torch.optim.Optimizer
+    loss : callable
+        Of the predictions and the label (the labels as a dict, if there are several), to the mean over rows.
+    comm : Comm
+    bf16 : bool, default False
+        Compute forward and backward in bfloat16 where PyTorch finds it safe; weights stay float32.
+    """
+
+    integers = "int64"
+
+    def __init__(
+        self, model: torch.nn.Module, optimizer: Any, loss: Callable[..., Any], comm: Comm, *, bf16: bool = False
+    ) -> None:
+        self.model = model
+        self._optimizer = optimizer
+        self._loss = loss
+        self._comm = comm
+        self._bf16 = bf16
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._features: list[str] = []
+        self._labels: list[str] = []
+        self._as_dict = False
+        if not self._weights:
+            raise InvalidInputError("the PyTorch model has no weight to train")
+
+    def wanted(self) -> list[Wanted] | None:
+        """PyTorch models say nothing of their inputs."""
+        return None
+
+    def build(self, features: Sequence[Field], labels: Sequence[Field], first: Batch) -> None:
+        """Find out how the model takes these features."""
+        self._features = [field.name for field in features]
+        self._labels = [field.name for field in labels]
+        self._as_dict = _takes_dict(self.model, self._features)
+
+    def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None:
+        """As `build`, without labels."""
+        self.build(features, (), Batch(dict(first), {}, 1.0))
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first group of weights."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if value != self.learning_rate:
+            for group in self._optimizer.param_groups:
+                group["lr"] = value
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the loss takes labels 0 and 1."""
+        return isinstance(self._loss, (torch.nn.BCELoss, torch.nn.BCEWithLogitsLoss))
+
+    @property
+    def needs_labels(self) -> bool:
+        """A loss may do without: it then gets an empty dict."""
+        return False
+
+    def logits(self, predictions: Array) -> Array:
+        """Of the predictions, which are probabilities if the loss is `torch.nn.BCELoss`."""
+        from friesian_fast.train.scores import to_logits
+
+        return to_logits(predictions) if isinstance(self._loss, torch.nn.BCELoss) else predictions
+
+    def begin(self, seed: Sequence[int]) -> None:
+        """Called before every step: what is drawn in it depends on the step alone, so a run can go on from any."""
+        torch.manual_seed(int(np.random.SeedSequence([*seed, self._comm.rank]).generate_state(1)[0]))
+
+    def train(self, batch: Batch) -> tuple[float, Array]:
+        """One step with all workers; the mean loss of the rows here and their predictions before the step."""
+        self.model.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss, predictions = self._measure(batch)
+        (loss * batch.factor).backward()
+        if self._comm.world > 1:
+            self._add_up()
+        self._optimizer.step()
+        return float(loss.detach()), _numpy(predictions)
+
+    def score(self, batch: Batch) -> tuple[float, Array]:
+        """The mean loss and the predictions, without learning."""
+        self.model.eval()
+        with torch.inference_mode():
+            loss, predictions = self._measure(batch)
+        return float(loss), _numpy(predictions)
+
+    def predict(self, inputs: Mapping[str, Array]) -> Array:
+        """The model's answers, of shape (n, …)."""
+        self.model.eval()
+        with torch.inference_mode(), self._precision():
+            return _numpy(self._call({name: _tensor(inputs[name]) for name in self._features}))
+
+    def state(self) -> dict[str, Array]:
+        """All weights and the optimizer's, by name; copies."""
+        found = {name: _copy(value) for name, value in self.model.state_dict().items()}
+        optimizer = self._optimizer.state_dict()
+        for number, values in optimizer["state"].items():
+            for name, value in values.items():
+                if value is not None:
+                    found[f"{_OPTIMIZER}{number}/{name}"] = _copy(torch.as_tensor(value))
+        for number, group in enumerate(optimizer["param_groups"]):
+            found[f"{_SETTING}{number}/lr"] = np.array(float(group["lr"]))
+        return found
+
+    def load(self, state: Mapping[str, Array]) -> None:
+        """Put weights in; the optimizer starts anew if there are none of it.
+
+        Raises
+        ------
+        InvalidInputError
+            If names or shapes are not those of this model.
+        """
+        own = self.model.state_dict()
+        given = {name: value for name, value in state.items() if not name.startswith(_OPTIMIZER)}
+        _check_names(given, {name: tuple(value.shape) for name, value in own.items()})
+        with torch.no_grad():
+            for name, value in own.items():
+                value.copy_(torch.from_numpy(np.array(given[name])))
+        optimizer = self._optimizer.state_dict()
+        moments: dict[int, dict[str, Any]] = {}
+        for name, value in state.items():
+            if name.startswith(_SETTING):
+                optimizer["param_groups"][int(name.removeprefix(_SETTING).split("/")[0])]["lr"] = float(value)
+            elif name.startswith(_OPTIMIZER):
+                number, part = name.removeprefix(_OPTIMIZER).split("/", 1)
+                moments.setdefault(int(number), {})[part] = torch.from_numpy(np.array(value))
+        self._optimizer.load_state_dict({"state": moments, "param_groups": optimizer["param_groups"]})
+
+    def share_buffers(self) -> None:
+        """Give all workers the mean of what they measured apart, such as the moments of batch normalisations."""
+        if self._comm.world == 1:
+            return
+        apart = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
+        values = sum_all(self._comm, [_numpy(buffer) for buffer in apart])
+        for buffer, value in zip(apart, values, strict=True):
+            buffer.copy_(torch.from_numpy(value / self._comm.world))
+
+    def reset_metrics(self) -> None:
+        """There are none of PyTorch's own."""
+
+    def metric_state(self) -> list[Array]:
+        """There are none of PyTorch's own."""
+        return []
+
+    def set_metric_state(self, state: Sequence[Array]) -> None:
+        """There are none of PyTorch's own."""
+
+    def metrics(self) -> dict[str, float]:
+        """There are none of PyTorch's own."""
+        return {}
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bf16):
+            yield
+
+    def _measure(self, batch: Batch) -> tuple[Any, Any]:
+        inputs = {name: _tensor(batch.inputs[name]) for name in self._features}
+        labels = {name: _tensor(batch.labels[name]) for name in self._labels}
+        versions = {name: tensor._version for name, tensor in inputs.items()} if self.model.training else {}
+        with self._precision():
+            predictions = self._call(inputs)
+        for name, version in versions.items():
+            if inputs[name]._version != version:
+                raise InvalidInputError(f"the model changed its input '{name}' in place; let it work on a copy")
+        predictions = predictions.float() if torch.is_tensor(predictions) else predictions
+        if len(labels) != 1:
+            return self._loss(predictions, labels), predictions
+        (label,) = labels.values()
+        if label.shape != predictions.shape and label.numel() == predictions.numel():
+            label = label.reshape(predictions.shape)
+        return self._loss(predictions, label), predictions
+
+    def _call(self, inputs: dict[str, Any]) -> Any:
+        return self.model(dict(inputs)) if self._as_dict else self.model(**inputs)
+
+    def _add_up(self) -> None:
+        """Sum the gradients over the workers; of embeddings with ``sparse=True`` only the touched rows are sent.
+
+        A weight that the rows of one worker did not use has no gradient there and may have one elsewhere.
+        """
+        kinds = np.array([[g is not None, g is not None and g.is_sparse] for g in self._gradients()], np.int64)
+        kinds = self._comm.sum(kinds)
+        pairs = list(zip(self._weights, kinds, strict=True))
+        whole = [weight for weight, (users, sparse) in pairs if users and not sparse]
+        touched = [weight for weight, (_, sparse) in pairs if sparse]
+        sums = sum_all(self._comm, [(w.grad if w.grad is not None else torch.zeros_like(w)).numpy() for w in whole])
+        for weight, value in zip(whole, sums, strict=True):
+            weight.grad = torch.from_numpy(value)
+        rows = self._comm.gather_rows([_rows(weight) for weight in touched])
+        for weight, (numbers, values) in zip(touched, rows, strict=True):
+            index = torch.from_numpy(numbers)[None]
+            weight.grad = torch.sparse_coo_tensor(index, torch.from_numpy(values), weight.shape).coalesce()
+
+    def _gradients(self) -> list[Any]:
+        return [weight.grad for weight in self._weights]
+
+
+def _rows(weight: Any) -> tuple[Array, Array]:
+    """Row numbers and gradients of a weight, each row once."""
+    if weight.grad is None:
+        return np.zeros(0, np.int64), np.zeros((0, *weight.shape[1:]), np.float32)
+    part = weight.grad.coalesce()
+    return part.indices()[0].numpy(), part.values().numpy()
+
+
+def _takes_dict(model: Any, names: Sequence[str]) -> bool:
+    parameters = inspect.signature(model.forward).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return False
+    known = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    if set(needed) <= set(names) <= set(known):
+        return False
+    if len(needed) == 1:
+        return True
+    missing = sorted(set(needed) - set(names)) or sorted(set(names) - set(known))
+    raise InvalidInputError(
+        f"the model's forward({', '.join(known)}) does not take the features {', '.join(names)}: '{missing[0]}' is in "
+        "one only; name its parameters as the features, or let it take one dict"
+    )
+
+
+def _tensor(values: Array) -> Any:
+    return torch.from_numpy(np.ascontiguousarray(values))
+
+
+def _copy(value: Any) -> Array:
+    copied: Array = value.detach().cpu().numpy().copy()
+    return copied
+
+
+def _numpy(predictions: Any) -> Array:
+    if not torch.is_tensor(predictions):
+        raise InvalidInputError("the model has several outputs; give one that is to be predicted")
+    values: Array = predictions.detach().float().numpy()
+    return values
+
+
+def _check_names(given: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse weights that are not of this model."""
+    for name in wanted:
+        if name not in given:
+            raise InvalidInputError(f"the weights lack '{name}'; they are of another model, of {list(given)[:5]}")
+    for name, value in given.items():
+        if name not in wanted:
+            raise InvalidInputError(f"the weights have '{name}', which this model has not; they are of another model")
+        if tuple(value.shape) != wanted[name]:
+            raise InvalidInputError(f"weight '{name}' has shape {value.shape}, the model's has {wanted[name]}")

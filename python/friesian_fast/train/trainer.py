@@ -1,0 +1,236 @@
+"""The training loop of one worker: the same for every framework and any number of workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.train.checkpoint import FILE, read_state, write_state
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.fields import Field
+from friesian_fast.train.input import Batch, Input
+from friesian_fast.train.job import Done, Event, Task, Work, fields_of, is_binary, labels_of
+from friesian_fast.train.keras_callbacks import KerasCallbacks
+from friesian_fast.train.scores import BinaryScores
+
+_REPORT_S = 0.2
+_METRIC = "metrics/"
+
+Report = Callable[[Event], None]
+
+
+class Trainer:
+    """One worker's part of a fit or an evaluation.
+
+    Parameters
+    ----------
+    work : Work
+    comm : Comm
+    task : Task
+    report : callable
+        Gets events: ``{"epoch", "step", "steps", "rows", "seconds"}`` now and then, ``{"epoch", "logs"}`` at the end
+        of an epoch.
+    """
+
+    def __init__(self, work: Work, comm: Comm, task: Task, report: Report = lambda event: None) -> None:
+        self._work = work
+        self._comm = comm
+        self._task = task
+        self._report = report
+        self._is_binary = is_binary(work, task)
+        features = fields_of(work, task)
+        self.input = self._input(work.source, features)
+        self._validation = self._input(work.validation, features) if work.validation is not None else None
+        task.build(self.input.features, self.input.labels, self.input.sample())
+        if work.state is not None:
+            task.load(work.state)
+        elif comm.world > 1:
+            task.load({name: comm.same(value) for name, value in task.state().items()})
+        self._history: list[dict[str, float]] = []
+        self._scores = BinaryScores()
+        self._sums = np.zeros(4)  # loss, rows, positives, seconds of waiting for input
+
+    def _input(self, source: Any, features: list[Field]) -> Input:
+        work, comm, task = self._work, self._comm, self._task
+        needed = [] if work.extend is None else work.extend.columns
+        read = [field.name for field in features]
+        return Input(
+            pieces=source.pieces,
+            features=features,
+            labels=labels_of(work, task, source),
+            batch_size=work.batch_size,
+            buffer_rows=work.buffer_rows,
+            rank=comm.rank,
+            world=comm.world,
+            seed=work.seed,
+            extend=work.extend,
+            others=[Field(name=name, dtype="int64") for name in needed if name not in read],
+        )
+
+    def fit(self) -> Done:
+        """Train all epochs, going on from a checkpoint if there is one of this work."""
+        work = self._work
+        callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else ())
+        epoch, skip = self._resume()
+        while epoch < work.epochs and not self._is_over():
+            logs = self._epoch(epoch, skip)
+            skip = 0
+            self._history.append(logs)
+            stop, rate = callbacks.epoch_end(epoch, logs)
+            stop, rate = self._comm.same(np.array([float(stop), rate]))
+            self._task.learning_rate = float(rate)
+            epoch += 1
+            self._report({"epoch": epoch, "logs": logs})
+            if work.checkpoint_dir is not None:
+                self._save(epoch, 0, stopped=bool(stop))
+            if stop:
+                break
+        callbacks.train_end()
+        return Done(self._history)
+
+    def evaluate(self) -> Done:
+        """Measure the whole data once."""
+        return Done([self._measure(self.input)])
+
+    def _is_over(self) -> bool:
+        return any(stopping.has_stalled(self._history) for stopping in self._work.early_stopping)
+
+    def _epoch(self, epoch: int, skip: int) -> dict[str, float]:
+        work, started = self._work, time.perf_counter()
+        number = work.first_epoch + epoch
+        steps = self.input.steps(number)
+        if not skip:
+            self._task.reset_metrics()
+        reported = started
+        batches = self.input.batches(number, skip)
+        for step in range(skip, steps):
+            waited = time.perf_counter()
+            batch = next(batches)
+            self._sums[3] += time.perf_counter() - waited
+            self._task.begin([work.seed, number, step])
+            self._step(batch, epoch, step)
+            if work.checkpoint_steps and (step + 1) % work.checkpoint_steps == 0 and step + 1 < steps:
+                self._save(epoch, step + 1)
+            if self._comm.rank == 0 and (now := time.perf_counter()) - reported >= _REPORT_S:
+                reported = now
+                rows = int(self._sums[1] * self._comm.world)
+                self._report(
+                    {"epoch": epoch + 1, "step": step + 1, "steps": steps, "rows": rows, "seconds": now - started}
+                )
+        self._task.share_buffers()
+        logs = self._logs(time.perf_counter() - started)
+        if self._validation is not None:
+            logs |= {f"val_{name}": value for name, value in self._measure(self._validation).items()}
+        return logs
+
+    def _step(self, batch: Batch, epoch: int, step: int) -> None:
+        loss, predictions = self._task.train(batch)
+        if not math.isfinite(loss):
+            raise InvalidInputError(
+                f"the loss became {loss} in epoch {epoch + 1}, step {step + 1}; lower the learning rate"
+            )
+        if batch.factor:
+            self._count(batch, loss, predictions, self._sums, self._scores)
+
+    def _count(self, batch: Batch, loss: float, predictions: Any, sums: Any, scores: BinaryScores) -> None:
+        sums[:2] += loss * batch.rows, batch.rows
+        if self._is_binary and batch.labels:
+            labels = next(iter(batch.labels.values()))
+            sums[2] += float((labels > 0).sum())
+            if self._work.metrics:
+                if predictions.size != labels.size:
+                    raise InvalidInputError(
+                        f"{', '.join(self._work.metrics)} take one prediction a label; the model gives the shape "
+                        f"{predictions.shape}"
+                    )
+                scores.add(labels.reshape(-1), self._task.logits(predictions.reshape(-1)))
+
+    def _logs(self, seconds: float) -> dict[str, float]:
+        """The metrics of the epoch over all workers; counting starts anew."""
+        loss, rows, positives, waited = self._comm.sum(self._sums.copy())
+        if self._is_binary and positives in (0, rows):
+            raise InvalidInputError(f"all {int(rows)} labels are {int(positives > 0)}; there is nothing to tell apart")
+        logs = {"loss": loss / rows, **self._task.metrics()}
+        if self._work.metrics:
+            logs |= self._scores.merged(self._comm).metrics(self._work.metrics)
+        logs |= {"rows_per_second": rows / seconds, "input_wait": waited / (seconds * self._comm.world)}
+        self._sums, self._scores = np.zeros(4), BinaryScores()
+        values = self._comm.same(np.array(list(logs.values()), np.float64))
+        return dict(zip(logs, (float(value) for value in values), strict=True))
+
+    def _measure(self, data: Input) -> dict[str, float]:
+        sums, scores = np.zeros(4), BinaryScores()
+        self._task.reset_metrics()
+        for batch in data.batches(None):
+            loss, predictions = self._task.score(batch)
+            self._count(batch, loss, predictions, sums, scores)
+        loss, rows, _, _ = self._comm.sum(sums)
+        logs = {"loss": float(loss / rows), **self._task.metrics()}
+        if self._work.metrics:
+            logs |= scores.merged(self._comm).metrics(self._work.metrics)
+        self._task.reset_metrics()
+        return logs
+
+    def _save(self, epoch: int, step: int, *, stopped: bool = False) -> None:
+        """Keep all that the rest of the run depends on."""
+        assert self._work.checkpoint_dir is not None
+        self._task.share_buffers()
+        first = self._comm.rank == 0
+        sums, scores = self._comm.sum(self._sums.copy()), self._scores.merged(self._comm)
+        metrics = [self._comm.sum(value) for value in self._task.metric_state()]
+        # What was counted so far is rank 0's from here on, so that it is the same for those who go on from the file.
+        self._sums, self._scores = (sums, scores) if first else (np.zeros(4), BinaryScores())
+        self._task.set_metric_state(metrics if first else [np.zeros_like(value) for value in metrics])
+        if not first:
+            return
+        counted = [sums, *scores.state(), *metrics] if step else []
+        extra = {f"{_METRIC}{number}": value for number, value in enumerate(counted)}
+        facts = {
+            "work": fingerprint(self._work),
+            "epoch": epoch,
+            "step": step,
+            "stopped": stopped,
+            "history": self._history,
+            "rate": self._task.learning_rate,
+        }
+        write_state(self._work.checkpoint_dir / FILE, {**self._task.state(), **extra}, facts)
+
+    def _resume(self) -> tuple[int, int]:
+        """The epoch and the step to go on from."""
+        work = self._work
+        if work.checkpoint_dir is None or not (work.checkpoint_dir / FILE).exists():
+            return 0, 0
+        path = work.checkpoint_dir / FILE
+        state, facts = read_state(path)
+        if facts["work"] != fingerprint(work):
+            raise InvalidInputError(
+                f"{path} is of another run, with other data or settings; remove it, or name another checkpoint_dir"
+            )
+        self._task.load({name: value for name, value in state.items() if not name.startswith(_METRIC)})
+        self._task.learning_rate = facts["rate"]
+        self._history = facts["history"]
+        counted = [state[f"{_METRIC}{number}"] for number in range(len(state)) if f"{_METRIC}{number}" in state]
+        self._task.reset_metrics()
+        if counted and self._comm.rank == 0:
+            self._sums, self._scores = counted[0], BinaryScores.of(counted[1:3])
+            self._task.set_metric_state(counted[3:])
+        return (work.epochs, 0) if facts["stopped"] else (int(facts["epoch"]), int(facts["step"]))
+
+
+def fingerprint(work: Work) -> str:
+    """Of what the course of a training depends on, besides the model itself."""
+    facts = {
+        "rows": [[piece.group, piece.rows] for piece in work.source.pieces],
+        "columns": [str(work.source.schema), sorted(work.source.ranges.items())],
+        "features": None if work.features is None else [feature.name for feature in work.features],
+        "labels": work.labels,
+        "numbers": [work.batch_size, work.buffer_rows, work.seed, work.first_epoch, work.checkpoint_steps],
+    }
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

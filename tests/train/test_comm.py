@@ -1,0 +1,45 @@
+"""What workers send each other arrives as it was, of any type and shape; here one worker talks to itself."""
+
+import numpy as np
+import pytest
+
+from friesian_fast.train.comm import Comm, GlooComm, sum_all
+
+
+@pytest.fixture(scope="module")
+def gloo(tmp_path_factory):
+    comm = GlooComm(f"file://{tmp_path_factory.mktemp('meet')}/here", 0, 1)
+    yield comm
+    comm.close()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint32", "bool"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0,)])
+def test_the_values_of_rank_0_arrive(gloo, dtype, shape):
+    values = np.ones(shape, dtype)
+    sent = gloo.same(values)
+    assert (sent.dtype, sent.shape) == (values.dtype, shape)
+    np.testing.assert_array_equal(sent, values)
+
+
+def test_sums_keep_types_and_shapes(gloo, monkeypatch):
+    monkeypatch.setattr(gloo, "world", 2)  # one worker alone would not be asked
+    arrays = [np.float32([[1, 2]]), np.float32(3), np.zeros((0, 4), np.float32)]
+    sums = sum_all(gloo, arrays)
+    for array, total in zip(arrays, sums, strict=True):
+        assert (total.shape, total.dtype) == (array.shape, array.dtype)
+        np.testing.assert_array_equal(total, array)
+    assert gloo.sum(np.array(2.0)).shape == ()
+
+
+def test_rows_are_gathered(gloo):
+    tables = [(np.array([3, 1]), np.float32([[1, 2], [3, 4]])), (np.zeros(0, np.int64), np.zeros((0, 2), np.float32))]
+    for (rows, values), (own_rows, own_values) in zip(gloo.gather_rows(tables), tables, strict=True):
+        np.testing.assert_array_equal(rows, own_rows)
+        np.testing.assert_array_equal(values, own_values)
+    assert gloo.gather_rows([]) == []
+
+
+def test_one_alone_has_what_it_says():
+    comm = Comm()
+    assert comm.sum(np.array([1])).tolist() == comm.same(np.array([1])).tolist() == [1]

@@ -1,0 +1,224 @@
+"""The estimator on Keras models, in one process: feeding by name, sparse updates, metrics, callbacks, bf16."""
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+from keras import layers
+from tests.train.train_models import FEATURES, USERS, keras_model, rows
+
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.models.own_loss import TFRSModel
+from friesian_fast.train import Estimator, TensorBoardLog, adam
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.keras_task import KerasTask
+
+SPEED = ("rows_per_second", "input_wait")
+FIT = {"label_cols": "label", "batch_size": 100, "verbose": False}
+
+
+def linear(names=("x",), optimizer=None, as_list=False):
+    keras.utils.set_random_seed(0)
+    inputs = {name: keras.Input((), dtype="float32", name=name) for name in names}
+    joined = layers.Concatenate()([layers.Reshape((1,))(tensor) for tensor in inputs.values()] * 2)
+    model = keras.Model(list(inputs.values()) if as_list else inputs, layers.Dense(1, activation="sigmoid")(joined))
+    model.compile(optimizer or keras.optimizers.SGD(0.5), "binary_crossentropy")
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained():
+    fitted = Estimator.from_keras(keras_model, config={"rate": 0.02}, metrics=["auc"])
+    return fitted, fitted.fit(rows(), 8, validation_data=rows(400, 1), **FIT)
+
+
+def test_learns_and_measures_what_keras_does(trained):
+    fitted, history = trained
+    assert history[-1]["val_auc"] > 0.9
+    table = rows(400, 1)
+    model = fitted.get_model()
+    lists = [given + [0] * (3 - len(given)) for given in table["history"].to_pylist()]
+    x = {
+        "user": table["user"].to_numpy().astype("int32"),
+        "x": table["x"].to_numpy(),
+        "history": np.array(lists, np.int32),
+        "history_mask": (np.array(lists) > 0).astype("float32"),
+    }
+    expected = model.evaluate(x, table["label"].to_numpy(), verbose=0, return_dict=True)
+    measured = fitted.evaluate(table, label_cols="label")
+    assert measured["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+    assert measured["binary_accuracy"] == pytest.approx(expected["binary_accuracy"], rel=1e-5)
+    assert history[-1]["val_binary_accuracy"] == pytest.approx(expected["binary_accuracy"], rel=1e-5)
+
+
+def test_a_step_is_keras_own():
+    """One step on all rows, of our own Adam and of another optimizer, against ``train_on_batch``."""
+    table = rows(200)
+    for optimizer in (keras.optimizers.Adam, keras.optimizers.Adagrad):
+        model, peer = linear(optimizer=optimizer(0.1)), linear(optimizer=optimizer(0.1))
+        Estimator.from_keras(model).fit(table, **FIT | {"batch_size": 200})
+        peer.train_on_batch({"x": table["x"].to_numpy()}, table["label"].to_numpy()[:, None])
+        for mine, theirs in zip(model.get_weights(), peer.get_weights(), strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+def test_large_tables_get_lazy_adam_unless_refused(monkeypatch):
+    monkeypatch.setattr(adam, "DENSE_ROWS", USERS - 1)
+    moved = []
+    for lazy in (True, False):
+        fitted = Estimator.from_keras(keras_model, lazy_embeddings=lazy)
+        first = fitted.get_model().get_layer("table").get_weights()[0]
+        table = rows(60)
+        table = table.set_column(0, "user", pa.array([1] * 30 + [2] * 30)).set_column(
+            2, "history", pa.array([[1]] * 60)
+        )
+        fitted.fit(table, 1, **FIT)
+        later = table.set_column(0, "user", pa.array([3] * 60)).set_column(2, "history", pa.array([[3]] * 60))
+        before = fitted.get_model().get_layer("table").get_weights()[0]
+        fitted.fit(later, 1, **FIT)
+        after = fitted.get_model().get_layer("table").get_weights()[0]
+        assert (first[5:] == after[5:]).all()
+        moved.append(bool((before[1] != after[1]).any()))
+    assert moved == [False, True]
+
+
+def test_a_run_goes_on_from_its_checkpoint_and_from_what_was_saved(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(epoch, logs):
+        raise StopError
+
+    def make():
+        return Estimator.from_keras(keras_model, config={"dropout": 0.5}, metrics=["auc"])
+
+    table, settings = rows(500), {**FIT, "checkpoint_dir": tmp_path / "kept", "checkpoint_steps": 2}
+    whole, broken, again, saved = (make() for _ in range(4))
+    history = whole.fit(table, 2, **settings)
+    whole.save(tmp_path / "saved")
+    with pytest.raises(StopError):
+        broken.fit(table, 2, callbacks=[stop], **settings)  # after the epoch, before its checkpoint
+    resumed = again.fit(table, 2, **settings)
+    saved.load(tmp_path / "saved")
+    for fitted in (again, saved):
+        for left, right in zip(whole.get_model().get_weights(), fitted.get_model().get_weights(), strict=True):
+            np.testing.assert_array_equal(left, right)
+    for one, other in zip(history, resumed, strict=True):
+        assert {**one, **dict.fromkeys(SPEED, 0)} == {**other, **dict.fromkeys(SPEED, 0)}
+    other_model = Estimator.from_keras(linear())
+    other_model.load(tmp_path / "saved")
+    with pytest.raises(InvalidInputError, match="there are . weights and the model has 2: it is another"):
+        other_model.get_model()
+
+
+def test_workers_drop_out_other_units_and_keep_the_same_state():
+    class SecondComm(Comm):
+        rank = 1
+
+    tasks = []
+    for comm in (Comm(), SecondComm()):
+        keras.utils.set_random_seed(0)
+        tasks.append(KerasTask(keras_model({"dropout": 0.5}), comm))
+    first, second = tasks
+    second.load(first.state())
+    seeds = [variable.value.numpy() for task in tasks for variable in task.model.variables if "seed" in variable.path]
+    assert len(seeds) == 2
+    assert seeds[0][0] != seeds[1][0]
+    assert seeds[0][1] == seeds[1][1]
+    for one, other in zip(first.state().values(), second.state().values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_lists_of_inputs_are_fed_by_name_then_by_order():
+    table = rows(100)
+    named = Estimator.from_keras(linear(("x", "user"), as_list=True))
+    ordered = Estimator.from_keras(linear(("first", "second"), as_list=True))
+    named.fit(table, feature_cols=["user", "x"], **FIT)
+    ordered.fit(table, feature_cols=["x", "user"], **FIT)
+    for left, right in zip(named.get_model().get_weights(), ordered.get_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+    with pytest.raises(InvalidInputError, match="the model's input 'first' has no column among the features x"):
+        Estimator.from_keras(linear(("first", "second"), as_list=True)).fit(table, feature_cols=["x"], **FIT)
+
+
+def test_one_input_takes_all_features_side_by_side():
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    fitted = Estimator.from_keras(model)
+    fitted.fit(rows(100), feature_cols=["x", "user"], **FIT)
+    own = keras.Sequential([layers.Dense(1)])
+    own.compile("sgd", "mse")
+    history = Estimator.from_keras(own).fit(rows(100), feature_cols=["x"], **FIT)
+    assert np.isfinite(history[0]["loss"])
+
+
+def test_keras_callbacks_run_and_set_the_learning_rate(tmp_path):
+    seen = []
+
+    class Halve(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            seen.append((epoch, self.model.optimizer.learning_rate.numpy().item(), logs["loss"]))
+            self.model.optimizer.learning_rate = 0.0
+            self.model.stop_training = epoch == 1
+
+    model = linear(optimizer=keras.optimizers.Adam(0.1))
+    weights = []
+    Estimator.from_keras(model).fit(
+        rows(100), 5, callbacks=[Halve(), lambda e, logs: weights.append(model.get_weights()[0])], **FIT
+    )
+    assert [(epoch, round(rate, 6)) for epoch, rate, _ in seen] == [(0, 0.1), (1, 0.0)]
+    np.testing.assert_array_equal(weights[0], weights[1])
+
+
+def test_bf16_computes_in_bfloat16_with_float32_weights():
+    fitted = Estimator.from_keras(keras_model, precision="bf16", config={"rate": 0.02}, metrics=["auc"])
+    assert fitted.fit(rows(), 8, **FIT)[-1]["auc"] > 0.8
+    model = fitted.get_model()
+    assert model.get_layer("table").compute_dtype == "bfloat16"
+    assert {weight.dtype for weight in model.trainable_variables} == {"float32"}
+    assert keras.mixed_precision.dtype_policy().name == "float32"
+    with pytest.raises(InvalidInputError, match="give a function that makes it"):
+        Estimator.from_keras(linear(), precision="bf16")
+
+
+def test_a_model_with_its_own_loss_is_trained_by_it():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.line = layers.Dense(1)
+
+        def call(self, inputs, training=False):
+            return self.line(inputs["x"][:, None])[:, 0]
+
+        def compute_loss(self, inputs, training=False):
+            features, label = inputs
+            return (self(features) - tf.cast(label, tf.float32)) ** 2
+
+    model = TFRSModel(Own())
+    model.compile(keras.optimizers.SGD(0.1))
+    fitted = Estimator.from_keras(model)
+    history = fitted.fit(rows(), 3, feature_cols=["x"], **FIT)
+    label = rows()["label"].to_numpy()
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert history[-1]["loss"] == pytest.approx(label.var(), rel=0.1)
+    with pytest.raises(InvalidInputError, match="got a Sequential, which has no compute_loss of its own"):
+        TFRSModel(keras.Sequential([layers.Dense(1)]))
+
+
+def test_tensorboard_gets_the_metrics(tmp_path):
+    Estimator.from_keras(linear()).fit(rows(50), 2, callbacks=[TensorBoardLog(tmp_path)], **FIT)
+    (file,) = tmp_path.glob("events*")
+    assert b"rows_per_second" in file.read_bytes()
+
+
+def test_models_that_cannot_be_trained_are_named():
+    plain = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
+    with pytest.raises(InvalidInputError, match=r"not compiled; call model\.compile"):
+        Estimator.from_keras(plain)
+    with pytest.raises(InvalidInputError, match="from_keras got a int"):
+        Estimator.from_keras(lambda: 3).fit(rows(50), feature_cols=FEATURES, **FIT)
+    with pytest.raises(InvalidInputError, match="compares with a label; give label_cols"):
+        Estimator.from_keras(linear()).fit(rows(50), verbose=False)
+    with pytest.raises(InvalidInputError, match="training data has no column 'z'"):
+        Estimator.from_keras(linear(("z",))).fit(rows(50), **FIT)

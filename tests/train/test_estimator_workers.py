@@ -1,0 +1,133 @@
+"""Several processes train one model: the same weights on all, those of one process, and a name for who fails."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from tests.train.train_models import FEATURES, keras_model, rows, torch_model, torch_optimizer
+
+from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError
+from friesian_fast.train import Estimator, launch
+from friesian_fast.train.launch import Outcome, raise_first
+
+FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
+
+
+def torch_estimator(creator=torch_model, **settings):
+    return Estimator.from_torch(creator, torch_optimizer, torch.nn.BCEWithLogitsLoss(), ["auc"], **settings)
+
+
+def assert_close(left, right):
+    for (name, value), other in zip(left.state_dict().items(), right.state_dict().values(), strict=True):
+        np.testing.assert_allclose(value.numpy(), other.numpy(), atol=2e-6, err_msg=name)
+
+
+class Dies(torch.nn.Module):
+    """Kills its own process in the middle of the second epoch, once."""
+
+    def __init__(self, marker):
+        super().__init__()
+        self.net, self.marker, self.calls = torch_model({}), marker, 0
+
+    def forward(self, **columns):
+        self.calls += self.training
+        if self.calls == 18 and os.environ["FRIESIAN_RANK"] == "1" and not Path(self.marker).exists():
+            Path(self.marker).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.net(**columns)
+
+
+def test_three_torch_workers_are_one_even_if_one_is_killed(tmp_path, capsys):
+    """`launch` itself compares the weights of the ranks, bit by bit."""
+    told = []
+
+    def creator(config):
+        return Dies(str(tmp_path / "died"))
+
+    alone, three = torch_estimator(), torch_estimator(creator, workers=3, cores_per_worker=1)
+    of_one = alone.fit(rows(), 3, validation_data=rows(301, 1), **FIT)
+    of_three = three.fit(
+        rows(),
+        3,
+        validation_data=rows(301, 1),
+        callbacks=[lambda epoch, logs: told.append(epoch)],
+        checkpoint_dir=tmp_path / "kept",
+        checkpoint_steps=5,
+        max_restarts=1,
+        **FIT | {"verbose": True},
+    )
+    lines = capsys.readouterr().out
+    assert "rank 1 of 3 was killed by SIGKILL; with a checkpoint_dir the same fit goes on" in lines
+    assert told == [1, 2, 3]
+    assert not (tmp_path / "kept" / "checkpoint.safetensors").exists()
+    for one, other in zip(of_one, of_three, strict=True):
+        for name in ("loss", "auc", "val_loss", "val_auc"):
+            assert other[name] == pytest.approx(one[name], rel=1e-5), name
+    assert_close(alone.get_model(), three.get_model().net)
+
+
+def test_three_keras_workers_are_one():
+    """Here the model itself is given, and reaches the workers as an archive."""
+    import keras
+
+    alone = Estimator.from_keras(keras_model, metrics=["auc"])
+    keras.utils.set_random_seed(0)
+    three = Estimator.from_keras(keras_model({}), metrics=["auc"], workers=3)
+    settings = {**FIT, "feature_cols": None}
+    (one,) = alone.fit(rows(), 1, **settings)
+    (other,) = three.fit(rows(), 1, **settings)
+    for name in ("loss", "auc", "binary_accuracy"):
+        assert other[name] == pytest.approx(one[name], rel=1e-4), name
+    for left, right in zip(alone.get_model().get_weights(), three.get_model().get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, atol=2e-5)
+
+
+def ended(rank, code=0, **result):
+    return Outcome(rank, result or None, code, "its last words", None)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "kind", "message"),
+    [
+        (
+            [
+                ended(0, 1, error="PeerLostError", message="gone", ours=True),
+                ended(1, 1, error="InvalidInputError", message="column 'x' holds nan", ours=True),
+            ],
+            InvalidInputError,
+            "rank 1 of 2: column 'x' holds nan",
+        ),
+        (
+            [ended(0, -signal.SIGABRT), ended(1, -signal.SIGKILL)],
+            WorkerError,
+            "rank 1 of 2 was killed by SIGKILL; .*\n.*its last words",
+        ),
+        ([ended(0, history=[]), ended(1, 3)], WorkerError, "rank 1 of 2 ended without a word"),
+        (
+            [ended(0, 1, error="TypeError", message="no", ours=False, trace="Traceback"), ended(1, -9)],
+            WorkerError,
+            "rank 0 of 2 failed with TypeError: no\nTraceback",
+        ),
+        ([ended(0, 1, error="PeerLostError", message="gone", ours=True)] * 2, FriesianError, "rank 0 of 2: gone"),
+        ([ended(0, 1, error="MissingExtraError", message="needs x", ours=True)], FriesianError, "rank 0 of 2: needs x"),
+    ],
+)
+def test_the_worker_that_failed_first_is_named(outcomes, kind, message):
+    with pytest.raises(kind, match=message) as raised:
+        raise_first(outcomes, 2)
+    assert type(raised.value) is kind
+
+
+def test_without_torch_there_is_one_worker(monkeypatch):
+    monkeypatch.setattr(launch, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="several workers needs the 'torch' extra"):
+        torch_estimator(workers=2).fit(rows(50), **FIT)
+
+
+def test_no_process_is_left():
+    commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    assert not [command for command in commands if "train.worker" in command]

@@ -1,0 +1,82 @@
+"""What the caller of a training sees and is called with, and how it gets from a worker to here."""
+
+import io
+import sys
+import types
+
+import pytest
+from rich.console import Console
+
+from friesian_fast.errors import NotSupportedError
+from friesian_fast.train import MLflowLog, news
+from friesian_fast.train.events import Mailbox, listening, sender
+from friesian_fast.train.news import News
+
+STEP = {"epoch": 1, "step": 3, "steps": 10, "rows": 3000, "seconds": 2.0}
+END = {"epoch": 1, "logs": {"loss": 0.5, "rows_per_second": 1234.5, "input_wait": 0.01}}
+
+
+def test_lines_and_functions_at_the_end_of_an_epoch(capsys):
+    told = []
+    with News(2, [lambda epoch, logs: told.append((epoch, logs))], verbose=True) as take:
+        take(STEP)
+        take(END)
+    assert capsys.readouterr() == ("Epoch 1/2 - 1,234 rows/s - loss: 0.5000\n", "")
+    assert told == [(1, END["logs"])]
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, force_interactive=True, width=100)
+    monkeypatch.setattr(news, "_console", lambda: console)
+    with News(2, [], verbose=True) as take:
+        take(STEP)
+        take({**STEP, "step": 4})
+    for text in ("epoch 1/2", "4/10", "steps", "1,500 rows/s"):
+        assert text in screen.getvalue()
+    with News(2, [], verbose=False) as take:
+        take(STEP)
+
+
+def test_the_bar_can_be_turned_off(monkeypatch):
+    monkeypatch.setenv("FRIESIAN_PROGRESS", "0")
+    assert news._console() is None
+
+
+def test_events_arrive_in_order_and_strangers_are_not_heard():
+    found = []
+    with listening("127.0.0.1", found.append) as mailbox:
+        wrong = sender(Mailbox(mailbox.host, mailbox.port, b"another key"))
+        wrong({"epoch": 9})
+        send = sender(mailbox)
+        for event in (STEP, END):
+            send(event)
+        del send  # its worker ends
+    assert found == [STEP, END]
+
+
+def test_nobody_need_send_or_listen():
+    with listening("127.0.0.1", print) as mailbox:
+        pass
+    sender(mailbox)(STEP)
+    sender(None)(STEP)
+
+
+def test_what_the_callers_function_raises_is_raised_at_the_end():
+    def fail(event):
+        raise ZeroDivisionError("at the caller's")
+
+    with pytest.raises(ZeroDivisionError, match="caller's"), listening("127.0.0.1", fail) as mailbox:
+        sender(mailbox)(STEP)
+
+
+def test_mlflow_gets_the_metrics_if_it_is_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(NotSupportedError, match="MLflowLog needs MLflow: pip install mlflow"):
+        MLflowLog()
+    logged = []
+    module = types.ModuleType("mlflow")
+    module.log_metrics = lambda metrics, step: logged.append((metrics, step))
+    monkeypatch.setitem(sys.modules, "mlflow", module)
+    MLflowLog()(3, {"loss": 0.5})
+    assert logged == [({"loss": 0.5}, 3)]
