@@ -90,7 +90,15 @@ class StoreConfig(BaseModel):
         )
 
 
-class FeatureConfig(ServiceConfig, StoreConfig):
+class MemoryConfig(BaseModel):
+    """How a service holds the release's rows and index: mapped, or copied into huge pages, by each process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    huge_pages: bool = False
+
+
+class FeatureConfig(ServiceConfig, StoreConfig, MemoryConfig):
     """The feature service."""
 
     default_port: ClassVar[int] = 8082
@@ -118,7 +126,7 @@ class RankingConfig(ServiceConfig):
         return self.core_number_per_machine if self.core_number_per_machine > 0 else self.model_parallelism or 8
 
 
-class RecallConfig(ServiceConfig):
+class RecallConfig(ServiceConfig, MemoryConfig):
     """The recall service."""
 
     default_port: ClassVar[int] = 8084
@@ -149,7 +157,7 @@ class RecommenderConfig(ServiceConfig, FrontConfig):
     inference_batch: int = Field(default=0, ge=0)
 
 
-class AllConfig(ServiceConfig, StoreConfig, FrontConfig):
+class AllConfig(ServiceConfig, StoreConfig, MemoryConfig, FrontConfig):
     """All stages in one process."""
 
     default_port: ClassVar[int] = 8980

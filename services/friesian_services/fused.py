@@ -26,7 +26,7 @@ from friesian_services.wiring import (
 
 def serve(settings: AllConfig, place: Place) -> None:
     """Answer until told to stop."""
-    release = open_release(settings.release_path)
+    release = open_release(settings.release_path, huge_pages=settings.huge_pages)
     check_model_path(release, settings.model_path)
     check_index(release, settings.index_path, settings.index_dim)
     check_columns(release, settings.inference_columns)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import grpc
 import httpx
+import psutil
 import pytest
 from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
@@ -160,6 +161,21 @@ def test_a_message_that_is_too_large(stub):
     with pytest.raises(grpc.RpcError) as caught:
         stub.getRecommendIDs(request, timeout=60)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_huge_pages_hold_copies_of_rows_and_index(fused, releases, tmp_path):
+    def mapped(served):
+        maps = psutil.Process(served.process.pid).memory_maps()
+        return {one.path for one in maps if one.path.startswith(str(releases))}
+
+    env, question = {"FRIESIAN_HUGEPAGES": "true"}, "/recommender/recommend/4?k=5"
+    copied = Served("all", "--releases", releases, *ANY_PORTS, last="release", log=tmp_path / "log", env=env)
+    try:
+        assert httpx.get(copied.http() + question).json() == httpx.get(fused.http() + question).json()
+        assert any(path.endswith(".rows") for path in mapped(fused) - mapped(copied))
+        assert any(path.endswith(".ivf") for path in mapped(fused) - mapped(copied))
+    finally:
+        assert copied.stop() == 0
 
 
 def test_health_and_reflection(fused):

@@ -63,7 +63,7 @@ def main_vectors(
 def serve(settings: FeatureConfig, place: Place) -> None:
     """Answer until told to stop."""
     vectors = isinstance(settings, FeatureRecallConfig)
-    release = open_release(settings.release_path)
+    release = open_release(settings.release_path, huge_pages=settings.huge_pages)
     stores = open_stores(release, served_row_sets(settings, vectors), settings)
     timers, exporter = observe(settings, place)
     servicers = [

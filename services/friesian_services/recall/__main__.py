@@ -60,7 +60,7 @@ def main(
 
 def serve(settings: RecallConfig, place: Place) -> None:
     """Answer until told to stop."""
-    release = open_release(settings.release_path)
+    release = open_release(settings.release_path, huge_pages=settings.huge_pages)
     check_index(release, settings.index_path, settings.index_dim)
     timers, exporter = observe(settings, place)
     vectors = RemoteRowStore(
