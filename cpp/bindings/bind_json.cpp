@@ -17,13 +17,14 @@ std::string text_of(const py::array& values) {
 
 // The GIL stays: a few numbers take less time than letting go of it.
 std::string json_array(const py::array& values) {
-  const bool plain = values.ndim() == 1 && (values.flags() & py::array::c_style) != 0;
+  constexpr int kPlain = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  const bool plain = values.ndim() == 1 && (values.flags() & kPlain) == kPlain;
   if (plain && values.dtype().equal(py::dtype::of<float>())) return text_of<float>(values);
   if (plain && values.dtype().equal(py::dtype::of<std::int64_t>()))
     return text_of<std::int64_t>(values);
-  throw py::type_error("values must be C-contiguous float32 or int64 of one dimension, got " +
-                       std::to_string(values.ndim()) + "-D " +
-                       std::string(py::str(values.dtype())));
+  throw py::type_error(
+      "values must be C-contiguous, aligned float32 or int64 of one dimension, got " +
+      std::to_string(values.ndim()) + "-D " + std::string(py::str(values.dtype())));
 }
 
 }  // namespace

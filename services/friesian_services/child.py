@@ -29,6 +29,11 @@ class Child:
     arguments : sequence of str
     environment : mapping, optional
         Over that of this process.
+
+    Raises
+    ------
+    UnavailableError
+        If the system has no room for another process.
     """
 
     def __init__(
@@ -40,15 +45,20 @@ class Child:
         ready, write = os.pipe()
         self._ready = ready
         command = [sys.executable, "-m", "friesian_fast.cli", "serve", service, *arguments, "--ready-fd", str(write)]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=(write,),
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
-        )
-        os.close(write)
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(write,),
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
+            )
+        except OSError as error:
+            os.close(ready)
+            raise UnavailableError(f"{name} cannot be started: {error}") from error
+        finally:
+            os.close(write)
 
     def addresses(self, until: float) -> dict[str, str]:
         """What listens where, once it does.

@@ -144,6 +144,8 @@ def reserved_socket(host: str, port: int) -> socket.socket:
     try:
         holder.bind((host, port))  # alone; sharing begins afterwards
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Others who reuse addresses would be let in as long as nobody listens.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError as error:
         holder.close()
         raise UnavailableError(_taken(host, port)) from error

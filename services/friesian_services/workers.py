@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from friesian_fast.errors import FriesianError
+from friesian_fast.errors import FriesianError, UnavailableError
 from friesian_fast.release.open import open_release
 from friesian_services.child import START_S, Child
 from friesian_services.config import Config, FrontConfig, ServiceConfig
@@ -137,13 +137,26 @@ class Workers:
                     _ended(status),
                     pause_s(failures),
                 )
+            replaced = self._replaced(number, failures)
+            if replaced is None:
+                return
+            child = replaced
+            self._await(number, child)
+            started = time.monotonic()  # a long start is no steady run
+
+    def _replaced(self, number: int, failures: int) -> Child | None:
+        """The next worker of that number, as soon as the system has room for one; none when all are to end."""
+        while True:
             self._stopping.wait(pause_s(failures))
             with self._lock:
                 if self._stopping.is_set():
-                    return
-                child = self._children[number] = self._child(number)
-            started = time.monotonic()
-            self._await(number, child)
+                    return None
+                try:
+                    self._children[number] = self._child(number)
+                    return self._children[number]
+                except UnavailableError as error:
+                    _log.warning("%s", error)
+            failures += 1
 
     def _await(self, number: int, child: Child) -> None:
         try:

@@ -34,6 +34,14 @@ def test_the_best_of_the_cheap_scores_are_scored_again():
     assert again["tags"] == [[x, -x] for x in again["x"]]
 
 
+def test_no_cheap_score_outranks_an_exact_one():
+    exact = np.linspace(1, 0, 50)
+    scores = CascadeRanker(Noted(lambda x: x + 0.1), Noted(lambda x: x), 12).score(inputs(exact))
+    np.testing.assert_array_equal(np.argsort(-scores, kind="stable")[:12], np.arange(12))
+    assert scores[12:].max() <= scores[:12].min()
+    np.testing.assert_array_equal(np.sort(scores[14:])[::-1], scores[14:])
+
+
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_few_rows_are_scored_exactly_alone(n):
     cheap, exact = Noted(lambda x: x // 10), Noted(lambda x: x / 100)

@@ -90,11 +90,32 @@ def test_both_ways_answer_the_same(ask, target):
 
 
 def test_whatever_stands_in_a_request(ask, monkeypatch):
-    requests = [*damaged([PLAIN, LONG], 400), PLAIN + PLAIN, PLAIN + LONG, PLAIN[:-2], b"\r\n" + PLAIN]
+    many = [
+        PLAIN[:-2] + b"a: b\r\n" * count for count in (31, 40)
+    ]  # a pattern that backtracks would not come to an end
+    many = [head + end for head in many for end in (b"\r\n", b"x", b"")]
+    requests = [*damaged([PLAIN, LONG], 400), PLAIN + PLAIN, PLAIN + LONG, PLAIN[:-2], b"\r\n" + PLAIN, *many]
     short = [comparable(ask(request)) for request in requests]
     monkeypatch.setattr(Protocol, "_answered", lambda self, data: False)
     assert short == [comparable(ask(request)) for request in requests]
     assert sum(bool(written) for written, _ in short) > 100
+
+
+def test_trailers_are_not_kept(app):
+    config = _config(app)
+    config.load()
+    chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+
+    async def send():
+        protocol = Protocol(config=config, server_state=ServerState(), app_state={})
+        protocol.connection_made(Transport())
+        protocol.data_received(chunked)
+        for number in range(50):
+            protocol.data_received(b"x%d: y\r\n" % number)
+        protocol._unset_keepalive_if_required()
+        return len(protocol.headers)
+
+    assert asyncio.run(send()) == 2
 
 
 def test_the_ways_take_turns_on_a_connection(ask):

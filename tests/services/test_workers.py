@@ -15,9 +15,12 @@ from friesian_services._pb import recommender_pb2, recommender_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.services.processes import Served, failing, free_port
 
+from friesian_fast.errors import UnavailableError
 from friesian_fast.recommend import open_recommender
 from friesian_fast.release.open import open_release
-from friesian_services.workers import pause_s
+from friesian_services.child import Child
+from friesian_services.server import bound_socket, reserved_socket
+from friesian_services.workers import Workers, pause_s
 
 ANY_PORTS = ("--http-port", 0, "--grpc-port", 0)
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
@@ -135,6 +138,41 @@ def test_a_port_that_is_shared_is_taken_for_others(served, releases):
     for flags in ((), ("--workers", 2)):
         said = failing("serve", "all", "--releases", releases, "--grpc-port", 0, "--http-port", port, *flags)
         assert f"cannot listen on 0.0.0.0:{port}" in said
+
+
+def test_a_reserved_port_is_taken_before_anybody_listens():
+    with reserved_socket("127.0.0.1", 0) as holder:
+        port = holder.getsockname()[1]
+        for other in (reserved_socket, bound_socket):
+            with pytest.raises(UnavailableError, match=f"cannot listen on 127.0.0.1:{port}"):
+                other("127.0.0.1", port)
+        bound_socket("127.0.0.1", port, share_port=True).close()
+
+
+def test_a_worker_that_the_system_has_no_room_for_is_tried_again(tmp_path, monkeypatch):
+    tried = []
+
+    def no_room(name, *_):
+        tried.append(name)
+        if len(tried) < 3:
+            raise UnavailableError(f"{name} cannot be started: no memory")
+        return name
+
+    monkeypatch.setattr("friesian_services.workers.Child", no_room)
+    monkeypatch.setattr("friesian_services.workers.pause_s", lambda failures: 0.0)
+    workers = Workers("all", 1, tmp_path)
+    workers._children.append(None)
+    assert workers._replaced(0, 1) == "worker 0 of all"
+    assert len(tried) == 3
+
+
+def test_a_process_that_cannot_be_made_is_named(monkeypatch):
+    def popen(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("friesian_services.child.subprocess.Popen", popen)
+    with pytest.raises(UnavailableError, match="worker 0 cannot be started: .*Cannot allocate memory"):
+        Child("worker 0", "all", [])
 
 
 def test_workers_that_do_not_start_end_the_command(releases, tmp_path):

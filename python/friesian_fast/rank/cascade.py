@@ -15,7 +15,8 @@ class CascadeRanker:
     """Scores all rows with few bits and those that an answer can hold with all; safe to call from many threads at once.
 
     A row is missed only if the cheap ranker puts it behind `rescored` others, while the exact one has it among the
-    best; `friesian publish` measures how often. The rows that are not among the best keep their cheap scores.
+    best; `friesian publish` measures how often. The other rows keep their cheap scores, but none above the least exact
+    one: no cheap score outranks an exact one. So a row's score depends on the rows that are scored with it.
 
     Parameters
     ----------
@@ -52,5 +53,7 @@ class CascadeRanker:
             return self._exact.score(inputs)
         scores: NDArray[np.float32] = self._cheap.score(inputs).copy()
         best = np.argpartition(scores, rows - self._rescored)[rows - self._rescored :]
-        scores[best] = self._exact.score({name: array.take(best, axis=0) for name, array in inputs.items()})
+        exact = self._exact.score({name: array.take(best, axis=0) for name, array in inputs.items()})
+        np.minimum(scores, exact.min(), out=scores)
+        scores[best] = exact
         return scores

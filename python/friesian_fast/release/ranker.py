@@ -29,7 +29,7 @@ REQUESTS = 1000
 CALIBRATION = 100  # requests
 TOP = 10
 MIN_AGREEMENT = 0.99
-MAX_ERROR = 2e-3  # of the scores that an answer shows
+MAX_ERROR = 2e-3  # of the ten best scores
 MAX_SHARE = 0.9  # of the reference's time: less of a gain is not worth another precision
 BUDGET_S = 300.0
 BLOCK = 10  # requests
@@ -143,7 +143,7 @@ def agreement_of(reference: NDArray[np.float32], scores: NDArray[np.float32]) ->
 
 
 def top_error_of(reference: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
-    """The largest error of a score that an answer shows: of the best by either."""
+    """The largest error of a score among the best by either."""
     shown = sorted(_best(reference) | _best(scores))
     return float(np.abs(reference - scores)[shown].max())
 
@@ -153,9 +153,9 @@ def _best(scores: NDArray[np.float32]) -> set[int]:
 
 
 def _refusal(agreement: float, error: float) -> str:
-    if agreement < MIN_AGREEMENT:
+    if not agreement >= MIN_AGREEMENT:  # nor if it is no number
         return f"agreement {agreement:.4f} < {MIN_AGREEMENT}"
-    return f"error {error:.1e} > {MAX_ERROR:.0e}" if error > MAX_ERROR else ""
+    return "" if error <= MAX_ERROR else f"error {error:.1e} > {MAX_ERROR:.0e}"
 
 
 def fastest(entries: Sequence[RuntimeEntry]) -> str:

@@ -141,12 +141,12 @@ class HttpApp:
             user_id = self._user_id(user)
             k, candidates, explain = _asked(query)
             answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain)
+            return 200, _JSON, _answered(answer)
         except FriesianError as error:
             return self._failed(status_of(error), str(error))
         except Exception:
             _log.exception("call %s failed", call.request_id.get())
             return self._failed(_UNEXPECTED, f"an unexpected failure; the log has call {call.request_id.get()}")
-        return 200, _JSON, _answered(answer)
 
     def _user_id(self, text: str) -> int | str:
         """Of the release's type."""

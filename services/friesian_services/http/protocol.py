@@ -15,7 +15,7 @@ _HEAD_BYTES = 64 << 10
 # one piece, goes to the parser, and so does all that has one of the headers below: they change what the answer is.
 _PLAIN = re.compile(
     rb"GET (/recommender/recommend/[0-9A-Za-z_-]{1,64})\?(k=[0-9]{1,3}(?:&canK=[0-9]{1,3})?) HTTP/1\.1\r\n"
-    rb"((?:[0-9A-Za-z-]+: ?[ -~]*\r\n){0,32})\r\n"
+    rb"((?:[0-9A-Za-z-]+:[ -~]*\r\n){0,32})\r\n"  # one way only to match a line: no backtracking
 )
 _TELLING = re.compile(rb"(?:connection|content-length|transfer-encoding|expect|upgrade|x-request-id):", re.IGNORECASE)
 _PLAIN_BYTES = 2048
@@ -70,6 +70,10 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     def on_message_begin(self) -> None:
         self._in_head, self._head, self._between = True, 0, False
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # nobody reads a trailer, and nothing bounds how many there are
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
