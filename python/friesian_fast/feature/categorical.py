@@ -154,7 +154,7 @@ class CategoricalTable(Table):
         columns : str or list of str
         bins : int
         method : str
-            A hash that ``hashlib`` has, of which md5 is computed natively; or ``"xxh3"``, native too and the fastest,
+            A hash that ``hashlib`` has, of which md5 is computed natively; or ``"xxh3"``, native and fast on any CPU,
             for models that need not agree with the original.
         """
         _require_method(method)
