@@ -221,7 +221,7 @@ class Estimator:
         checkpoint_steps : int, optional
             Keep it after so many steps, besides at the end of every epoch.
         max_restarts : int, default 0
-            How often to begin again, at the last checkpoint, after a worker died.
+            How often to begin again, at the last checkpoint, after a worker died or no longer answered.
         verbose : bool, default True
             A line per epoch, and a progress bar in a terminal.
 
@@ -236,7 +236,7 @@ class Estimator:
         InvalidInputError, NotFoundError
             If a setting, the data or the model cannot be used; named by column, file and row, and by rank.
         WorkerError
-            If a worker died.
+            If a worker died, no longer answered (`WorkerLostError`), or failed with an error of the model's own code.
         """
         check_numbers(epochs=epochs, batch_size=batch_size, buffer_rows=buffer_rows)
         if max_restarts and checkpoint_dir is None:
