@@ -11,6 +11,7 @@ from tests.train.train_models import FEATURES, USERS, keras_model, rows
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.own_loss import TFRSModel
 from friesian_fast.train import Estimator, TensorBoardLog, adam
+from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.comm import Comm
 from friesian_fast.train.keras_task import KerasTask
 
@@ -110,6 +111,27 @@ def test_a_run_goes_on_from_its_checkpoint_and_from_what_was_saved(tmp_path):
     other_model.load(tmp_path / "saved")
     with pytest.raises(InvalidInputError, match="there are . weights and the model has 2: it is another"):
         other_model.get_model()
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_loaded_model_predicts_and_is_saved_before_it_is_trained_on(tmp_path, lazy):
+    def make():
+        return Estimator.from_keras(keras_model, lazy_embeddings=lazy)
+
+    table, whole, rest = rows(200), make(), make()
+    whole.fit(table, 1, **FIT)
+    whole.save(tmp_path / "kept")
+    whole.fit(table, 1, **FIT)
+    rest.load(tmp_path / "kept")
+    rest.predict(table, path=tmp_path / "out")
+    rest.get_model()
+    rest.save(tmp_path / "again")
+    kept, again = (read_state(tmp_path / name / "estimator.safetensors")[0] for name in ("kept", "again"))
+    for name in (name for name in kept if name.startswith("optimizer/")):
+        np.testing.assert_array_equal(kept[name], again[name])
+    rest.fit(table, 1, **FIT)
+    for left, right in zip(whole.get_model().get_weights(), rest.get_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_workers_drop_out_other_units_and_keep_the_same_state():

@@ -10,6 +10,8 @@ from tests.train.train_models import FEATURES, rows, torch_model, torch_optimize
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.train import EarlyStopping, Estimator, Negatives
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.torch_task import TorchTask
 
 LOSS = torch.nn.BCEWithLogitsLoss()
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
@@ -112,6 +114,8 @@ def test_what_is_saved_goes_on_as_if_it_had_not_stopped(tmp_path):
     half.fit(rows(), 1, **FIT)
     half.save(tmp_path / "kept")
     rest.load(tmp_path / "kept")
+    rest.evaluate(rows(50), feature_cols=FEATURES, label_cols="label")
+    rest.save(tmp_path / "again")
     rest.fit(rows(), 1, **FIT)
     assert_equal_weights(whole, rest)
     other = estimator(lambda: torch.nn.Linear(1, 1))
@@ -230,6 +234,23 @@ def test_a_model_that_changes_its_inputs_is_named():
 def test_a_loss_that_is_no_number_stops_the_run():
     with pytest.raises(InvalidInputError, match="the loss became nan in epoch 1, step 1; lower the learning rate"):
         estimator(loss=lambda predictions, labels: predictions.sum() * float("nan"), metrics=()).fit(rows(50), **FIT)
+
+
+def test_buffers_of_any_shape_and_type_are_the_mean_of_the_workers():
+    class TwoComm(Comm):
+        world = 2
+
+        def sum(self, values):
+            return values * 3  # the other worker has twice what is here
+
+    model = torch.nn.Linear(1, 1)
+    fine = 1 + 2.0**-40
+    model.register_buffer("scale", torch.tensor(1.0))
+    model.register_buffer("fine", torch.tensor([fine], dtype=torch.float64))
+    model.register_buffer("narrow", torch.tensor([2.0], dtype=torch.bfloat16))
+    model.register_buffer("count", torch.tensor(7))
+    TorchTask(model, torch_optimizer(model, {}), LOSS, TwoComm()).share_buffers()
+    assert [buffer.item() for buffer in model.buffers()] == [1.5, 1.5 * fine, 3.0, 7]
 
 
 def test_negatives_are_added_to_positives_without_labels():

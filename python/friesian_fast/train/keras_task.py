@@ -44,6 +44,7 @@ class KerasTask:
         self._comm = comm
         self._lazy = lazy_embeddings and _is_plain_adam(model.optimizer)
         self._optimizer: Any = None
+        self._kept: list[Array] = []  # of an optimizer that is not made yet
         self._feed: Feed | None = None
         self._train: Callable[..., Any] | None = None
         self._built_for: list[Field] = []
@@ -68,6 +69,7 @@ class KerasTask:
             if not self._lazy:
                 self._optimizer.build(weights)
             self._turn_seeds()
+            self._put_optimizer()
         self._compile(self._feed.signature(first))
 
     def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None:
@@ -136,14 +138,13 @@ class KerasTask:
         for number, variable in enumerate(self.model.variables):
             value = _value(variable).copy()
             model[f"{number}/{variable.path}"] = np.asarray(value - self._own_seeds(variable), value.dtype)
-        optimizer = {
-            f"{_OPTIMIZER}{number}": _value(variable).copy()
-            for number, variable in enumerate(self._optimizer_variables())
-        }
-        return {**model, **optimizer}
+        optimizer = self._kept if self._optimizer is None else [_value(v).copy() for v in self._optimizer_variables()]
+        return {**model, **{f"{_OPTIMIZER}{number}": value for number, value in enumerate(optimizer)}}
 
     def load(self, state: Mapping[str, Array]) -> None:
         """Put weights in; the optimizer starts anew if there are none of it.
+
+        An optimizer that is made later, by `build`, gets its own then: a model may predict before it is trained on.
 
         Raises
         ------
@@ -165,7 +166,13 @@ class KerasTask:
                     "it is another model"
                 )
             variable.assign(np.asarray(value + self._own_seeds(variable), value.dtype))
-        kept = [state[f"{_OPTIMIZER}{number}"] for number in range(len(state) - len(given))]
+        self._kept = [state[f"{_OPTIMIZER}{number}"] for number in range(len(state) - len(given))]
+        if self._optimizer is not None:
+            self._put_optimizer()
+
+    def _put_optimizer(self) -> None:
+        """Hand the kept state to the optimizer, if it is of one like this."""
+        kept, self._kept = self._kept, []
         own = self._optimizer_variables()
         if len(kept) != len(own) or any(k.shape != tuple(o.shape) for k, o in zip(kept, own, strict=True)):
             return
@@ -177,7 +184,7 @@ class KerasTask:
         if self._comm.world == 1:
             return
         apart = [v for v in self.model.non_trainable_variables if str(v.dtype).startswith(("float", "bfloat"))]
-        values = sum_all(self._comm, [np.asarray(_value(v), np.float32) for v in apart])
+        values = sum_all(self._comm, [_widened(_value(v)) for v in apart])
         for variable, value in zip(apart, values, strict=True):
             variable.assign(value / self._comm.world)
 
@@ -315,6 +322,11 @@ def _value(variable: Any) -> Array:
     """Of a variable of Keras or TensorFlow, or of a tensor; not always a copy."""
     value: Array = np.asarray((variable.value if isinstance(variable, keras.Variable) else variable).numpy())
     return value
+
+
+def _widened(values: Array) -> Array:
+    """In what numbers are added up: at least float32."""
+    return values.astype(np.promote_types(values.dtype, np.float32))
 
 
 def _place(name: str) -> int:

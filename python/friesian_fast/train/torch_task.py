@@ -162,9 +162,9 @@ class TorchTask:
         if self._comm.world == 1:
             return
         apart = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
-        values = sum_all(self._comm, [_numpy(buffer) for buffer in apart])
+        values = sum_all(self._comm, [_copy(buffer.to(_wide(buffer.dtype))) for buffer in apart])
         for buffer, value in zip(apart, values, strict=True):
-            buffer.copy_(torch.from_numpy(value / self._comm.world))
+            buffer.copy_(torch.as_tensor(np.asarray(value / self._comm.world)))  # NumPy makes a number of a scalar
 
     def reset_metrics(self) -> None:
         """There are none of PyTorch's own."""
@@ -254,6 +254,11 @@ def _takes_dict(model: Any, names: Sequence[str]) -> bool:
 
 def _tensor(values: Array) -> Any:
     return torch.from_numpy(np.ascontiguousarray(values))
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """What numbers of a type are added up in: at least float32."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _copy(value: Any) -> Array:
