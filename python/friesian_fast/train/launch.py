@@ -33,7 +33,7 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one worker ended: what it wrote, or how it died; `stopped` if the launcher killed it, after another failed."""
+    """How one worker ended: what it wrote, or how it died; `stopped` if it was killed here, after another failed."""
 
     rank: int
     result: dict[str, Any] | None
