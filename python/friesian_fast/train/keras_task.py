@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.adam import LazyAdam
-from friesian_fast.train.comm import Array, Comm, sum_all
+from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.keras_feed import Feed, input_tensors
@@ -57,6 +57,8 @@ class KerasTask:
         """Make the weights and compile the steps for batches like `first`."""
         if self._train is not None and self._built_for == [*features, *labels]:
             return
+        if self._comm.world > 1 and any(_is_sum(loss) for loss in tf.nest.flatten(getattr(self.model, "loss", None))):
+            refuse_sum()
         self._built_for = [*features, *labels]
         self._feed = Feed(self.model, features, labels)
         # Losses and metrics make their variables when first called, which no compiled step may do.
@@ -310,6 +312,10 @@ def _is_plain_adam(optimizer: Any) -> bool:
     standard = (config.get("beta_1"), config.get("beta_2"), config.get("epsilon")) == (0.9, 0.999, 1e-7)
     fixed = isinstance(config.get("learning_rate"), float)
     return type(optimizer) is keras.optimizers.Adam and standard and fixed and not any(config.get(e) for e in extra)
+
+
+def _is_sum(loss: Any) -> bool:
+    return getattr(loss, "reduction", None) == "sum"
 
 
 def _summed(gradient: Any) -> tuple[Any, Any]:

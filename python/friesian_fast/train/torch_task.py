@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.train.comm import Array, Comm, sum_all
+from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 
@@ -58,13 +58,18 @@ class TorchTask:
 
     def build(self, features: Sequence[Field], labels: Sequence[Field], first: Batch) -> None:
         """Find out how the model takes these features."""
+        if self._comm.world > 1 and _is_sum(self._loss):
+            refuse_sum()
+        self._take(features, labels)
+
+    def _take(self, features: Sequence[Field], labels: Sequence[Field]) -> None:
         self._features = [field.name for field in features]
         self._labels = [field.name for field in labels]
         self._as_dict = _takes_dict(self.model, self._features)
 
     def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None:
         """As `build`, without labels."""
-        self.build(features, (), Batch(dict(first), {}, 1.0))
+        self._take(features, ())
 
     @property
     def learning_rate(self) -> float:
@@ -225,6 +230,11 @@ class TorchTask:
 
     def _gradients(self) -> list[Any]:
         return [weight.grad for weight in self._weights]
+
+
+def _is_sum(loss: Any) -> bool:
+    given = getattr(loss, "keywords", {})  # of a functools.partial
+    return "sum" in (getattr(loss, "reduction", None), given.get("reduction"))
 
 
 def _rows(weight: Any) -> tuple[Array, Array]:
