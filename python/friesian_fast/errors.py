@@ -42,6 +42,10 @@ class WorkerError(FriesianError):
     """A process of a training that died or failed; the message names its rank."""
 
 
+class WorkerLostError(WorkerError):
+    """A process of a training that died or no longer answers; beginning again at the last checkpoint may help."""
+
+
 class QualityGateError(FriesianError):
     """A release that falls short of what was required of it."""
 

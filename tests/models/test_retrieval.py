@@ -68,6 +68,22 @@ def test_the_logarithm_of_the_expected_count_is_taken_off():
     assert loss_of(model, x) == pytest.approx(expected_loss(user, candidates, range(4)), rel=1e-5)
 
 
+def test_an_item_that_is_not_in_the_data_counts_as_the_rarest_that_is():
+    chance, floored = np.full(9, 0.1), np.full(9, 0.1)
+    chance[[0, 5]], chance[8], floored[[0, 5, 8]] = 0.0, 0.02, 0.02
+    model, other = (Retrieval(towers(), item_id="item", catalogue=catalogue(of)) for of in (chance, floored))
+    assert loss_of(model, batch()) == pytest.approx(loss_of(other, batch()), rel=1e-5)
+
+
+def test_regularizers_are_added():
+    model, x = Retrieval(towers(), item_id="item"), batch()
+    plain = loss_of(model, x)
+    embedding = next(layer for layer in model.user_tower.layers if isinstance(layer, keras.layers.Embedding))
+    embedding.embeddings.regularizer = keras.regularizers.L2(0.5)
+    added = 0.5 * np.sum(np.square(keras.ops.convert_to_numpy(embedding.embeddings)))
+    assert loss_of(model, x) == pytest.approx(plain + added, rel=1e-5)
+
+
 def test_hard_negatives_are_for_their_own_row():
     model = Retrieval(towers(), item_id="item", temperature=0.1, catalogue=catalogue(), hard="hard")
     x = {name: values[[0, 3]] for name, values in batch().items()} | {"hard": np.array([[7, 0], [5, 3]], np.int32)}
@@ -121,6 +137,7 @@ def test_towers_learn_who_likes_what():
         ({"temperature": 0}, "temperature must be above 0"),
         ({"extra": 3}, "looked up in the catalogue; give one"),
         ({"catalogue": Catalogue(columns={"item": np.arange(9)})}, "catalogue has no column 'price'"),
+        ({"catalogue": catalogue(np.zeros(9))}, "chances must be numbers of at least 0, and not all 0"),
         ({"catalogue": catalogue(np.ones(8))}, r"lengths \[8, 9\]; all must have a row per id"),
     ],
 )

@@ -11,8 +11,12 @@ from tests.train.train_models import FEATURES, USERS, keras_model, rows
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.own_loss import TFRSModel
 from friesian_fast.train import Estimator, TensorBoardLog, adam
+from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.comm import Comm
+from friesian_fast.train.job import Work
 from friesian_fast.train.keras_task import KerasTask
+from friesian_fast.train.source import source_of
+from friesian_fast.train.trainer import Trainer
 
 SPEED = ("rows_per_second", "input_wait")
 FIT = {"label_cols": "label", "batch_size": 100, "verbose": False}
@@ -112,6 +116,27 @@ def test_a_run_goes_on_from_its_checkpoint_and_from_what_was_saved(tmp_path):
         other_model.get_model()
 
 
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_loaded_model_predicts_and_is_saved_before_it_is_trained_on(tmp_path, lazy):
+    def make():
+        return Estimator.from_keras(keras_model, lazy_embeddings=lazy)
+
+    table, whole, rest = rows(200), make(), make()
+    whole.fit(table, 1, **FIT)
+    whole.save(tmp_path / "kept")
+    whole.fit(table, 1, **FIT)
+    rest.load(tmp_path / "kept")
+    rest.predict(table, path=tmp_path / "out")
+    rest.get_model()
+    rest.save(tmp_path / "again")
+    kept, again = (read_state(tmp_path / name / "estimator.safetensors")[0] for name in ("kept", "again"))
+    for name in (name for name in kept if name.startswith("optimizer/")):
+        np.testing.assert_array_equal(kept[name], again[name])
+    rest.fit(table, 1, **FIT)
+    for left, right in zip(whole.get_model().get_weights(), rest.get_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 def test_workers_drop_out_other_units_and_keep_the_same_state():
     class SecondComm(Comm):
         rank = 1
@@ -171,6 +196,58 @@ def test_keras_callbacks_run_and_set_the_learning_rate(tmp_path):
     np.testing.assert_array_equal(weights[0], weights[1])
 
 
+def test_keras_callbacks_are_told_of_every_epoch_and_of_no_other():
+    seen = []
+
+    class Told(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append(("begin", epoch))
+            self.model.optimizer.learning_rate = 0.1 / (epoch + 1)
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(("end", epoch))
+            self.model.stop_training = epoch == 1
+
+    fitted = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(0.5)))
+    rates = []
+    epochs = [("begin", 0), ("end", 0), ("begin", 1), ("end", 1)]
+    optimizer = fitted.get_model().optimizer
+    callbacks = [Told(), lambda *_: rates.append(float(optimizer.learning_rate.numpy()))]
+    for _ in range(2):  # that the first fit was stopped does not stop the second
+        fitted.fit(rows(50), 5, callbacks=callbacks, **FIT)
+    assert seen == epochs * 2
+    assert rates == pytest.approx([0.1, 0.05] * 2)
+
+
+def test_the_weights_that_callbacks_leave_are_those_of_all_workers():
+    class SecondComm(Comm):
+        rank, world = 1, 2
+
+        def same(self, values):
+            return values * 0 + 3  # what rank 0 has
+
+    model = linear()
+    task = KerasTask(model, SecondComm())
+    callbacks = (keras.callbacks.EarlyStopping(monitor="loss", restore_best_weights=True),)
+    source = source_of(rows(50).select(["x", "label"]), "rows")
+    settings = {"batch_size": 50, "buffer_rows": 50, "seed": 0, "epochs": 0, "callbacks": callbacks}
+    work = Work(kind="fit", maker=lambda comm: task, source=source, features=None, labels=["label"], **settings)
+    trainer = Trainer(work, SecondComm(), task)
+    model.set_weights([weight * 0 for weight in model.get_weights()])
+    trainer.fit()
+    assert all((weight == 3).all() for weight in model.get_weights())
+
+
+def test_a_sum_over_rows_is_for_one_worker():
+    class TwoComm(Comm):
+        world = 2
+
+    model = linear()
+    model.compile("sgd", {"dense": keras.losses.BinaryCrossentropy(reduction="sum")})
+    with pytest.raises(InvalidInputError, match="the loss is a sum over rows, .* number of workers; use the mean"):
+        KerasTask(model, TwoComm()).build([], [], None)
+
+
 def test_bf16_computes_in_bfloat16_with_float32_weights():
     fitted = Estimator.from_keras(keras_model, precision="bf16", config={"rate": 0.02}, metrics=["auc"])
     assert fitted.fit(rows(), 8, **FIT)[-1]["auc"] > 0.8
@@ -184,9 +261,9 @@ def test_bf16_computes_in_bfloat16_with_float32_weights():
 
 def test_a_model_with_its_own_loss_is_trained_by_it():
     class Own(keras.Model):
-        def __init__(self):
+        def __init__(self, strength=0.0):
             super().__init__()
-            self.line = layers.Dense(1)
+            self.line = layers.Dense(1, kernel_regularizer=keras.regularizers.L2(strength))
 
         def call(self, inputs, training=False):
             return self.line(inputs["x"][:, None])[:, 0]
@@ -195,6 +272,14 @@ def test_a_model_with_its_own_loss_is_trained_by_it():
             features, label = inputs
             return (self(features) - tf.cast(label, tf.float32)) ** 2
 
+    one = {"x": tf.constant([1.0])}, tf.constant([0.0])
+    losses = []
+    for strength in (0.0, 0.5):
+        regular = TFRSModel(Own(strength))
+        regular(one[0])
+        regular.inner.line.set_weights([np.array([[3.0]]), np.array([0.0])])
+        losses.append(float(regular.compute_loss(*one)))
+    assert losses == [9.0, 9.0 + 0.5 * 9.0]
     model = TFRSModel(Own())
     model.compile(keras.optimizers.SGD(0.1))
     fitted = Estimator.from_keras(model)

@@ -1,15 +1,27 @@
 """The estimator on PyTorch models, in one process: what it learns, keeps, gives back and refuses."""
 
+import math
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.train.train_models import FEATURES, rows, torch_model, torch_optimizer
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.train import EarlyStopping, Estimator, Negatives
+from friesian_fast.train.comm import Comm
+from friesian_fast.train.fields import Field
+from friesian_fast.train.input import Batch
+from friesian_fast.train.job import Work
+from friesian_fast.train.makers import TorchMaker
+from friesian_fast.train.source import source_of
+from friesian_fast.train.torch_task import TorchTask
+from friesian_fast.train.trainer import fingerprint
 
 LOSS = torch.nn.BCEWithLogitsLoss()
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
@@ -112,6 +124,8 @@ def test_what_is_saved_goes_on_as_if_it_had_not_stopped(tmp_path):
     half.fit(rows(), 1, **FIT)
     half.save(tmp_path / "kept")
     rest.load(tmp_path / "kept")
+    rest.evaluate(rows(50), feature_cols=FEATURES, label_cols="label")
+    rest.save(tmp_path / "again")
     rest.fit(rows(), 1, **FIT)
     assert_equal_weights(whole, rest)
     other = estimator(lambda: torch.nn.Linear(1, 1))
@@ -154,8 +168,52 @@ def test_early_stopping_and_functions_at_the_end_of_epochs():
     values = [epoch["val_auc"] for epoch in history]
     assert len(values) - 1 - int(np.argmax(values)) == 2
     assert told == list(range(1, len(history) + 1))
-    with pytest.raises(InvalidInputError, match="watches 'val_f1', which is not among loss, auc"):
-        estimator().fit(rows(100), 3, callbacks=[EarlyStopping(monitor="val_f1")], **FIT)
+    with pytest.raises(InvalidInputError, match="watches 'f1', which is not among loss, auc"):
+        estimator().fit(rows(100), 3, callbacks=[EarlyStopping(monitor="f1")], **FIT)
+
+
+def test_a_metric_that_is_no_number_is_never_the_best():
+    stopping = EarlyStopping(monitor="loss", patience=2)
+    assert not stopping.has_stalled([{"loss": value} for value in (math.nan, 3.0, 2.0)])
+    assert stopping.has_stalled([{"loss": value} for value in (2.0, math.nan, math.nan)])
+    assert stopping.has_stalled([{"loss": math.nan}] * 3)
+
+
+def test_a_checkpoint_is_of_the_settings_that_the_course_depends_on():
+    items = pa.table({"item": [1, 2, 3]})
+    source = source_of(pa.table({"user": [1, 2], "item": [1, 3], "label": [0, 1]}), "rows")
+
+    def found(metrics=("auc",), per_positive=1, kept=items, **settings):
+        maker = TorchMaker(creator=lambda: None, optimizer=lambda: None, loss=LOSS, **settings)
+        drawn = Negatives(items=kept, per_positive=per_positive).prepared(source)
+        settings = {"batch_size": 2, "buffer_rows": 2, "seed": 0, "metrics": metrics, "extend": drawn}
+        return fingerprint(Work(kind="fit", maker=maker, source=source, features=None, labels=["label"], **settings))
+
+    config = {"rate": 0.1, "sizes": (3, 2), "table": np.eye(2), "on": None}
+    same = found(config=dict(reversed(config.items())))
+    assert found(config=config) == same
+    others = [
+        found(config={**config, "rate": 0.2}),
+        found(config={**config, "table": np.zeros((2, 2))}),
+        found(config=config, precision="bf16"),
+        found(config=config, metrics=()),
+        found(config=config, per_positive=2),
+        found(config=config, kept=pa.table({"item": [1, 3, 4]})),
+    ]
+    assert len({same, *others}) == 7
+
+
+@pytest.mark.parametrize("loss", [torch.nn.MSELoss(reduction="sum"), partial(F.mse_loss, reduction="sum")])
+def test_a_sum_over_rows_is_for_one_worker(loss):
+    class TwoComm(Comm):
+        world = 2
+
+    model = torch.nn.Linear(1, 1)
+    fields = [Field(name="input", dtype="float32")]
+    task = TorchTask(model, torch_optimizer(model, {}), loss, TwoComm())
+    task.build_for_predict(fields, {})
+    with pytest.raises(InvalidInputError, match="the loss is a sum over rows, .* number of workers; use the mean"):
+        task.build(fields, (), Batch({}, {}, 1.0))
 
 
 def test_bf16_learns_and_gives_float32(trained):
@@ -232,6 +290,23 @@ def test_a_loss_that_is_no_number_stops_the_run():
         estimator(loss=lambda predictions, labels: predictions.sum() * float("nan"), metrics=()).fit(rows(50), **FIT)
 
 
+def test_buffers_of_any_shape_and_type_are_the_mean_of_the_workers():
+    class TwoComm(Comm):
+        world = 2
+
+        def sum(self, values):
+            return values * 3  # the other worker has twice what is here
+
+    model = torch.nn.Linear(1, 1)
+    fine = 1 + 2.0**-40
+    model.register_buffer("scale", torch.tensor(1.0))
+    model.register_buffer("fine", torch.tensor([fine], dtype=torch.float64))
+    model.register_buffer("narrow", torch.tensor([2.0], dtype=torch.bfloat16))
+    model.register_buffer("count", torch.tensor(7))
+    TorchTask(model, torch_optimizer(model, {}), LOSS, TwoComm()).share_buffers()
+    assert [buffer.item() for buffer in model.buffers()] == [1.5, 1.5 * fine, 3.0, 7]
+
+
 def test_negatives_are_added_to_positives_without_labels():
     table = rows()
     likes = table.filter(pa.compute.equal(table["label"], 1)).select(["user", "x"])
@@ -267,6 +342,15 @@ def test_negatives_are_added_to_positives_without_labels():
         (lambda: estimator(lambda: 3).fit(rows(50), **FIT), "model_creator returned a int"),
         (lambda: estimator(optimizer=lambda m, c: 3).fit(rows(50), **FIT), "optimizer returned a int"),
         (lambda: estimator().save("nowhere"), "there is nothing to save yet"),
+        (lambda: estimator().fit(rows(50), checkpoint_steps=3, **FIT), "checkpoint_steps needs a checkpoint_dir"),
+        (lambda: estimator().fit(rows(50), checkpoint_steps=0, **FIT), "checkpoint_steps is 0"),
+        (lambda: estimator().fit(rows(50), max_restarts=1, **FIT), "max_restarts needs a checkpoint_dir"),
+        (
+            lambda: estimator().fit(None, callbacks=[EarlyStopping()], **FIT),
+            "watches 'val_loss' and there is no validation_data",
+        ),
+        (lambda: EarlyStopping(mode="least"), "mode 'least'; use auto, min or max"),
+        (lambda: EarlyStopping(patience=0), "patience 0; it must be at least 1"),
         (lambda: estimator(workers=8).fit(rows(50), **FIT | {"batch_size": 4}), "8 workers need a row each"),
     ],
 )

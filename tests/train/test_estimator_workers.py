@@ -2,17 +2,22 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.train.train_models import FEATURES, keras_model, rows, torch_model, torch_optimizer
 
-from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError
+from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError, WorkerLostError
 from friesian_fast.train import Estimator, launch
 from friesian_fast.train.launch import Outcome, raise_first
+from friesian_fast.train.worker import Order
 
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
 
@@ -41,7 +46,20 @@ class Dies(torch.nn.Module):
         return self.net(**columns)
 
 
-def test_three_torch_workers_are_one_even_if_one_is_killed(tmp_path, capsys):
+@pytest.fixture
+def codes(monkeypatch):
+    """Those that the workers of every launch ended with."""
+    seen, gathered = [], launch._gathered
+
+    def kept(outcomes, workers):
+        seen.append([outcome.code for outcome in outcomes])
+        return gathered(outcomes, workers)
+
+    monkeypatch.setattr(launch, "_gathered", kept)
+    return seen
+
+
+def test_three_torch_workers_are_one_even_if_one_is_killed(tmp_path, capsys, codes):
     """`launch` itself compares the weights of the ranks, bit by bit."""
     told = []
 
@@ -63,11 +81,72 @@ def test_three_torch_workers_are_one_even_if_one_is_killed(tmp_path, capsys):
     lines = capsys.readouterr().out
     assert "rank 1 of 3 was killed by SIGKILL; with a checkpoint_dir the same fit goes on" in lines
     assert told == [1, 2, 3]
+    assert codes[0][1] == -signal.SIGKILL
+    assert codes[1] == [0, 0, 0]
     assert not (tmp_path / "kept" / "checkpoint.safetensors").exists()
     for one, other in zip(of_one, of_three, strict=True):
         for name in ("loss", "auc", "val_loss", "val_auc"):
             assert other[name] == pytest.approx(one[name], rel=1e-5), name
     assert_close(alone.get_model(), three.get_model().net)
+
+
+class Slow(torch.nn.Module):
+    """Rank 0 takes longer than the others are given after a failure."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(1, 1)
+
+    def forward(self, x):
+        if os.environ["FRIESIAN_RANK"] == "0":
+            time.sleep(1)
+        return self.net(x[:, None])[:, 0]
+
+
+def test_two_workers_predict_each_at_its_own_pace(tmp_path, codes, monkeypatch):
+    monkeypatch.setattr(launch, "_GRACE_S", 0.1)
+    table = rows(60).select(["x", "user"])
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=20)
+    two = torch_estimator(Slow, workers=2, cores_per_worker=1)
+    two.predict(tmp_path / "rows.parquet", feature_cols=["x"], path=tmp_path / "out")
+    assert codes == [[0, 0]]
+    assert pq.read_table(tmp_path / "out").drop_columns(["prediction"]).equals(table)
+
+
+STAND_IN = """
+import json, os, pathlib, sys, time
+order = pathlib.Path(sys.argv[1])
+rank = json.loads(order.read_text())["rank"]
+def tell(**result):
+    (order.parent / f"result-{rank}.json").write_text(json.dumps(result))
+"""
+
+
+def wait_for(script, directory, monkeypatch):
+    """What `launch` makes of two processes that run a script in place of a worker."""
+    start = subprocess.Popen
+    monkeypatch.setattr(launch, "_GRACE_S", 0.1)
+    monkeypatch.setattr(
+        launch.subprocess,
+        "Popen",
+        lambda command, **settings: start([sys.executable, "-c", STAND_IN + script, command[-1]], **settings),
+    )
+    return launch._wait(directory, [Order(rank=rank, world=2, meet="file:none", cores=1) for rank in range(2)])
+
+
+def test_a_worker_that_did_its_work_stops_nobody_however_it_ends(tmp_path, monkeypatch):
+    script = "time.sleep(0.5 * (1 - rank)); tell(history=[], weights=None); os.abort() if rank else None"
+    outcomes = wait_for(script, tmp_path, monkeypatch)
+    assert [(outcome.code, outcome.stopped) for outcome in outcomes] == [(0, False), (-signal.SIGABRT, False)]
+    assert launch._gathered(outcomes, 2).history == []
+
+
+def test_a_worker_that_hangs_is_named_and_may_be_begun_again(tmp_path, monkeypatch):
+    script = "rank or time.sleep(60); tell(error='PeerLostError', message='gone', ours=True); sys.exit(1)"
+    outcomes = wait_for(script, tmp_path, monkeypatch)
+    assert [(outcome.code, outcome.stopped) for outcome in outcomes] == [(-signal.SIGKILL, True), (1, False)]
+    with pytest.raises(WorkerLostError, match="rank 0 of 2 no longer answered the others and was stopped; with a"):
+        launch._gathered(outcomes, 2)
 
 
 def test_three_keras_workers_are_one():
@@ -103,16 +182,16 @@ def ended(rank, code=0, **result):
         ),
         (
             [ended(0, -signal.SIGABRT), ended(1, -signal.SIGKILL)],
-            WorkerError,
+            WorkerLostError,
             "rank 1 of 2 was killed by SIGKILL; .*\n.*its last words",
         ),
-        ([ended(0, history=[]), ended(1, 3)], WorkerError, "rank 1 of 2 ended without a word"),
+        ([ended(0, history=[]), ended(1, 3)], WorkerLostError, "rank 1 of 2 ended without a word"),
         (
             [ended(0, 1, error="TypeError", message="no", ours=False, trace="Traceback"), ended(1, -9)],
             WorkerError,
             "rank 0 of 2 failed with TypeError: no\nTraceback",
         ),
-        ([ended(0, 1, error="PeerLostError", message="gone", ours=True)] * 2, FriesianError, "rank 0 of 2: gone"),
+        ([ended(0, 1, error="PeerLostError", message="gone", ours=True)] * 2, WorkerLostError, "rank 0 of 2: gone"),
         ([ended(0, 1, error="MissingExtraError", message="needs x", ours=True)], FriesianError, "rank 0 of 2: needs x"),
     ],
 )

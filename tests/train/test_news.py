@@ -1,6 +1,7 @@
 """What the caller of a training sees and is called with, and how it gets from a worker to here."""
 
 import io
+import socket
 import sys
 import types
 
@@ -8,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from friesian_fast.errors import NotSupportedError
-from friesian_fast.train import MLflowLog, news
+from friesian_fast.train import MLflowLog, events, news
 from friesian_fast.train.events import Mailbox, listening, sender
 from friesian_fast.train.news import News
 
@@ -52,6 +53,18 @@ def test_events_arrive_in_order_and_strangers_are_not_heard():
         for event in (STEP, END):
             send(event)
         del send  # its worker ends
+    assert found == [STEP, END]
+
+
+def test_who_calls_and_stays_silent_keeps_nobody_out(monkeypatch):
+    monkeypatch.setattr(events, "_HANDSHAKE_S", 1)
+    found = []
+    with listening("127.0.0.1", found.append) as mailbox, socket.create_connection(("127.0.0.1", mailbox.port)) as call:
+        for event in (STEP, END):  # a worker that is begun again calls again
+            sender(mailbox)(event)
+        call.settimeout(20)
+        while call.recv(4096):  # the challenge, then nothing more: hung up
+            pass
     assert found == [STEP, END]
 
 

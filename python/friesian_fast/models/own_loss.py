@@ -14,7 +14,8 @@ class TFRSModel(keras.Model):  # type: ignore[misc]
     """Trains a model by the loss that it computes itself.
 
     The mean of that loss over rows is minimised: a model whose tasks add losses up over the rows of a batch has to use
-    a mean, or no reduction, in them; a vector of one loss a row is averaged here.
+    a mean, or no reduction, in them; a vector of one loss a row is averaged here. What its layers' regularizers ask
+    for is added here: its own loss leaves `losses` out.
 
     Parameters
     ----------
@@ -46,6 +47,6 @@ class TFRSModel(keras.Model):  # type: ignore[misc]
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The model's own, as a mean over rows."""
+        """The model's own, as a mean over rows, and those of its regularizers."""
         loss = self.inner.compute_loss(x if y is None else (x, y), training=training)
-        return ops.mean(ops.cast(loss, "float32"))
+        return ops.mean(ops.cast(loss, "float32")) + sum(ops.cast(other, "float32") for other in self.losses)

@@ -15,7 +15,6 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.two_tower import TwoTower
 
 _BARRED = -1e9
-_SMALLEST = 1e-12  # of a probability whose logarithm is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,8 @@ class Catalogue:
     columns : mapping of str to ndarray, shape (items, …)
         The item tower's inputs; row i is of the item with id i.
     chance : ndarray of float, shape (items,), or None
-        How often each item is among the rows of the data, of all rows; taken off the logits. None corrects nothing.
+        How often each item is among the rows of the data, of all rows; taken off the logits. An item that is not
+        among them counts as the rarest that is. None corrects nothing.
     first : int, default 1
         Ids below it stand for no item and are not drawn.
     """
@@ -102,6 +102,7 @@ class Retrieval(keras.Model):  # type: ignore[misc]
         self._items = 0 if catalogue is None else len(next(iter(catalogue.columns.values())))
         self._first = 1 if catalogue is None else catalogue.first
         self._chance = None if catalogue is None or catalogue.chance is None else catalogue.chance.astype(np.float32)
+        self._rarest = None if self._chance is None else self._chance[self._chance > 0].min()
 
     @property
     def towers(self) -> TwoTower:
@@ -122,7 +123,7 @@ class Retrieval(keras.Model):  # type: ignore[misc]
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The mean over rows; `y` is not used."""
+        """The mean over rows, and what regularizers ask for; `y` is not used."""
         vectors = ops.cast(y_pred, "float32")
         user, item = vectors[:, 0], vectors[:, 1]
         ids = ops.cast(x[self._item_id], "int32")
@@ -138,7 +139,8 @@ class Retrieval(keras.Model):  # type: ignore[misc]
             parts.append(self._hard_logits(user, ids, ops.cast(x[self._hard], "int32"), training))
         every = ops.concatenate(parts, axis=1)
         own = ops.diagonal(parts[0])
-        return ops.mean(ops.logsumexp(every, axis=1) - own)
+        loss = ops.mean(ops.logsumexp(every, axis=1) - own)
+        return loss + sum(ops.cast(other, "float32") for other in self.losses)
 
     def _logits(self, user: Any, item: Any, ids: Any, rows: Any) -> Any:
         cosines = ops.matmul(user, ops.transpose(item)) / self._temperature
@@ -148,7 +150,9 @@ class Retrieval(keras.Model):  # type: ignore[misc]
         expected = ops.cast(rows, "float32") * ops.take(ops.convert_to_tensor(self._chance), ids)
         if self._extra:
             expected = expected + self._extra / (self._items - self._first)
-        return cosines - ops.log(ops.maximum(expected, _SMALLEST))[None, :]
+        else:
+            expected = ops.maximum(expected, ops.cast(rows, "float32") * self._rarest)
+        return cosines - ops.log(expected)[None, :]
 
     def _hard_logits(self, user: Any, ids: Any, hard: Any, training: bool) -> Any:
         vectors = self._vectors(ops.reshape(hard, (-1,)), training)
@@ -172,6 +176,9 @@ def _checked(catalogue: Catalogue, towers: TwoTower) -> dict[str, NDArray[Any]]:
         columns[name] = catalogue.columns[name].astype(str(tensor.dtype))
     if catalogue.chance is not None:
         sizes.add(len(catalogue.chance))
+        chance = catalogue.chance.astype(np.float32)
+        if not (np.isfinite(chance) & (chance >= 0)).all() or not (chance > 0).any():
+            raise InvalidInputError("the catalogue's chances must be numbers of at least 0, and not all 0")
     if len(sizes) != 1 or min(sizes) <= catalogue.first:
         raise InvalidInputError(
             f"the catalogue's columns and chances have the lengths {sorted(sizes)}; all must have a "

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from friesian_fast.errors import FriesianError, MissingExtraError
+from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError
 
 Array = NDArray[Any]
 # Row numbers of a table and the gradient of each of these rows: shapes (n,) and (n, …).
@@ -122,6 +122,14 @@ def _peers() -> Iterator[None]:
         yield
     except RuntimeError as error:  # gloo has no kinds of errors
         raise PeerLostError(f"the other workers are out of reach: {error}") from error
+
+
+def refuse_sum() -> NoReturn:
+    """Raise what is wrong with a loss that adds up its rows."""
+    raise InvalidInputError(
+        "the loss is a sum over rows, so its gradient would depend on the number of workers; use the mean (reduction "
+        "'mean', or of Keras 'sum_over_batch_size') and a higher learning rate, or one worker"
+    )
 
 
 def sum_all(comm: Comm, arrays: Sequence[Array]) -> list[Array]:

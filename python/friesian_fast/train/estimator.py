@@ -22,8 +22,10 @@ from friesian_fast.train.scores import require_known
 from friesian_fast.train.settings import (
     Backend,
     archive_of,
+    check_checkpoints,
     check_numbers,
     check_precision,
+    check_stopping,
     columns_read,
     cores_of,
     is_function,
@@ -221,7 +223,7 @@ class Estimator:
         checkpoint_steps : int, optional
             Keep it after so many steps, besides at the end of every epoch.
         max_restarts : int, default 0
-            How often to begin again, at the last checkpoint, after a worker died.
+            How often to begin again, at the last checkpoint, after a worker died or no longer answered.
         verbose : bool, default True
             A line per epoch, and a progress bar in a terminal.
 
@@ -236,14 +238,14 @@ class Estimator:
         InvalidInputError, NotFoundError
             If a setting, the data or the model cannot be used; named by column, file and row, and by rank.
         WorkerError
-            If a worker died.
+            If a worker died, no longer answered (`WorkerLostError`), or failed with an error of the model's own code.
         """
         check_numbers(epochs=epochs, batch_size=batch_size, buffer_rows=buffer_rows)
-        if max_restarts and checkpoint_dir is None:
-            raise InvalidInputError("max_restarts needs a checkpoint_dir to begin again from")
+        check_checkpoints(checkpoint_dir, checkpoint_steps, max_restarts)
         if batch_size < self._runner.workers:
             raise InvalidInputError(f"batch_size is {batch_size}; {self._runner.workers} workers need a row each")
         stopping, of_keras, own = sorted_callbacks(callbacks)
+        check_stopping(stopping, has_validation=validation_data is not None)
         work = replace(
             self._work("fit", data, batch_size, feature_cols, names_of(label_cols), negatives=negatives),
             epochs=epochs,

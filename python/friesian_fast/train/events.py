@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Listener
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 
 from friesian_fast.train.job import Event
+
+_HANDSHAKE_S = 5  # for whoever calls to show that it knows the key
+_END_S = 5  # for the last news to arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,9 @@ class Mailbox:
 
 @contextlib.contextmanager
 def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]:
-    """Hand every event that one worker sends to a function, in a thread of its own, until the block ends.
+    """Hand every event that a worker sends to a function, one at a time, until the block ends.
+
+    Whoever calls is heard in a thread of its own, so that one who stays silent keeps nobody else out.
 
     Parameters
     ----------
@@ -36,38 +44,81 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
         What it raises is raised when the block has ended.
     """
     key = secrets.token_bytes(32)
-    listener = Listener(("127.0.0.1" if host == "127.0.0.1" else "0.0.0.0", 0), authkey=key)
+    listener = Listener(("127.0.0.1" if host == "127.0.0.1" else "0.0.0.0", 0), backlog=16)
     failed: list[Exception] = []
-    met, over = threading.Event(), threading.Event()
+    one_at_a_time = threading.Lock()
 
     def take(event: Event) -> None:
-        try:
-            on_event(event)
-        except Exception as error:
-            failed.append(error)
+        with one_at_a_time:
+            try:
+                on_event(event)
+            except Exception as error:
+                failed.append(error)
 
-    def receive() -> None:
-        while not over.is_set() and not met.is_set():
-            # Whoever does not know the key is not listened to.
-            with contextlib.suppress(OSError, EOFError, AuthenticationError), listener.accept() as connection:
-                met.set()
-                while True:
-                    take(json.loads(connection.recv_bytes()))
-
-    thread = threading.Thread(target=receive, name="friesian-events", daemon=True)
-    thread.start()
+    accepting = _Accepting(listener, key, take)
+    accepting.start()
     port = int(listener.address[1])
     try:
         yield Mailbox(host, port, key)
     finally:
-        over.set()
-        if not met.is_set():
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port)).close()
-        thread.join(timeout=5)
-        listener.close()
+        accepting.end(port)
     if failed:
         raise failed[0]
+
+
+class _Accepting(threading.Thread):
+    """Takes calls, each of which gets a thread that hears it."""
+
+    def __init__(self, listener: Listener, key: bytes, take: Callable[[Event], None]) -> None:
+        super().__init__(name="friesian-events", daemon=True)
+        self._listener = listener
+        self._key = key
+        self._take = take
+        self._over = threading.Event()
+        self._calls: list[threading.Thread] = []
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection = self._listener.accept()
+            except OSError:  # who called has gone again
+                if self._over.is_set():
+                    return
+                continue
+            if self._over.is_set():
+                connection.close()
+                return
+            self._calls = [call for call in self._calls if call.is_alive()]
+            call = threading.Thread(target=self._hear, args=(connection,), name="friesian-call", daemon=True)
+            self._calls.append(call)
+            call.start()
+
+    def _hear(self, connection: Connection) -> None:
+        # Whoever does not know the key is not listened to.
+        with contextlib.suppress(OSError, EOFError, AuthenticationError), connection:
+            _wait_at_most(connection, _HANDSHAKE_S)
+            deliver_challenge(connection, self._key)
+            answer_challenge(connection, self._key)
+            _wait_at_most(connection, 0)
+            while True:
+                self._take(json.loads(connection.recv_bytes()))
+
+    def end(self, port: int) -> None:
+        """Take no more calls, and hear those that there are to their end."""
+        self._over.set()
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()  # so that `accept` returns
+        until = time.monotonic() + _END_S
+        self.join(_END_S)
+        self._listener.close()
+        for call in self._calls:
+            call.join(max(0.0, until - time.monotonic()))
+
+
+def _wait_at_most(connection: Connection, seconds: int) -> None:
+    """Let reads of a connection fail after so many seconds of silence; 0 waits for ever."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
 
 
 def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,11 +64,23 @@ class EarlyStopping:
         After so many epochs without a better value.
     mode : {"auto", "min", "max"}, default "auto"
         Which values are better; "auto" takes the lesser of losses and errors and the greater of everything else.
+        NaN is never better.
+
+    Raises
+    ------
+    InvalidInputError
+        If mode or patience is none of these.
     """
 
     monitor: str = "val_loss"
     patience: int = 1
     mode: Literal["auto", "min", "max"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("auto", "min", "max"):
+            raise InvalidInputError(f"early stopping has mode '{self.mode}'; use auto, min or max")
+        if not isinstance(self.patience, int) or self.patience < 1:
+            raise InvalidInputError(f"early stopping has patience {self.patience!r}; it must be at least 1 epoch")
 
     def has_stalled(self, history: Sequence[Mapping[str, float]]) -> bool:
         """Whether it is time to stop, after these epochs."""
@@ -80,6 +93,7 @@ class EarlyStopping:
         lesser = any(word in self.monitor for word in ("loss", "error", "mse", "mae", "crossentropy"))
         sign = -1 if self.mode == "min" or (self.mode == "auto" and lesser) else 1
         values = [sign * epoch[self.monitor] for epoch in history]
+        values = [-math.inf if math.isnan(value) else value for value in values]  # no number is better than another
         return len(values) - 1 - values.index(max(values)) >= self.patience
 
 

@@ -19,18 +19,22 @@ class KerasCallbacks:
     def __init__(self, task: Any, callbacks: Sequence[Any]) -> None:
         self._task = task
         self._callbacks = callbacks
+        if callbacks:
+            task.model.stop_training = False  # a fit before may have been stopped
         for callback in callbacks:
             callback.set_model(task.model)
             callback.on_train_begin()
 
-    def epoch_end(self, epoch: int, logs: Mapping[str, float]) -> tuple[bool, float]:
-        """Whether to stop, and the learning rate of the next epoch."""
+    def epoch_begin(self, epoch: int) -> None:
+        """Before an epoch, from 0."""
+        for callback in self._callbacks:
+            callback.on_epoch_begin(epoch)
+
+    def epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
+        """After an epoch: whether to stop."""
         for callback in self._callbacks:
             callback.on_epoch_end(epoch, dict(logs))
-        for callback in self._callbacks:
-            callback.on_epoch_begin(epoch + 1)
-        stop = bool(self._callbacks) and bool(getattr(self._task.model, "stop_training", False))
-        return stop, self._task.learning_rate
+        return bool(self._callbacks) and bool(getattr(self._task.model, "stop_training", False))
 
     def train_end(self) -> None:
         """After the last epoch."""

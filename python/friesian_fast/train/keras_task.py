@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.adam import LazyAdam
-from friesian_fast.train.comm import Array, Comm, sum_all
+from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.keras_feed import Feed, input_tensors
@@ -44,6 +44,7 @@ class KerasTask:
         self._comm = comm
         self._lazy = lazy_embeddings and _is_plain_adam(model.optimizer)
         self._optimizer: Any = None
+        self._kept: list[Array] = []  # of an optimizer that is not made yet
         self._feed: Feed | None = None
         self._train: Callable[..., Any] | None = None
         self._built_for: list[Field] = []
@@ -56,6 +57,8 @@ class KerasTask:
         """Make the weights and compile the steps for batches like `first`."""
         if self._train is not None and self._built_for == [*features, *labels]:
             return
+        if self._comm.world > 1 and any(_is_sum(loss) for loss in tf.nest.flatten(getattr(self.model, "loss", None))):
+            refuse_sum()
         self._built_for = [*features, *labels]
         self._feed = Feed(self.model, features, labels)
         # Losses and metrics make their variables when first called, which no compiled step may do.
@@ -68,6 +71,7 @@ class KerasTask:
             if not self._lazy:
                 self._optimizer.build(weights)
             self._turn_seeds()
+            self._put_optimizer()
         self._compile(self._feed.signature(first))
 
     def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None:
@@ -136,14 +140,13 @@ class KerasTask:
         for number, variable in enumerate(self.model.variables):
             value = _value(variable).copy()
             model[f"{number}/{variable.path}"] = np.asarray(value - self._own_seeds(variable), value.dtype)
-        optimizer = {
-            f"{_OPTIMIZER}{number}": _value(variable).copy()
-            for number, variable in enumerate(self._optimizer_variables())
-        }
-        return {**model, **optimizer}
+        optimizer = self._kept if self._optimizer is None else [_value(v).copy() for v in self._optimizer_variables()]
+        return {**model, **{f"{_OPTIMIZER}{number}": value for number, value in enumerate(optimizer)}}
 
     def load(self, state: Mapping[str, Array]) -> None:
         """Put weights in; the optimizer starts anew if there are none of it.
+
+        An optimizer that is made later, by `build`, gets its own then: a model may predict before it is trained on.
 
         Raises
         ------
@@ -165,7 +168,13 @@ class KerasTask:
                     "it is another model"
                 )
             variable.assign(np.asarray(value + self._own_seeds(variable), value.dtype))
-        kept = [state[f"{_OPTIMIZER}{number}"] for number in range(len(state) - len(given))]
+        self._kept = [state[f"{_OPTIMIZER}{number}"] for number in range(len(state) - len(given))]
+        if self._optimizer is not None:
+            self._put_optimizer()
+
+    def _put_optimizer(self) -> None:
+        """Hand the kept state to the optimizer, if it is of one like this."""
+        kept, self._kept = self._kept, []
         own = self._optimizer_variables()
         if len(kept) != len(own) or any(k.shape != tuple(o.shape) for k, o in zip(kept, own, strict=True)):
             return
@@ -177,7 +186,7 @@ class KerasTask:
         if self._comm.world == 1:
             return
         apart = [v for v in self.model.non_trainable_variables if str(v.dtype).startswith(("float", "bfloat"))]
-        values = sum_all(self._comm, [np.asarray(_value(v), np.float32) for v in apart])
+        values = sum_all(self._comm, [_widened(_value(v)) for v in apart])
         for variable, value in zip(apart, values, strict=True):
             variable.assign(value / self._comm.world)
 
@@ -305,6 +314,10 @@ def _is_plain_adam(optimizer: Any) -> bool:
     return type(optimizer) is keras.optimizers.Adam and standard and fixed and not any(config.get(e) for e in extra)
 
 
+def _is_sum(loss: Any) -> bool:
+    return getattr(loss, "reduction", None) == "sum"
+
+
 def _summed(gradient: Any) -> tuple[Any, Any]:
     """Each row number once, with the sum of its gradients: what is sent."""
     rows, position = tf.unique(tf.cast(gradient.indices, tf.int64))
@@ -315,6 +328,11 @@ def _value(variable: Any) -> Array:
     """Of a variable of Keras or TensorFlow, or of a tensor; not always a copy."""
     value: Array = np.asarray((variable.value if isinstance(variable, keras.Variable) else variable).numpy())
     return value
+
+
+def _widened(values: Array) -> Array:
+    """In what numbers are added up: at least float32."""
+    return values.astype(np.promote_types(values.dtype, np.float32))
 
 
 def _place(name: str) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from friesian_fast import errors
-from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError
+from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError, WorkerLostError
 from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.events import listening
 from friesian_fast.train.job import Done, Event, Work
@@ -33,13 +33,14 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one worker ended: what it wrote, or how it died."""
+    """How one worker ended: what it wrote, or how it died; `stopped` if it was killed here, after another failed."""
 
     rank: int
     result: dict[str, Any] | None
     code: int
     log: str
     state: bytes | None
+    stopped: bool = False
 
 
 def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
@@ -72,7 +73,7 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
             stage = context.parallelize(range(workers), workers).barrier()
             rows = stage.mapPartitions(_SparkTask(sent, workers, cores)).collect()
         except Exception as error:  # py4j has one kind for all failures
-            raise WorkerError(f"Spark lost the training's tasks: {_first_line(error)}") from error
+            raise WorkerLostError(f"Spark lost the training's tasks: {_first_line(error)}") from error
         finally:
             sent.destroy()
     return _gathered(_from_rows(rows), workers)
@@ -137,27 +138,44 @@ def _write_work(directory: Path, sent: bytes) -> None:
 
 
 def _wait(directory: Path, orders: Sequence[Order]) -> list[Outcome]:
-    """Start the processes and wait for all; after a failure the others are stopped."""
+    """Start the processes and wait for all; after a failure the others have a grace, then they are stopped."""
     running = {order.rank: _start(directory, order) for order in orders}
     codes: dict[int, int] = {}
+    stopped = set()
     stop_at = float("inf")
     try:
         while len(codes) < len(orders):
             for rank, process in running.items():
                 if rank not in codes and (code := process.poll()) is not None:
                     codes[rank] = code
-                    stop_at = min(stop_at, time.monotonic() + _GRACE_S) if code else stop_at
+                    if not _is_good(directory, rank):
+                        stop_at = min(stop_at, time.monotonic() + _GRACE_S)
             if time.monotonic() > stop_at:
                 break
             time.sleep(0.02)
     finally:
-        for process in running.values():
+        for rank, process in running.items():
             if process.poll() is None:
                 process.kill()
-            process.wait()
+                stopped.add(rank)
+            codes[rank] = process.wait()
             assert process.stdin is not None
             process.stdin.close()
-    return [_outcome(directory, rank, codes.get(rank, 0)) for rank in running]
+    return [_outcome(directory, rank, codes[rank], stopped=rank in stopped) for rank in running]
+
+
+def _is_good(directory: Path, rank: int) -> bool:
+    """Whether a worker that has ended did its work, however its process came to its end."""
+    result = _result(directory, rank)
+    return result is not None and "error" not in result
+
+
+def _result(directory: Path, rank: int) -> dict[str, Any] | None:
+    file = directory / f"result-{rank}.json"
+    if not file.exists():
+        return None
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return result
 
 
 def _start(directory: Path, order: Order) -> subprocess.Popen[bytes]:
@@ -177,13 +195,12 @@ def _start(directory: Path, order: Order) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
 
 
-def _outcome(directory: Path, rank: int, code: int) -> Outcome:
-    file = directory / f"result-{rank}.json"
-    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+def _outcome(directory: Path, rank: int, code: int, *, stopped: bool) -> Outcome:
     log = (directory / f"log-{rank}").read_text(encoding="utf-8", errors="replace")
     state = directory / "state.safetensors"
     kept = state.read_bytes() if rank == 0 and state.exists() else None
-    return Outcome(rank, result, code, "\n".join(log.splitlines()[-_LOG_LINES:]), kept)
+    last = "\n".join(log.splitlines()[-_LOG_LINES:])
+    return Outcome(rank, _result(directory, rank), code, last, kept, stopped)
 
 
 def _gathered(outcomes: Sequence[Outcome], workers: int) -> Done:
@@ -209,23 +226,36 @@ def raise_first(outcomes: Sequence[Outcome], workers: int) -> None:
     if not failed:
         return
     told = [outcome for outcome in failed if outcome.result and outcome.result["error"] != "PeerLostError"]
-    died = [outcome for outcome in failed if outcome.result is None and outcome.code]
+    died = [outcome for outcome in failed if outcome.result is None and not outcome.stopped]
     died.sort(key=lambda outcome: outcome.code == -signal.SIGABRT)  # so gloo ends when its peers are gone
-    outcome = (told or died or failed)[0]
+    silent = [outcome for outcome in failed if outcome.result is None and outcome.stopped]
+    outcome = (told or died or silent or failed)[0]
     who = f"rank {outcome.rank} of {workers}"
     if outcome.result is None:
-        how = f"was killed by {signal.Signals(-outcome.code).name}" if outcome.code < 0 else "ended without a word"
-        log = f"; the end of its output:\n{outcome.log}" if outcome.log else ""
-        raise WorkerError(
-            f"{who} {how}; with a checkpoint_dir the same fit goes on from the last checkpoint, with a smaller "
-            f"batch_size or buffer_rows it takes less memory{log}"
-        )
+        raise _lost(who, outcome)
     result = outcome.result
+    if result["error"] == "PeerLostError":
+        raise WorkerLostError(f"{who}: {result['message']}")
     if result["ours"]:
         kind = getattr(errors, result["error"], FriesianError)
         text = f"{who}: {result['message']}"
         raise FriesianError(text) if kind is MissingExtraError else kind(text)  # which is made of other arguments
     raise WorkerError(f"{who} failed with {result['error']}: {result['message']}\n{result['trace']}")
+
+
+def _lost(who: str, outcome: Outcome) -> WorkerLostError:
+    """The error of a worker that left no result."""
+    if outcome.stopped:
+        how = "no longer answered the others and was stopped"
+    elif outcome.code < 0:
+        how = f"was killed by {signal.Signals(-outcome.code).name}"
+    else:
+        how = "ended without a word"
+    log = f"; the end of its output:\n{outcome.log}" if outcome.log else ""
+    return WorkerLostError(
+        f"{who} {how}; with a checkpoint_dir the same fit goes on from the last checkpoint, with a smaller "
+        f"batch_size or buffer_rows it takes less memory{log}"
+    )
 
 
 def _first_line(error: Exception) -> str:

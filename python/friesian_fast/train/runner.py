@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from friesian_fast.errors import InvalidInputError, WorkerError
+from friesian_fast.errors import InvalidInputError, WorkerLostError
 from friesian_fast.train.comm import Comm
 from friesian_fast.train.job import Done, State, Work
 from friesian_fast.train.makers import KerasMaker, TorchMaker
@@ -54,7 +54,7 @@ class Runner:
         return "keras" if isinstance(self.maker, KerasMaker) else "torch"
 
     def run(self, work: Work, news: News, restarts: int = 0) -> Done:
-        """Do a work; after the death of a worker again, so often."""
+        """Do a work; after the loss of a worker (not after an error of the user's code) again, so often."""
         work = replace(work, state=self._state)
         kept, self._last = self._last, work
         try:
@@ -73,7 +73,7 @@ class Runner:
         while True:
             try:
                 return self._run(work, news)
-            except WorkerError as error:
+            except WorkerLostError as error:
                 if not restarts:
                     raise
                 restarts -= 1
@@ -105,6 +105,7 @@ class Runner:
     def load(self, state: State) -> None:
         """Take other weights."""
         self._state = state
+        self._has_run = True
 
     def model(self) -> Any:
         """The model, here, with the present weights."""

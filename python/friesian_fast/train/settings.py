@@ -69,6 +69,26 @@ def sorted_callbacks(
     return stopping, of_keras, own
 
 
+def check_stopping(stopping: Sequence[EarlyStopping], *, has_validation: bool) -> None:
+    """Refuse to watch what will not be measured."""
+    for one in stopping:
+        if one.monitor.startswith("val_") and not has_validation:
+            raise InvalidInputError(
+                f"early stopping watches '{one.monitor}' and there is no validation_data; give it, or watch a metric "
+                "of the training, such as 'loss'"
+            )
+
+
+def check_checkpoints(directory: str | Path | None, steps: int | None, restarts: int) -> None:
+    """Refuse settings of checkpoints that have no place to be."""
+    if restarts and directory is None:
+        raise InvalidInputError("max_restarts needs a checkpoint_dir to begin again from")
+    if steps is not None:
+        check_numbers(checkpoint_steps=steps)
+        if directory is None:
+            raise InvalidInputError("checkpoint_steps needs a checkpoint_dir to keep them in")
+
+
 def archive_of(model: Any) -> bytes:
     """A model as the bytes of its ``.keras`` file."""
     import tempfile

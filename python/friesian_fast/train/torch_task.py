@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.train.comm import Array, Comm, sum_all
+from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 
@@ -58,13 +58,18 @@ class TorchTask:
 
     def build(self, features: Sequence[Field], labels: Sequence[Field], first: Batch) -> None:
         """Find out how the model takes these features."""
+        if self._comm.world > 1 and _is_sum(self._loss):
+            refuse_sum()
+        self._take(features, labels)
+
+    def _take(self, features: Sequence[Field], labels: Sequence[Field]) -> None:
         self._features = [field.name for field in features]
         self._labels = [field.name for field in labels]
         self._as_dict = _takes_dict(self.model, self._features)
 
     def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None:
         """As `build`, without labels."""
-        self.build(features, (), Batch(dict(first), {}, 1.0))
+        self._take(features, ())
 
     @property
     def learning_rate(self) -> float:
@@ -162,9 +167,9 @@ class TorchTask:
         if self._comm.world == 1:
             return
         apart = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
-        values = sum_all(self._comm, [_numpy(buffer) for buffer in apart])
+        values = sum_all(self._comm, [_copy(buffer.to(_wide(buffer.dtype))) for buffer in apart])
         for buffer, value in zip(apart, values, strict=True):
-            buffer.copy_(torch.from_numpy(value / self._comm.world))
+            buffer.copy_(torch.as_tensor(np.asarray(value / self._comm.world)))  # NumPy makes a number of a scalar
 
     def reset_metrics(self) -> None:
         """There are none of PyTorch's own."""
@@ -227,6 +232,11 @@ class TorchTask:
         return [weight.grad for weight in self._weights]
 
 
+def _is_sum(loss: Any) -> bool:
+    given = getattr(loss, "keywords", {})  # of a functools.partial
+    return "sum" in (getattr(loss, "reduction", None), given.get("reduction"))
+
+
 def _rows(weight: Any) -> tuple[Array, Array]:
     """Row numbers and gradients of a weight, each row once."""
     if weight.grad is None:
@@ -254,6 +264,11 @@ def _takes_dict(model: Any, names: Sequence[str]) -> bool:
 
 def _tensor(values: Array) -> Any:
     return torch.from_numpy(np.ascontiguousarray(values))
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """What numbers of a type are added up in: at least float32."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _copy(value: Any) -> Array:

@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Trainer:
         if work.state is not None:
             task.load(work.state)
         elif comm.world > 1:
-            task.load({name: comm.same(value) for name, value in task.state().items()})
+            self._take_from_first()
         self._history: list[dict[str, float]] = []
         self._scores = BinaryScores()
         self._sums = np.zeros(4)  # loss, rows, positives, seconds of waiting for input
@@ -80,12 +81,14 @@ class Trainer:
         callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else ())
         epoch, skip = self._resume()
         while epoch < work.epochs and not self._is_over():
+            if not skip:  # else it has been told, and the rate that it set is in the checkpoint
+                callbacks.epoch_begin(epoch)
+                self._share_rate()
             logs = self._epoch(epoch, skip)
             skip = 0
             self._history.append(logs)
-            stop, rate = callbacks.epoch_end(epoch, logs)
-            stop, rate = self._comm.same(np.array([float(stop), rate]))
-            self._task.learning_rate = float(rate)
+            stop = self._comm.same(np.array(callbacks.epoch_end(epoch, logs)))
+            self._share_rate()
             epoch += 1
             self._report({"epoch": epoch, "logs": logs})
             if work.checkpoint_dir is not None:
@@ -93,7 +96,18 @@ class Trainer:
             if stop:
                 break
         callbacks.train_end()
+        if work.callbacks and self._comm.world > 1:  # they may have put other weights in, on rank 0
+            self._take_from_first()
         return Done(self._history)
+
+    def _share_rate(self) -> None:
+        """Give all workers the learning rate that the callbacks of rank 0 left."""
+        if self._work.callbacks:
+            self._task.learning_rate = float(self._comm.same(np.array(self._task.learning_rate)))
+
+    def _take_from_first(self) -> None:
+        """Take the weights of rank 0."""
+        self._task.load({name: self._comm.same(value) for name, value in self._task.state().items()})
 
     def evaluate(self) -> Done:
         """Measure the whole data once."""
@@ -224,13 +238,34 @@ class Trainer:
         return (work.epochs, 0) if facts["stopped"] else (int(facts["epoch"]), int(facts["step"]))
 
 
+_OF_MAKER = ("config", "seed", "precision", "lazy_embeddings")
+
+
 def fingerprint(work: Work) -> str:
-    """Of what the course of a training depends on, besides the model itself."""
+    """Of what the course of a training depends on, besides the functions that make the model."""
     facts = {
         "rows": [[piece.group, piece.rows] for piece in work.source.pieces],
         "columns": [str(work.source.schema), sorted(work.source.ranges.items())],
         "features": None if work.features is None else [feature.name for feature in work.features],
         "labels": work.labels,
         "numbers": [work.batch_size, work.buffer_rows, work.seed, work.first_epoch, work.checkpoint_steps],
+        "metrics": work.metrics,
+        "maker": [_plain(getattr(work.maker, name, None)) for name in _OF_MAKER],
+        "extend": _plain(work.extend),
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What tells a setting from another in any process: numbers, texts, arrays, and what holds them; else its type."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
+        return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    return value if value is None or isinstance(value, (str, int, float)) else type(value).__qualname__
