@@ -211,8 +211,8 @@ class Estimator:
         validation_data : as data, optional
             Measured after every epoch, as ``val_<metric>``.
         callbacks : sequence, optional
-            `EarlyStopping`; Keras callbacks, which worker 0 runs at the ends of epochs; functions of the number of the
-            epoch, from 1, and its metrics, which this process calls, such as `TensorBoardLog` and `MLflowLog`.
+            `EarlyStopping`; Keras callbacks, which worker 0 runs around epochs, not batches; functions of the number
+            of the epoch, from 1, and its metrics, which this process calls, such as `TensorBoardLog` and `MLflowLog`.
         negatives : Negatives, optional
             Rows to add to every batch, which are drawn anew each time.
         buffer_rows : int, default 262144

@@ -81,8 +81,8 @@ class _Accepting(threading.Thread):
         while True:
             try:
                 connection = self._listener.accept()
-            except OSError:  # who called has gone again
-                if self._over.is_set():
+            except OSError:  # who called has gone again, or there are too many open files
+                if self._over.wait(0.05):
                     return
                 continue
             if self._over.is_set():

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class KerasCallbacks:
-    """Runs Keras callbacks at the ends of epochs; those of batches are not called.
+    """Runs Keras callbacks at the beginnings and ends of epochs; those of batches are not called.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -207,7 +208,7 @@ class Trainer:
         counted = [sums, *scores.state(), *metrics] if step else []
         extra = {f"{_METRIC}{number}": value for number, value in enumerate(counted)}
         facts = {
-            "work": fingerprint(self._work),
+            "work": self._fingerprint,
             "epoch": epoch,
             "step": step,
             "stopped": stopped,
@@ -216,6 +217,10 @@ class Trainer:
         }
         write_state(self._work.checkpoint_dir / FILE, {**self._task.state(), **extra}, facts)
 
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self._work)
+
     def _resume(self) -> tuple[int, int]:
         """The epoch and the step to go on from."""
         work = self._work
@@ -223,7 +228,7 @@ class Trainer:
             return 0, 0
         path = work.checkpoint_dir / FILE
         state, facts = read_state(path)
-        if facts["work"] != fingerprint(work):
+        if facts["work"] != self._fingerprint:
             raise InvalidInputError(
                 f"{path} is of another run, with other data or settings; remove it, or name another checkpoint_dir"
             )
