@@ -37,7 +37,6 @@ inline constexpr std::uint64_t kPrimeMx2 = 0x9FB21C651E98DF25;
 
 inline constexpr std::size_t kStripe = 64;
 inline constexpr std::size_t kStripesOfBlock = (kSecret.size() - kStripe) / 8;
-inline constexpr std::size_t kBlock = kStripe * kStripesOfBlock;
 
 inline std::uint64_t word(const std::uint8_t* at) noexcept { return load<std::uint64_t>(at); }
 inline std::uint64_t half(const std::uint8_t* at) noexcept { return load<std::uint32_t>(at); }
