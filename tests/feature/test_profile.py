@@ -76,7 +76,7 @@ def test_chosen_columns_and_recorded_ones(make):
 def test_one_hot_columns_of_a_dataframe_come_in_pieces(make, monkeypatch):
     table = make({"id": pa.array([0, 2, 1, 2])}).one_hot_encode("id", sizes=3)
     assert table.profile().to_dict()["mean"] == [0.25, 0.25, 0.5]
-    monkeypatch.setattr("friesian_fast.feature.ops.unfold._PIECE_VALUES", 6)
+    monkeypatch.setattr("friesian_fast.feature.ops.unfold.PIECE_VALUES", 6)
     task = {"stage": stage_for(table.parts[0], table.columns).to_json(), "columns": [], "directory": ""}
     seen = []
     monkeypatch.setattr(profile, "_sketched", lambda batches, _: {"rows": seen.extend(b.num_rows for b in batches)})

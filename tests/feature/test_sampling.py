@@ -191,7 +191,7 @@ def test_pieces_change_nothing(monkeypatch):
         NegativeSamples("item", "label", ("item",), 20, 2, 0),
     ]
     whole = [op.apply(batch).to_pylist() for op in ops]
-    monkeypatch.setattr(unfold_module, "_PIECE_VALUES", 5)
+    monkeypatch.setattr(unfold_module, "PIECE_VALUES", 5)
     for op, expected in zip(ops, whole, strict=True):
         pieces = list(op.stream(batch))
         assert len(pieces) > 1

@@ -191,7 +191,7 @@ def test_blocks_shards_and_pieces_change_nothing(spark, tmp_path, monkeypatch):
     # In this process, where the limits can be made small.
     monkeypatch.setattr(history_module, "_BATCH_ROWS", 10)
     monkeypatch.setattr(user_rows, "_PENDING_ROWS", 30)
-    monkeypatch.setattr(unfold_module, "_PIECE_VALUES", 20)
+    monkeypatch.setattr(unfold_module, "PIECE_VALUES", 20)
     split = {
         "stage": {"columns": list(columns), "ops": [], "outputs": list(columns)},
         "pieces": [(str(file), [0]) for file in sorted((tmp_path / f"4-{1 << 19}").iterdir())],

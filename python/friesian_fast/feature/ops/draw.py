@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from friesian_fast.feature.ops.base import Op, column, put
 from friesian_fast.feature.ops.keys import normal
-from friesian_fast.feature.ops.lists import row_keys
-from friesian_fast.feature.ops.unfold import in_pieces
+from friesian_fast.feature.ops.lists import row_keys, runs
+from friesian_fast.feature.ops.unfold import PIECE_VALUES
 
 _BITS = 53  # of a key, as many as a double holds
 
@@ -76,19 +76,24 @@ class DrawTimes(Draw):
         return cls(tuple(inputs), **params)
 
     def stream(self, batch: Any) -> Iterator[Any]:
-        for piece in in_pieces(batch, self._times(batch) * batch.num_columns):
-            yield self.apply(piece)
+        times = self._times(batch)
+        for begin, end in runs(times * batch.num_columns, PIECE_VALUES):
+            yield _repeated(batch.slice(begin, end - begin), times[begin:end])
 
     def apply(self, batch: Any) -> Any:
-        import numpy as np
-        import pyarrow as pa
-
-        return batch.take(pa.array(np.repeat(np.arange(batch.num_rows), self._times(batch))))
+        return _repeated(batch, self._times(batch))
 
     def _times(self, batch: Any) -> Any:
         import numpy as np
 
         return np.searchsorted(_poisson(self.mean), _uniform(batch, self.columns, self.seed), side="right")
+
+
+def _repeated(batch: Any, times: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    return batch.take(pa.array(np.repeat(np.arange(batch.num_rows), times)))
 
 
 def _uniform(batch: Any, columns: Sequence[str], seed: int) -> Any:

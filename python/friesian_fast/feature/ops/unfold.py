@@ -13,7 +13,7 @@ from friesian_fast.feature.ops.base import Op, column, put
 from friesian_fast.feature.ops.lists import Lists, list_array, lists_of, plain_values, row_keys, runs
 
 # Values made at once: some megabytes.
-_PIECE_VALUES = 1 << 21
+PIECE_VALUES = 1 << 21
 
 # How many rows at the start of a block are there for the histories of the others only.
 CONTEXT = "__friesian_context__"
@@ -22,10 +22,10 @@ DRAWN = "__friesian_drawn__"
 
 
 def in_pieces(batch: Any, growth: Any) -> Iterator[Any]:
-    """Slices of a batch, of which each makes about `_PIECE_VALUES` values or is one row; row i makes `growth[i]`."""
+    """Slices of a batch, of which each makes about `PIECE_VALUES` values or is one row; row i makes `growth[i]`."""
     if batch.num_rows == 0:
         yield batch
-    for begin, end in runs(growth, _PIECE_VALUES):
+    for begin, end in runs(growth, PIECE_VALUES):
         yield batch.slice(begin, end - begin)
 
 
