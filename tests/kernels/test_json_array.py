@@ -36,5 +36,5 @@ def test_every_float_reads_back_as_itself_in_no_more_digits_than_numpys():
     "bad", [np.zeros(3), np.zeros(3, np.int32), np.zeros((2, 2), np.float32), np.zeros(6, np.float32)[::2]]
 )
 def test_other_arrays_are_refused(bad):
-    with pytest.raises(TypeError, match="values must be C-contiguous float32 or int64 of one dimension, got"):
+    with pytest.raises(TypeError, match="values must be C-contiguous, aligned float32 or int64 of one dimension, got"):
         json_array(bad)

@@ -103,7 +103,7 @@ def test_messages_do_not_repeat_passwords(load, text):
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
-        (RecallConfig, "indexpaht: x", "unknown key 'indexpaht'; known here are releasePath, .*indexPath"),
+        (RecallConfig, "indexpaht: x", "unknown key 'indexpaht'; known here are .*releasePath, .*indexPath"),
         (RecallConfig, "servicePort: many", "key 'servicePort' of .*config.yaml is 'many'"),
         (RecallConfig, "servicePort: 65536", "key 'servicePort'.* is 65536"),
         (RecallConfig, "- a\n- b", "must hold keys and values, not list"),

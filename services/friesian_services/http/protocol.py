@@ -58,14 +58,21 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     little of them in the caches.
     """
 
-    _in_head, _head, _between = True, 0, True
+    _in_head, _head, _between, _ended = True, 0, True, False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(Corked(transport))
 
+    def eof_received(self) -> bool:
+        """Stay open until all is answered that was asked in full: a client may end its side once it has asked."""
+        self._ended = True
+        return self._between and self._is_busy()
+
     def on_response_complete(self) -> None:
         self.transport.flush()
         super().on_response_complete()
+        if self._ended and not self._is_busy():
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         self._in_head, self._head, self._between = True, 0, False
@@ -97,11 +104,15 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         """Whether a request may begin here and nothing before it is still to be answered."""
         return (
             self._between
-            and (self.cycle is None or (self.cycle.response_complete and not self.pipeline))
+            and not self._is_busy()
             and not self.flow.write_paused
             and len(self.connections) < self.limit_concurrency
             and not self.transport.is_closing()
         )
+
+    def _is_busy(self) -> bool:
+        """Whether a request is still to be answered."""
+        return self.cycle is not None and (not self.cycle.response_complete or bool(self.pipeline))
 
     def _answered(self, data: bytes) -> bool:
         plain = _PLAIN.fullmatch(data)
