@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +21,7 @@ from friesian_fast.feature.progress import watched
 Task = Callable[[dict[str, Any]], dict[str, Any]]
 
 _scratch: list[Path] = []
+_settled = 0
 
 
 def run_tasks(session: Any, task: Task, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -57,12 +60,26 @@ def counted(task: Task, ended: Any, rows: Any, text: str) -> str:
 def guarded(task: Task, text: str) -> str:
     """The task's answer as JSON, or the named error it ended with."""
     try:
-        return json.dumps({"answer": task(json.loads(text))})
+        answer = task(json.loads(text))
+        _settle()
+        return json.dumps({"answer": answer})
     except FriesianError as error:
         return json.dumps({"error": type(error).__name__, "message": str(error)})
     except OSError as error:  # a full disk, a directory that this machine does not see
         told = f"a task could not use {error.filename or 'a file'}: {error.strerror or error}"
         return json.dumps({"error": FriesianError.__name__, "message": told})
+
+
+def _settle() -> None:
+    """Keep the modules imported by now out of the garbage collector's rounds.
+
+    Spark's worker makes one after each task, and of our modules and theirs it takes longer than many a task.
+    """
+    global _settled
+    if len(sys.modules) > _settled:
+        _settled = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 def opened(text: str) -> dict[str, Any]:
