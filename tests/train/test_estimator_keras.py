@@ -6,13 +6,15 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 from keras import layers
-from tests.train.train_models import FEATURES, USERS, keras_model, rows
+from tests.train.train_models import FEATURES, USERS, keras_model, keras_norm_model, rows
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.own_loss import TFRSModel
 from friesian_fast.train import Estimator, TensorBoardLog, adam
 from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.comm import Comm
+from friesian_fast.train.fields import Field
+from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
 from friesian_fast.train.keras_task import KerasTask
 from friesian_fast.train.source import source_of
@@ -153,6 +155,52 @@ def test_workers_drop_out_other_units_and_keep_the_same_state():
     assert seeds[0][1] == seeds[1][1]
     for one, other in zip(first.state().values(), second.state().values(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_row_that_stands_in_for_none_leaves_no_trace(monkeypatch):
+    class TwoComm(Comm):
+        world = 2
+
+    monkeypatch.setattr(adam, "DENSE_ROWS", USERS - 1)
+    task = KerasTask(keras_norm_model({}), TwoComm())
+    fields = [Field(name="user", dtype="int32")], [Field(name="label", dtype="float32")]
+    batch = Batch({"user": np.arange(6, dtype=np.int32)}, {"label": np.float32([0, 1] * 3)}, 1.0)
+    task.build(*fields, batch)
+    task.train(batch)  # so that there are moments, by which touched rows would move
+    one = {"user": np.zeros(1, np.int32)}, {"label": np.ones(1, np.float32)}
+    before, counted = task.state(), task.metric_state()
+    table = task.model.get_layer("table").get_weights()[0]
+    assert task.train(Batch(*one, 0.0))[0] == 0.0
+    np.testing.assert_array_equal(task.model.get_layer("table").get_weights()[0], table)
+    after = task.state()
+    moving = [name for name in before if "moving" in name]
+    assert len(moving) == 2
+    for name in moving:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    for left, right in zip(task.metric_state(), counted, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("loss", ["mse", lambda y, p: tf.reduce_mean((y - p) ** 2)])
+def test_metrics_need_to_know_what_the_model_gives(loss):
+    def make(**settings):
+        model = linear()
+        model.compile("sgd", loss)
+        return Estimator.from_keras(model, metrics=["binary_accuracy"], **settings)
+
+    with pytest.raises(InvalidInputError, match="does not tell whether the model gives probabilities or logits; say"):
+        make().fit(rows(50), **FIT)
+    history = make(outputs="probabilities").fit(rows(200), 1, **FIT | {"batch_size": 200})
+    x = {"x": rows(200)["x"].to_numpy()}
+    hits = (linear().predict(x, verbose=0).reshape(-1) > 0.5) == rows(200)["label"].to_numpy()
+    assert history[0]["binary_accuracy"] == pytest.approx(hits.mean())
+
+
+def test_a_probability_that_is_none_is_named():
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1, bias_initializer="ones", kernel_initializer="ones")])
+    model.compile("sgd", "binary_crossentropy")
+    with pytest.raises(InvalidInputError, match="which is no probability as its loss or outputs says; end it with a"):
+        Estimator.from_keras(model, metrics=["auc"]).fit(rows(50), feature_cols=["x"], **FIT)
 
 
 def test_lists_of_inputs_are_fed_by_name_then_by_order():

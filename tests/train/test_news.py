@@ -3,6 +3,7 @@
 import io
 import socket
 import sys
+import threading
 import types
 
 import pytest
@@ -79,8 +80,16 @@ def test_what_the_callers_function_raises_is_raised_at_the_end():
     def fail(event):
         raise ZeroDivisionError("at the caller's")
 
-    with pytest.raises(ZeroDivisionError, match="caller's"), listening("127.0.0.1", fail) as mailbox:
-        sender(mailbox)(STEP)
+    over = threading.Event()
+
+    def listen():
+        with listening("127.0.0.1", fail, over.set) as mailbox:
+            sender(mailbox)(STEP)
+            assert over.wait(20)
+            raise KeyError("what came of it")
+
+    with pytest.raises(ZeroDivisionError, match="caller's"):
+        listen()
 
 
 def test_mlflow_gets_the_metrics_if_it_is_installed(monkeypatch):

@@ -31,7 +31,9 @@ class Mailbox:
 
 
 @contextlib.contextmanager
-def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]:
+def listening(
+    host: str, on_event: Callable[[Event], None], on_error: Callable[[], None] = lambda: None
+) -> Iterator[Mailbox]:
     """Hand every event that a worker sends to a function, one at a time, until the block ends.
 
     Whoever calls is heard in a thread of its own, so that one who stays silent keeps nobody else out.
@@ -41,7 +43,10 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
     host : str
         Of this machine, as the workers know it.
     on_event : callable
-        What it raises is raised when the block has ended.
+        What it raises first is raised when the block has ended, instead of what the block raises; it is not called
+        again.
+    on_error : callable, optional
+        Called then, so that the block can be ended.
     """
     key = secrets.token_bytes(32)
     listener = Listener(("127.0.0.1" if host == "127.0.0.1" else "0.0.0.0", 0), backlog=16)
@@ -50,10 +55,13 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
 
     def take(event: Event) -> None:
         with one_at_a_time:
+            if failed:
+                return
             try:
                 on_event(event)
             except Exception as error:
                 failed.append(error)
+                on_error()
 
     accepting = _Accepting(listener, key, take)
     accepting.start()
@@ -62,8 +70,8 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
         yield Mailbox(host, port, key)
     finally:
         accepting.end(port)
-    if failed:
-        raise failed[0]
+        if failed:
+            raise failed[0]
 
 
 class _Accepting(threading.Thread):

@@ -12,6 +12,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.columns import Array, first_row, prefetched, read_stretch, take
 from friesian_fast.train.fields import Field, columns_of
 from friesian_fast.train.order import Piece, Share, Window, shares, shares_in_order, shuffled_steps, stretch, windows
+from friesian_fast.train.source import Source
 
 PREFETCH_BATCHES = 4
 
@@ -38,6 +39,10 @@ class Extend(Protocol):
 
     def __call__(self, columns: dict[str, Array], draw: Draw) -> dict[str, Array]:
         """The worker's columns by name, labels included, with more rows."""
+        ...
+
+    def also_without(self, source: Source) -> Extend:
+        """One for other data, of which it draws none of the positives."""
         ...
 
 

@@ -15,7 +15,7 @@ from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.keras_feed import Feed, input_tensors
-from friesian_fast.train.scores import to_logits
+from friesian_fast.train.scores import Scale, as_logits
 
 _OPTIMIZER = "optimizer/"
 _RANK_SEEDS = 1_000_003  # between the dropout seeds of two workers
@@ -31,17 +31,22 @@ class KerasTask:
     comm : Comm
     lazy_embeddings : bool, default True
         Update only the touched rows of large embedding tables, if the optimizer is Adam as it comes.
+    outputs : {"probabilities", "logits"}, optional
+        What the model gives, if its loss does not say.
     """
 
     integers = "int32"
 
-    def __init__(self, model: keras.Model, comm: Comm, *, lazy_embeddings: bool = True) -> None:
+    def __init__(
+        self, model: keras.Model, comm: Comm, *, lazy_embeddings: bool = True, outputs: Scale | None = None
+    ) -> None:
         if not isinstance(model, keras.Model):
             raise InvalidInputError(f"from_keras got a {type(model).__name__}; give a Keras model, or what makes one")
         if getattr(model, "optimizer", None) is None:
             raise InvalidInputError("the Keras model is not compiled; call model.compile(optimizer, loss, metrics)")
         self.model = model
         self._comm = comm
+        self._outputs = outputs
         self._lazy = lazy_embeddings and _is_plain_adam(model.optimizer)
         self._optimizer: Any = None
         self._kept: list[Array] = []  # of an optimizer that is not made yet
@@ -99,9 +104,18 @@ class KerasTask:
     @property
     def is_binary(self) -> bool:
         """Whether the loss takes labels 0 and 1."""
+        return _scale_of(getattr(self.model, "loss", None)) is not None
+
+    @property
+    def scale(self) -> Scale | None:
+        """What the model gives, as its loss takes it or as was said; None if nobody knows."""
+        return _scale_of(getattr(self.model, "loss", None)) or self._outputs
+
+    @property
+    def loss_name(self) -> str:
+        """For error texts."""
         loss = getattr(self.model, "loss", None)
-        names = ("binary_crossentropy", "bce")
-        return loss in names if isinstance(loss, str) else isinstance(loss, keras.losses.BinaryCrossentropy)
+        return "of the model's own" if loss is None else _name_of(loss)
 
     @property
     def needs_labels(self) -> bool:
@@ -109,16 +123,21 @@ class KerasTask:
         return getattr(self.model, "loss", None) is not None
 
     def logits(self, predictions: Array) -> Array:
-        """Of the predictions, which are probabilities unless the loss says otherwise."""
-        return predictions if getattr(self.model.loss, "from_logits", False) else to_logits(predictions)
+        """Of predictions of shape (n,)."""
+        return as_logits(predictions, self.scale)
 
     def train(self, batch: Batch) -> tuple[float, Array]:
         """One step with all workers; the mean loss of the rows here and their predictions before the step."""
         assert self._train is not None
         assert self._feed is not None
         x, y = self._feed.batch(batch)
+        # A row that only stands in for none is to leave no trace but in the seeds, which all workers turn alike.
+        apart = [] if batch.factor else [*self._measured_apart(), *self._metric_variables(with_loss=True)]
+        kept = [_value(variable).copy() for variable in apart]
         loss, predictions = self._train(x, y, tf.constant(batch.factor, tf.float32))
-        return float(loss), _numpy(predictions)
+        for variable, value in zip(apart, kept, strict=True):
+            variable.assign(value)
+        return float(loss) if batch.factor else 0.0, _numpy(predictions)
 
     def score(self, batch: Batch) -> tuple[float, Array]:
         """The mean loss and the predictions, without learning."""
@@ -185,7 +204,7 @@ class KerasTask:
         """Give all workers the mean of what they measured apart, such as the moments of batch normalisations."""
         if self._comm.world == 1:
             return
-        apart = [v for v in self.model.non_trainable_variables if str(v.dtype).startswith(("float", "bfloat"))]
+        apart = self._measured_apart()
         values = sum_all(self._comm, [_widened(_value(v)) for v in apart])
         for variable, value in zip(apart, values, strict=True):
             variable.assign(value / self._comm.world)
@@ -210,8 +229,12 @@ class KerasTask:
         found = self.model.get_metrics_result() if self._metric_variables() else {}
         return {name: float(value) for name, value in found.items() if name != "loss"}
 
-    def _metric_variables(self) -> list[Any]:
-        return [v for metric in self.model.metrics if metric.name != "loss" for v in metric.variables]
+    def _measured_apart(self) -> list[Any]:
+        """Weights that each worker's own rows set, such as the moments of batch normalisations."""
+        return [v for v in self.model.non_trainable_variables if str(v.dtype).startswith(("float", "bfloat"))]
+
+    def _metric_variables(self, *, with_loss: bool = False) -> list[Any]:
+        return [v for metric in self.model.metrics if with_loss or metric.name != "loss" for v in metric.variables]
 
     def _turn_seeds(self) -> None:
         for variable in self.model.variables:
@@ -282,6 +305,8 @@ class KerasTask:
 
         def step(x: Any, y: Any, factor: Any) -> Any:
             loss, predictions, gradients = local(x, y, factor)
+            if not float(factor):
+                gradients = [_nothing(gradient) for gradient in gradients]
             pairs = list(zip(self._sparse, gradients, strict=True))
             dense = sum_all(self._comm, [gradient.numpy() for sparse, gradient in pairs if not sparse])
             rows = self._comm.gather_rows([tuple(part.numpy() for part in g) for sparse, g in pairs if sparse])
@@ -314,6 +339,21 @@ def _is_plain_adam(optimizer: Any) -> bool:
     return type(optimizer) is keras.optimizers.Adam and standard and fixed and not any(config.get(e) for e in extra)
 
 
+def _scale_of(loss: Any) -> Scale | None:
+    """What a binary loss takes; None for all other losses."""
+    if isinstance(loss, str):
+        binary = loss in ("binary_crossentropy", "bce", "binary_focal_crossentropy")
+    elif isinstance(loss, (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)):
+        return "logits" if loss.from_logits else "probabilities"
+    else:
+        binary = loss in (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
+    return "probabilities" if binary else None
+
+
+def _name_of(loss: Any) -> str:
+    return str(loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", repr(loss)))
+
+
 def _is_sum(loss: Any) -> bool:
     return getattr(loss, "reduction", None) == "sum"
 
@@ -322,6 +362,11 @@ def _summed(gradient: Any) -> tuple[Any, Any]:
     """Each row number once, with the sum of its gradients: what is sent."""
     rows, position = tf.unique(tf.cast(gradient.indices, tf.int64))
     return rows, tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
+
+
+def _nothing(gradient: Any) -> Any:
+    """The gradient of no row: dense zeros, or of a table no row numbers."""
+    return tuple(part[:0] for part in gradient) if isinstance(gradient, (tuple, list)) else tf.zeros_like(gradient)
 
 
 def _value(variable: Any) -> Array:

@@ -35,6 +35,12 @@ def check_precision(precision: str) -> None:
         raise InvalidInputError(f"precision is '{precision}'; use fp32 or bf16")
 
 
+def check_outputs(outputs: str | None) -> None:
+    """Refuse any but probabilities, logits, and nothing said."""
+    if outputs not in (None, "probabilities", "logits"):
+        raise InvalidInputError(f"outputs is '{outputs}'; use probabilities or logits")
+
+
 def check_numbers(**numbers: int) -> None:
     """Refuse what is no whole number of at least 1."""
     for name, value in numbers.items():

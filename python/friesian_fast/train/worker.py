@@ -67,9 +67,10 @@ def _work(directory: Path, order: Order) -> Done:
 
     from friesian_fast.train.events import sender
 
+    # First of all: whoever fails from here on is missed by the others at once.
+    comm = GlooComm(order.meet, order.rank, order.world, pulse_of(directory, order.rank))
     # Made a moment ago by the process that started this one.
     work, mailbox = cloudpickle.loads((directory / "work").read_bytes())
-    comm = GlooComm(order.meet, order.rank, order.world)
     import torch
 
     torch.set_num_threads(order.cores)
@@ -104,6 +105,11 @@ def _write(path: Path, result: Any) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(result), encoding="utf-8")
     partial.replace(path)
+
+
+def pulse_of(directory: Path, rank: int) -> Path:
+    """The file that a worker touches as long as it is at work."""
+    return directory / f"pulse-{rank}"
 
 
 def order_text(order: Order) -> str:
