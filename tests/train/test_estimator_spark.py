@@ -62,8 +62,8 @@ class LosesItsTask(torch.nn.Module):
         return self.net(user, x, history, history_mask)
 
 
-def test_a_stage_that_spark_begins_again_ends_as_if_unbroken(spark, tmp_path):
-    """The workers of the first attempt end with their tasks; those of the second go on from the checkpoint."""
+def test_a_lost_task_is_named_and_begun_again_from_the_checkpoint(spark, tmp_path, capsys):
+    """Spark does not begin a barrier stage with a result again by itself: `fit` does."""
     pq.write_table(rows(), tmp_path / "rows.parquet")
     settings = {**FIT, "data": str(tmp_path / "rows.parquet"), "epochs": 3}
     marker, told = str(tmp_path / "died"), []
@@ -76,7 +76,9 @@ def test_a_stage_that_spark_begins_again_ends_as_if_unbroken(spark, tmp_path):
         workers=2,
     )
     alone = estimator()
-    history = lost.fit(**settings, callbacks=[lambda epoch, logs: told.append(epoch)], checkpoint_dir=tmp_path / "kept")
+    again = {"checkpoint_dir": tmp_path / "kept", "max_restarts": 1, "verbose": True}
+    history = lost.fit(**settings | again, callbacks=[lambda epoch, logs: told.append(epoch)])
+    assert "Spark lost the training's tasks: rank 1 of 2 failed: org.apache.spark" in capsys.readouterr().out
     for one, other in zip(alone.fit(**settings), history, strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
     assert Path(marker).exists()
