@@ -69,6 +69,31 @@ def test_a_step_is_keras_own():
             np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
+def test_a_schedule_sets_the_rate_of_every_step_also_after_a_pause(tmp_path):
+    """Of our own Adam, against Keras' `fit` in the same order of rows: all of them, at every step."""
+    table = rows(200)
+
+    def make():
+        return linear(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(0.1, 4, 0.0)))
+
+    peer, model, again = make(), make(), make()
+    for _ in range(4):
+        peer.train_on_batch({"x": table["x"].to_numpy()}, table["label"].to_numpy()[:, None])
+    settings = FIT | {"batch_size": 200}
+    fitted = Estimator.from_keras(model)
+    fitted.fit(table, 2, **settings)
+    fitted.save(tmp_path)
+    rest = Estimator.from_keras(again)
+    rest.load(tmp_path)
+    rest.fit(table, 2, **settings)
+    for mine, theirs in zip(again.get_weights(), peer.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+    stuck = again.get_weights()
+    rest.fit(table, 1, **settings)  # the rate is 0 from here on
+    for mine, theirs in zip(again.get_weights(), stuck, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_large_tables_get_lazy_adam_unless_refused(monkeypatch):
     monkeypatch.setattr(adam, "DENSE_ROWS", USERS - 1)
     moved = []

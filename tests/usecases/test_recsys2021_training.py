@@ -71,7 +71,7 @@ def test_the_ranker_is_written_in_all_formats(ranker, data):
     assert 0 < report["metrics"]["val_auc"] < 1
     session = onnxruntime.InferenceSession(ranker / "ranker.onnx")
     assert [value.name for value in session.get_inputs()] == INPUTS
-    rows, _ = train_wnd.load_rows(data / "test_parquet", train_wnd.model_inputs(Sizes(data)))
+    rows = train_wnd.first_rows(data / "test_parquet", train_wnd.model_inputs(Sizes(data)), 1000)
     (scores,) = session.run(["score"], {name: rows[name] for name in INPUTS})
     np.testing.assert_allclose(scores, predict(keras.models.load_model(ranker / "ranker.keras"), rows), atol=1e-5)
 

@@ -48,6 +48,7 @@ class KerasTask:
         self._comm = comm
         self._outputs = outputs
         self._lazy = lazy_embeddings and _is_plain_adam(model.optimizer)
+        self._schedule = _schedule_of(model.optimizer) if self._lazy else None
         self._optimizer: Any = None
         self._kept: list[Array] = []  # of an optimizer that is not made yet
         self._feed: Feed | None = None
@@ -92,6 +93,8 @@ class KerasTask:
     @property
     def learning_rate(self) -> float:
         """Of the model's optimizer, at this step."""
+        if self._schedule is not None:
+            return float(_value(self._schedule(0 if self._optimizer is None else self._optimizer.step)))
         return float(_value(self.model.optimizer.learning_rate))
 
     @learning_rate.setter
@@ -134,6 +137,8 @@ class KerasTask:
         # A row that only stands in for none is to leave no trace but in the seeds, which all workers turn alike.
         apart = [] if batch.factor else [*self._measured_apart(), *self._metric_variables(with_loss=True)]
         kept = [_value(variable).copy() for variable in apart]
+        if self._schedule is not None:
+            self._optimizer.learning_rate.assign(self.learning_rate)
         loss, predictions = self._train(x, y, tf.constant(batch.factor, tf.float32))
         for variable, value in zip(apart, kept, strict=True):
             variable.assign(value)
@@ -335,8 +340,13 @@ def _is_plain_adam(optimizer: Any) -> bool:
     clipping = ("clipnorm", "global_clipnorm", "clipvalue")
     extra = (*clipping, "weight_decay", "use_ema", "loss_scale_factor", "gradient_accumulation_steps", "amsgrad")
     standard = (config.get("beta_1"), config.get("beta_2"), config.get("epsilon")) == (0.9, 0.999, 1e-7)
-    fixed = isinstance(config.get("learning_rate"), float)
-    return type(optimizer) is keras.optimizers.Adam and standard and fixed and not any(config.get(e) for e in extra)
+    return type(optimizer) is keras.optimizers.Adam and standard and not any(config.get(e) for e in extra)
+
+
+def _schedule_of(optimizer: Any) -> Any:
+    """What sets the learning rate of each step; None if it is a number."""
+    rate = optimizer.get_config().get("learning_rate")
+    return keras.optimizers.schedules.deserialize(rate) if isinstance(rate, dict) else None
 
 
 def _scale_of(loss: Any) -> Scale | None:
