@@ -94,6 +94,14 @@ def test_a_function_of_the_caller_that_fails_ends_the_job(spark):
     assert spark.sparkContext.parallelize(range(2), 2).count() == 2  # the session goes on
 
 
+def test_weights_that_come_in_spark_s_rows_are_put_together(tmp_path):
+    """As they do if the caller's socket is out of reach."""
+    rows = [(1, '[{"weights": "x"}, 0, ""]'), (0, '[{"weights": "x"}, 0, "log"]'), (0, b"one "), (0, b"two")]
+    second, first = launch._from_rows(rows, tmp_path / "state")
+    assert (first.rank, first.state.read_bytes(), first.log) == (0, b"one two", "log")
+    assert (second.rank, second.state) == (1, None)
+
+
 def test_spark_s_own_words_get_the_rank():
     text = "failed barrier ResultStage. Stage failed because barrier task ResultTask(3, 1) finished unsuccessfully."
     assert launch._of_rank(text, 2) == f"rank 1 of 2 failed: {text}"

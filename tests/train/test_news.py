@@ -11,7 +11,7 @@ from rich.console import Console
 
 from friesian_fast.errors import NotSupportedError
 from friesian_fast.train import MLflowLog, events, news
-from friesian_fast.train.events import Mailbox, listening, sender
+from friesian_fast.train.events import Mailbox, listening, send_file, sender
 from friesian_fast.train.news import News
 
 STEP = {"epoch": 1, "step": 3, "steps": 10, "rows": 3000, "seconds": 2.0}
@@ -55,6 +55,16 @@ def test_events_arrive_in_order_and_strangers_are_not_heard():
             send(event)
         del send  # its worker ends
     assert found == [STEP, END]
+
+
+def test_a_file_arrives_whole_or_its_sender_knows(tmp_path, monkeypatch):
+    monkeypatch.setattr(events, "_CHUNK", 1000)
+    (tmp_path / "sent").write_bytes(bytes(range(250)) * 10)
+    with listening("127.0.0.1", print, inbox=tmp_path / "kept") as mailbox:
+        assert send_file(mailbox, tmp_path / "sent")
+        assert not send_file(Mailbox(mailbox.host, mailbox.port, b"another key"), tmp_path / "sent")
+    assert (tmp_path / "kept").read_bytes() == (tmp_path / "sent").read_bytes()
+    assert not send_file(mailbox, tmp_path / "sent")
 
 
 def test_who_calls_and_stays_silent_keeps_nobody_out(monkeypatch):

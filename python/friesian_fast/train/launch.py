@@ -25,7 +25,7 @@ from friesian_fast import errors
 from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError, WorkerLostError
 from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.comm import TIMEOUT_S
-from friesian_fast.train.events import listening
+from friesian_fast.train.events import Mailbox, listening, send_file
 from friesian_fast.train.job import Done, Event, Work
 from friesian_fast.train.worker import Order, order_text, pulse_of
 
@@ -40,13 +40,16 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one worker ended: what it wrote, or how it died; `stopped` if it was killed here, after another failed."""
+    """How one worker ended: what it wrote, or how it died; `stopped` if it was killed here, after another failed.
+
+    `state` is the file with rank 0's weights.
+    """
 
     rank: int
     result: dict[str, Any] | None
     code: int
     log: str
-    state: bytes | None
+    state: Path | None
     stopped: bool = False
 
 
@@ -76,19 +79,20 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
         )
     host = context.getConf().get("spark.driver.host", "127.0.0.1")
     group = f"friesian-train-{secrets.token_hex(8)}"
-    with listening(host, on_event, lambda: context.cancelJobGroup(group)) as mailbox:
-        sent = context.broadcast(pickled((work, mailbox)))
-        try:
-            with _job_group(context, group):
-                stage = context.parallelize(range(workers), workers).barrier()
-                rows = stage.mapPartitions(_SparkTask(sent, workers, cores)).collect()
-        except Exception as error:  # py4j has one kind for all failures
-            raise WorkerLostError(
-                f"Spark lost the training's tasks: {_of_rank(_first_line(error), workers)}"
-            ) from error
-        finally:
-            sent.destroy()
-    return _gathered(_from_rows(rows), workers)
+    with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
+        inbox = Path(directory) / "state.safetensors"
+        with listening(host, on_event, lambda: context.cancelJobGroup(group), inbox) as mailbox:
+            sent = context.broadcast(pickled((work, mailbox)))
+            try:
+                with _job_group(context, group):
+                    stage = context.parallelize(range(workers), workers).barrier()
+                    rows = stage.mapPartitions(_SparkTask(sent, mailbox, workers, cores)).collect()
+            except Exception as error:  # py4j has one kind for all failures
+                told = _of_rank(_first_line(error), workers)
+                raise WorkerLostError(f"Spark lost the training's tasks: {told}") from error
+            finally:
+                sent.destroy()
+        return _gathered(_from_rows(rows, inbox), workers)
 
 
 @contextmanager
@@ -118,9 +122,11 @@ def pickled(value: Any) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _SparkTask:
-    """One task of the barrier stage; yields JSON about its worker, and the weights in parts."""
+    """One task of the barrier stage; yields JSON about its worker, and the weights in parts if the caller is out of
+    reach."""
 
     sent: Any
+    mailbox: Mailbox
     workers: int
     cores: int
 
@@ -135,20 +141,24 @@ class _SparkTask:
         try:
             _write_work(directory, self.sent.value)
             (outcome,) = _wait(directory, [Order(rank=rank, world=self.workers, meet=meet, cores=self.cores)])
+            state = b""
+            if outcome.state is not None and not send_file(self.mailbox, outcome.state):
+                state = outcome.state.read_bytes()
         finally:
             shutil.rmtree(directory, ignore_errors=True)
         yield rank, json.dumps([outcome.result, outcome.code, outcome.log])
-        state = outcome.state or b""
         yield from ((rank, state[at : at + _CHUNK]) for at in range(0, len(state), _CHUNK))
 
 
-def _from_rows(rows: Sequence[tuple[int, str | bytes]]) -> list[Outcome]:
+def _from_rows(rows: Sequence[tuple[int, str | bytes]], inbox: Path) -> list[Outcome]:
+    parts = [part for _, part in rows if isinstance(part, bytes)]
+    if parts:
+        inbox.write_bytes(b"".join(parts))
     outcomes = []
     for rank, text in rows:
         if isinstance(text, str):
-            state = b"".join(part for other, part in rows if other == rank and isinstance(part, bytes))
             result, code, log = json.loads(text)
-            outcomes.append(Outcome(rank, result, code, log, state or None))
+            outcomes.append(Outcome(rank, result, code, log, inbox if rank == 0 and inbox.exists() else None))
     return outcomes
 
 
@@ -236,7 +246,7 @@ def _start(directory: Path, order: Order) -> subprocess.Popen[bytes]:
 def _outcome(directory: Path, rank: int, code: int, *, stopped: bool) -> Outcome:
     log = (directory / f"log-{rank}").read_text(encoding="utf-8", errors="replace")
     state = directory / "state.safetensors"
-    kept = state.read_bytes() if rank == 0 and state.exists() else None
+    kept = state if rank == 0 and state.exists() else None
     last = "\n".join(log.splitlines()[-_LOG_LINES:])
     return Outcome(rank, _result(directory, rank), code, last, kept, stopped)
 
@@ -248,13 +258,8 @@ def _gathered(outcomes: Sequence[Outcome], workers: int) -> Done:
     weights = {result["weights"] for result in results}
     if len(weights) > 1:
         raise WorkerError(f"the {workers} workers ended with different weights; report this with your model")
-    state = None
     first = next(outcome for outcome in outcomes if outcome.rank == 0)
-    if first.state is not None:
-        with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
-            path = Path(directory) / "state.safetensors"
-            path.write_bytes(first.state)
-            state, _ = read_state(path)
+    state = None if first.state is None else read_state(first.state)[0]
     return Done((first.result or {})["history"], state)
 
 
