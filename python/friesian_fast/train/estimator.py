@@ -228,7 +228,8 @@ class Estimator:
             Rows that all workers together hold and shuffle at a time; at least a row group of the files.
         checkpoint_dir : path, optional
             Where to keep what a killed run goes on from: the same call begins there, and ends with the weights of an
-            unbroken run. It is removed when the call has ended well. Rank 0, wherever it runs, must see it under this path.
+            unbroken run. It is removed when the call has ended well. Rank 0, wherever it runs, must see it under this
+            path.
         checkpoint_steps : int, optional
             Keep it after so many steps, besides at the end of every epoch.
         max_restarts : int, default 0
