@@ -1,7 +1,8 @@
 """``friesian recsys2021 predict_two_tower`` as a user runs it: 200,000 users and 100,000 items, start-up included.
 
-The original took 161 s of wall time on the same kind of machine for as many rows and numbers. The towers here have the
-walkthrough's layers and sizes and their first weights: what they have learned does not change what a vector costs.
+The original took 161 s of wall time and 152 CPU s on the same kind of machine, alone on it, for as many rows and
+numbers; beside other work wall time says little, CPU time still does. The towers here have the walkthrough's layers and
+sizes and their first weights: what they have learned does not change what a vector costs.
 """
 
 import os
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from bench.usage import cost_of
 
-ORIGINAL_S, GOAL = 161, 10
+ORIGINAL_S, ORIGINAL_CPU_S, GOAL = 161, 152, 10
 USERS, ITEMS = 200_000, 100_000
 SIZES = {"present_media": 13, "tweet_type": 3, "language": 65, "enaging_user_id": USERS, "tweet_id": ITEMS}
 SIZES |= {"engaged_with_user_id": USERS}
@@ -61,8 +62,12 @@ def test_predict_two_tower(benchmark, prepared, capsys, cores):
     first = np.stack(items["prediction"].slice(0, 200).to_numpy(zero_copy_only=False))
     np.testing.assert_allclose(first, expected, atol=1e-5)
     ratio = ORIGINAL_S / cost.wall_s
+    outcome = "reached" if ratio >= GOAL else "missed"
     benchmark.group = "predict_two_tower, 200k users, 100k items"
     benchmark.extra_info |= {"wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "peak_gb": cost.peak_pss_bytes / 1e9}
     with capsys.disabled():
         print(f"\n  {cores} core(s): {cost.wall_s:.1f} s, {cost.cpu_s:.1f} CPU s, {cost.peak_pss_bytes / 1e9:.2f} GB;")
-        print(f"  {ratio:.1f} times faster than the original (goal {GOAL}: {'reached' if ratio >= GOAL else 'missed'})")
+        print(
+            f"  {ratio:.1f} times faster than the original (goal {GOAL}: {'reached' if ratio >= GOAL else 'missed'}),"
+        )
+        print(f"  {ORIGINAL_CPU_S / cost.cpu_s:.0f} times less CPU time")

@@ -178,6 +178,7 @@ def _wait(directory: Path, orders: Sequence[Order], stop: threading.Event | None
     Who shows no sign of work for too long has failed as well. `stop` ends all at once.
     """
     running = {order.rank: _start(directory, order) for order in orders}
+    pulses = {order.rank: _Pulse(pulse_of(directory, order.rank)) for order in orders}
     codes: dict[int, int] = {}
     stopped = set()
     stop_at = float("inf")
@@ -186,7 +187,7 @@ def _wait(directory: Path, orders: Sequence[Order], stop: threading.Event | None
             for rank, process in running.items():
                 if rank in codes:
                     continue
-                if _is_silent(directory, rank):
+                if pulses[rank].silence() > _SILENCE_S:
                     stopped.add(rank)
                     process.kill()
                 if (code := process.poll()) is not None:
@@ -207,8 +208,19 @@ def _wait(directory: Path, orders: Sequence[Order], stop: threading.Event | None
     return [_outcome(directory, rank, codes[rank], stopped=rank in stopped) for rank in running]
 
 
-def _is_silent(directory: Path, rank: int) -> bool:
-    return time.time() - pulse_of(directory, rank).stat().st_mtime > _SILENCE_S
+class _Pulse:
+    """Watches when a file was last touched, by this process' own clock: that of files may jump, or a machine sleep."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = (0, time.monotonic())
+
+    def silence(self) -> float:
+        """Seconds for which nothing was seen."""
+        touched, now = self._path.stat().st_mtime_ns, time.monotonic()
+        if touched != self._seen[0]:
+            self._seen = touched, now
+        return now - self._seen[1]
 
 
 def _is_good(directory: Path, rank: int) -> bool:
