@@ -16,6 +16,7 @@ from friesian_fast.train.comm import Comm
 from friesian_fast.train.fields import Field
 from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
+from friesian_fast.train.keras_callbacks import KerasCallbacks
 from friesian_fast.train.keras_task import KerasTask
 from friesian_fast.train.source import source_of
 from friesian_fast.train.trainer import Trainer
@@ -91,6 +92,33 @@ def test_a_schedule_sets_the_rate_of_every_step_also_after_a_pause(tmp_path):
     stuck = again.get_weights()
     rest.fit(table, 1, **settings)  # the rate is 0 from here on
     for mine, theirs in zip(again.get_weights(), stuck, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_schedule_of_ones_own_need_not_be_known_to_keras():
+    class Warm(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.1 / (1 + tf.cast(step, tf.float32))
+
+        def get_config(self):
+            return {}
+
+    history = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(Warm()))).fit(rows(200), 2, **FIT)
+    assert history[1]["loss"] < history[0]["loss"]
+
+
+def test_the_rate_that_a_callback_set_is_kept(tmp_path):
+    class Slow(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.optimizer.learning_rate = 0.0
+
+    first = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(0.1)))
+    first.fit(rows(50), callbacks=[Slow()], **FIT)
+    first.save(tmp_path)
+    again = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(0.1)))
+    again.load(tmp_path)
+    again.fit(rows(50), **FIT)
+    for mine, theirs in zip(first.get_model().get_weights(), again.get_model().get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -306,9 +334,10 @@ def test_the_weights_that_callbacks_leave_are_those_of_all_workers():
     settings = {"batch_size": 50, "buffer_rows": 50, "seed": 0, "epochs": 0, "callbacks": callbacks}
     work = Work(kind="fit", maker=lambda comm: task, source=source, features=None, labels=["label"], **settings)
     trainer = Trainer(work, SecondComm(), task)
-    model.set_weights([weight * 0 for weight in model.get_weights()])
-    trainer.fit()
-    assert all((weight == 3).all() for weight in model.get_weights())
+    for tell in (trainer.fit, lambda: trainer._end_of_epoch(KerasCallbacks(task, ()), 0, {})):
+        model.set_weights([weight * 0 for weight in model.get_weights()])
+        tell()
+        assert all((weight == 3).all() for weight in model.get_weights())
 
 
 def test_a_sum_over_rows_is_for_one_worker():

@@ -96,10 +96,10 @@ def test_a_function_of_the_caller_that_fails_ends_the_job(spark):
 
 def test_weights_that_come_in_spark_s_rows_are_put_together(tmp_path):
     """As they do if the caller's socket is out of reach."""
-    rows = [(1, '[{"weights": "x"}, 0, ""]'), (0, '[{"weights": "x"}, 0, "log"]'), (0, b"one "), (0, b"two")]
+    rows = [(1, '[null, -9, "", true]'), (0, '[{"weights": "x"}, 0, "log", false]'), (0, b"one "), (0, b"two")]
     second, first = launch._from_rows(rows, tmp_path / "state")
     assert (first.rank, first.state.read_bytes(), first.log) == (0, b"one two", "log")
-    assert (second.rank, second.state) == (1, None)
+    assert (second.rank, second.state, second.stopped) == (1, None, True)
 
 
 def test_spark_s_own_words_get_the_rank():

@@ -102,6 +102,23 @@ def test_workers_draw_what_one_process_draws():
     assert np.concatenate([left, right]).tolist() == whole.tolist()
 
 
+def test_validation_has_the_same_negatives_on_any_number_of_workers():
+    sampler = Negatives(items=ITEMS, per_positive=2).prepared(SOURCE)
+    settings = {"pieces": SOURCE.pieces, "batch_size": 4, "buffer_rows": 4, "extend": sampler}
+    settings["features"] = [Field(name="user", dtype="int32"), Field(name="item", dtype="int32")]
+    settings["labels"] = [Field(name="label", dtype="float32", is_made=True)]
+
+    def pairs(world):
+        found = []
+        for rank in range(world):
+            for batch in Input(**settings, rank=rank, world=world).batches(None):
+                found += zip(batch.inputs["user"].tolist(), batch.inputs["item"].tolist(), strict=True)
+        return sorted(found)
+
+    assert len(pairs(1)) == 18
+    assert pairs(1) == pairs(2) == pairs(3)
+
+
 def test_batches_have_the_label_that_the_data_lacks():
     sampler = Negatives(items=ITEMS, per_positive=2).prepared(SOURCE)
     read = [Field(name="price", dtype="float32"), Field(name="item", dtype="int32")]

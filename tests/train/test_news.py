@@ -4,6 +4,7 @@ import io
 import socket
 import sys
 import threading
+import time
 import types
 
 import pytest
@@ -55,6 +56,22 @@ def test_events_arrive_in_order_and_strangers_are_not_heard():
             send(event)
         del send  # its worker ends
     assert found == [STEP, END]
+
+
+def test_news_that_take_long_are_heard_to_their_end(monkeypatch):
+    monkeypatch.setattr(events, "_END_S", 0.3)
+    found = []
+
+    def slow(event):
+        time.sleep(0.5)
+        found.append(event)
+
+    with listening("127.0.0.1", slow) as mailbox:
+        send = sender(mailbox)
+        for event in (STEP, STEP, END):
+            send(event)
+        del send
+    assert found == [STEP, STEP, END]
 
 
 def test_a_file_arrives_whole_or_its_sender_knows(tmp_path, monkeypatch):

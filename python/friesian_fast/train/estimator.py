@@ -20,6 +20,7 @@ from friesian_fast.train.news import News
 from friesian_fast.train.runner import Runner
 from friesian_fast.train.scores import Scale, require_known
 from friesian_fast.train.settings import (
+    BUFFER_ROWS,
     Backend,
     archive_of,
     check_checkpoints,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 Features = FeatureSpec | Iterable[str | Categorical]
 
 _BATCH_SIZE = 1024
-_BUFFER_ROWS = 1 << 18
 _SAVED = "estimator.safetensors"
 
 
@@ -199,7 +199,7 @@ class Estimator:
         validation_data: Any = None,
         callbacks: Sequence[Any] = (),
         negatives: Negatives | None = None,
-        buffer_rows: int = _BUFFER_ROWS,
+        buffer_rows: int = BUFFER_ROWS,
         checkpoint_dir: str | Path | None = None,
         checkpoint_steps: int | None = None,
         max_restarts: int = 0,
@@ -385,7 +385,7 @@ class Estimator:
             labels=labels,
             metrics=self._metrics,
             batch_size=batch_size,
-            buffer_rows=_BUFFER_ROWS,
+            buffer_rows=BUFFER_ROWS,
             seed=self._seed,
             first_epoch=self._epochs,
             extend=None if negatives is None else negatives.prepared(source),

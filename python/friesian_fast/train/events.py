@@ -24,7 +24,7 @@ from friesian_fast.train.job import Event
 
 _HANDSHAKE_S = 5  # for whoever calls to show that it knows the key
 _END_S = 5  # for the last news to arrive
-_CHUNK = 16 << 20
+_CHUNK, _CHUNK_S = 16 << 20, 60
 _KEPT = b"kept"
 
 
@@ -96,6 +96,7 @@ class _Accepting(threading.Thread):
         self._take = take
         self._inbox = inbox
         self._over = threading.Event()
+        self._busy: set[int] = set()  # threads whose message is being taken
         self._calls: list[threading.Thread] = []
 
     def run(self) -> None:
@@ -123,28 +124,39 @@ class _Accepting(threading.Thread):
             _wait_at_most(connection, 0)
             while True:
                 message = json.loads(connection.recv_bytes())
-                if "file" not in message:
-                    self._take(message)
-                elif self._inbox is not None:
-                    _receive(connection, self._inbox, int(message["file"]))
+                self._busy.add(threading.get_ident())
+                try:
+                    self._use(connection, message)
+                finally:
+                    self._busy.discard(threading.get_ident())
+
+    def _use(self, connection: Connection, message: Event) -> None:
+        if "file" not in message:
+            self._take(message)
+        elif self._inbox is not None:
+            _receive(connection, self._inbox, int(message["file"]))
 
     def end(self, port: int) -> None:
-        """Take no more calls, and hear those that there are to their end."""
+        """Take no more calls, and hear those that there are to their end, however long what they tell keeps us."""
         self._over.set()
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port)).close()  # so that `accept` returns
-        until = time.monotonic() + _END_S
         self.join(_END_S)
         self._listener.close()
-        for call in self._calls:
-            call.join(max(0.0, until - time.monotonic()))
+        until = time.monotonic() + _END_S
+        while (waited := [call for call in self._calls if call.is_alive()]) and time.monotonic() < until:
+            if self._busy:
+                until = time.monotonic() + _END_S
+            waited[0].join(0.05)
 
 
 def _receive(connection: Connection, path: Path, size: int) -> None:
+    _wait_at_most(connection, _CHUNK_S)
     with replacing(path) as partial, partial.open("wb") as file:
         while file.tell() < size:
             file.write(connection.recv_bytes())
     connection.send_bytes(_KEPT)
+    _wait_at_most(connection, 0)
 
 
 def _wait_at_most(connection: Connection, seconds: int) -> None:

@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.adam import LazyAdam
-from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
+from friesian_fast.train.comm import Array, Comm, differing, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.keras_feed import Feed, input_tensors
 from friesian_fast.train.scores import Scale, as_logits
 
 _OPTIMIZER = "optimizer/"
+_RATE = "optimizer/rate"  # which a callback may have set
 _RANK_SEEDS = 1_000_003  # between the dropout seeds of two workers
 
 
@@ -165,7 +166,8 @@ class KerasTask:
             value = _value(variable).copy()
             model[f"{number}/{variable.path}"] = np.asarray(value - self._own_seeds(variable), value.dtype)
         optimizer = self._kept if self._optimizer is None else [_value(v).copy() for v in self._optimizer_variables()]
-        return {**model, **{f"{_OPTIMIZER}{number}": value for number, value in enumerate(optimizer)}}
+        rate = {} if _schedule_of(self.model.optimizer) is not None else {_RATE: np.array(self.learning_rate)}
+        return {**model, **{f"{_OPTIMIZER}{number}": value for number, value in enumerate(optimizer)}, **rate}
 
     def load(self, state: Mapping[str, Array]) -> None:
         """Put weights in; the optimizer starts anew if there are none of it.
@@ -192,9 +194,12 @@ class KerasTask:
                     "it is another model"
                 )
             variable.assign(np.asarray(value + self._own_seeds(variable), value.dtype))
-        self._kept = [state[f"{_OPTIMIZER}{number}"] for number in range(len(state) - len(given))]
+        kept = sum(name.startswith(_OPTIMIZER) and name != _RATE for name in state)
+        self._kept = [state[f"{_OPTIMIZER}{number}"] for number in range(kept)]
         if self._optimizer is not None:
             self._put_optimizer()
+        if _RATE in state:
+            self.learning_rate = float(state[_RATE])
 
     def _put_optimizer(self) -> None:
         """Hand the kept state to the optimizer, if it is of one like this."""
@@ -210,6 +215,8 @@ class KerasTask:
         if self._comm.world == 1:
             return
         apart = self._measured_apart()
+        differ = differing(self._comm, [_value(v) for v in apart])
+        apart = [v for v, other in zip(apart, differ, strict=True) if other]
         values = sum_all(self._comm, [_widened(_value(v)) for v in apart])
         for variable, value in zip(apart, values, strict=True):
             variable.assign(value / self._comm.world)
@@ -345,8 +352,8 @@ def _is_plain_adam(optimizer: Any) -> bool:
 
 def _schedule_of(optimizer: Any) -> Any:
     """What sets the learning rate of each step; None if it is a number."""
-    rate = optimizer.get_config().get("learning_rate")
-    return keras.optimizers.schedules.deserialize(rate) if isinstance(rate, dict) else None
+    rate = getattr(optimizer, "_learning_rate", None)  # `learning_rate` is the number of this step
+    return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
 
 
 def _scale_of(loss: Any) -> Scale | None:

@@ -146,7 +146,7 @@ class _SparkTask:
                 state = outcome.state.read_bytes()
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        yield rank, json.dumps([outcome.result, outcome.code, outcome.log])
+        yield rank, json.dumps([outcome.result, outcome.code, outcome.log, outcome.stopped])
         yield from ((rank, state[at : at + _CHUNK]) for at in range(0, len(state), _CHUNK))
 
 
@@ -157,8 +157,9 @@ def _from_rows(rows: Sequence[tuple[int, str | bytes]], inbox: Path) -> list[Out
     outcomes = []
     for rank, text in rows:
         if isinstance(text, str):
-            result, code, log = json.loads(text)
-            outcomes.append(Outcome(rank, result, code, log, inbox if rank == 0 and inbox.exists() else None))
+            result, code, log, stopped = json.loads(text)
+            state = inbox if rank == 0 and inbox.exists() else None
+            outcomes.append(Outcome(rank, result, code, log, state, stopped))
     return outcomes
 
 

@@ -36,7 +36,7 @@ def _with_predictions(work: Work, comm: Comm, task: Task, fields: list[Field], p
         if work.state is not None:
             task.load(work.state)
     parts = []
-    for share in shares_in_order(piece.rows, work.batch_size):
+    for _, share in shares_in_order(piece.rows, work.batch_size):
         comm.beat()
         parts.append(task.predict(take(columns, fields, share.rows)))
     values = np.concatenate(parts)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
+from friesian_fast.train.comm import Array, Comm, differing, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.scores import Scale, as_logits
@@ -193,6 +193,8 @@ class TorchTask:
         for counted in (buffer for buffer in self.model.buffers() if not buffer.is_floating_point()):
             counted.copy_(torch.as_tensor(self._comm.same(_copy(counted))))
         apart = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
+        differ = differing(self._comm, [_copy(buffer.to(_wide(buffer.dtype))) for buffer in apart])
+        apart = [buffer for buffer, other in zip(apart, differ, strict=True) if other]
         values = sum_all(self._comm, [_copy(buffer.to(_wide(buffer.dtype))) for buffer in apart])
         for buffer, value in zip(apart, values, strict=True):
             buffer.copy_(torch.as_tensor(np.asarray(value / self._comm.world)))  # NumPy makes a number of a scalar

@@ -15,7 +15,7 @@ import numpy as np
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.checkpoint import FILE, read_state, write_state
-from friesian_fast.train.comm import Array, Comm, same_facts, same_state
+from friesian_fast.train.comm import Array, Comm, digests, same_facts, same_state
 from friesian_fast.train.fields import Field
 from friesian_fast.train.input import Batch, Extend, Input
 from friesian_fast.train.job import Done, Event, State, Task, Work, fields_of, is_binary, labels_of
@@ -92,18 +92,35 @@ class Trainer:
             logs = self._epoch(epoch, skip)
             skip = 0
             self._history.append(logs)
-            stop = self._comm.same(np.array(callbacks.epoch_end(epoch, logs)))
-            self._share_rate()
+            stop = self._end_of_epoch(callbacks, epoch, logs)
             epoch += 1
             self._report({"epoch": epoch, "logs": logs})
             if work.checkpoint_dir is not None:
                 self._save(epoch, 0, stopped=bool(stop))
             if stop:
                 break
-        callbacks.train_end()
-        if work.callbacks and self._comm.world > 1:  # they may have put other weights in, on rank 0
-            self._take_from_first()
+        self._with_weights_of_first(callbacks.train_end)
         return Done(self._history)
+
+    def _end_of_epoch(self, callbacks: KerasCallbacks, epoch: int, logs: dict[str, float]) -> bool:
+        """Run the callbacks of rank 0; all workers go on with what they left. Whether they want to stop."""
+        stop = self._with_weights_of_first(lambda: callbacks.epoch_end(epoch, logs))
+        self._share_rate()
+        return bool(self._comm.same(np.array(stop)))
+
+    def _with_weights_of_first(self, run: Callable[[], Any]) -> Any:
+        """Call what may put other weights in, on rank 0, and give them to all then."""
+        if not self._work.callbacks or self._comm.world == 1:
+            return run()
+        before = self._digests()
+        found = run()
+        changed = self._comm.same((before != self._digests()).any(keepdims=True))
+        if changed.any():
+            self._take_from_first()
+        return found
+
+    def _digests(self) -> Any:
+        return digests(list(self._task.state().values()) if self._comm.rank == 0 else [])
 
     def _share_rate(self) -> None:
         """Give all workers the learning rate that the callbacks of rank 0 left."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.train.files import save_json
 from friesian_fast.train.runtime import use_cores
-from friesian_fast.train.source import open_source
+from friesian_fast.train.settings import steps_of
 from friesian_fast.train.table import read_columns
 from friesian_fast.usecases.recsys2021.options import (
     BatchSize,
@@ -120,7 +119,7 @@ def main(
         features=[*inputs.categorical, *inputs.continuous],
         epochs=epoch,
         batch_size=batch_size,
-        learning_rate=_rate(learning_rate, schedule, epoch, batch_size, paths[0]),
+        learning_rate=_rate(learning_rate, schedule, epoch, batch_size, seed, paths[0]),
         early_stopping=early_stopping,
         seed=seed,
     )
@@ -128,14 +127,13 @@ def main(
     _save(model, model_dir, metrics, history, first_rows(paths[1], inputs, ONNX_CHECK_ROWS))
 
 
-def _rate(first: float, schedule: Schedule, epochs: int, batch_size: int, table: Path) -> Any:
+def _rate(first: float, schedule: Schedule, epochs: int, batch_size: int, seed: int, table: Path) -> Any:
     """A number, or what takes it to 0 in equal steps."""
     if schedule is Schedule.constant or not first > 0 or min(epochs, batch_size) < 1:  # what is wrong is told by `fit`
         return first
     from keras.optimizers.schedules import PolynomialDecay
 
-    steps = epochs * math.ceil(open_source(table, None, name="training data").rows / batch_size)
-    return PolynomialDecay(first, steps, 0.0)
+    return PolynomialDecay(first, steps_of(table, epochs, batch_size, seed), 0.0)
 
 
 def _with_optimum(metrics: dict[str, float], data_dir: Path) -> dict[str, float]:
