@@ -20,7 +20,7 @@ from friesian_fast.train.fields import Field, wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
 from friesian_fast.train.makers import TorchMaker
-from friesian_fast.train.source import source_of
+from friesian_fast.train.source import open_source, source_of
 from friesian_fast.train.torch_task import TorchTask
 from friesian_fast.train.trainer import Trainer, fingerprint
 
@@ -274,6 +274,19 @@ def test_a_checkpoint_is_of_the_settings_that_the_course_depends_on():
         found(config=config, kept=pa.table({"item": [1, 3, 4]})),
     ]
     assert len({same, *others}) == 7
+
+
+def test_a_checkpoint_is_of_its_data(tmp_path):
+    """Of the same shape and ranges, but in another order."""
+    table = pa.table({"user": [1, 2, 3, 4], "label": [0, 1, 0, 1]})
+    other = table.take([0, 3, 2, 1])
+    for number, rows_ in enumerate((table, other, table)):
+        pq.write_table(rows_, tmp_path / f"{number}.parquet")
+    files = [open_source(tmp_path / f"{number}.parquet", None, name="rows").digest() for number in range(3)]
+    frames = [source_of(rows_, "rows").digest() for rows_ in (table, other, table)]
+    for first, second, third in (files, frames):
+        assert first == third
+        assert first != second
 
 
 @pytest.mark.parametrize("loss", [torch.nn.MSELoss(reduction="sum"), partial(F.mse_loss, reduction="sum")])

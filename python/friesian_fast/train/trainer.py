@@ -311,6 +311,7 @@ def fingerprint(work: Work) -> str:
     """Of what the course of a training depends on, besides the functions that make the model."""
     facts = {
         "rows": [[piece.group, piece.rows] for piece in work.source.pieces],
+        "contents": work.source.digest(),
         "columns": [str(work.source.schema), sorted(work.source.ranges.items())],
         "features": None if work.features is None else [feature.name for feature in work.features],
         "labels": work.labels,
