@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from bench.usage import cost_of
+from bench.usage import cost_of, machine
 
 ORIGINAL_S, ORIGINAL_CPU_S, GOAL = 161, 152, 10
 USERS, ITEMS = 200_000, 100_000
@@ -68,4 +68,4 @@ def test_predict_two_tower(benchmark, prepared, capsys, cores):
     with capsys.disabled():
         print(f"\n  {cores} core(s): {cost.wall_s:.1f} s, {cost.cpu_s:.1f} CPU s, {cost.peak_pss_bytes / 1e9:.2f} GB;")
         print(f"  {ratio:.1f} times faster than the original (goal {GOAL}: {outcome}),")
-        print(f"  {ORIGINAL_CPU_S / cost.cpu_s:.0f} times less CPU time")
+        print(f"  {ORIGINAL_CPU_S / cost.cpu_s:.0f} times less CPU time; {machine()}")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bench.e2e import bench_train_wnd as wnd
+from bench.usage import machine
 
 from friesian_fast.feature.session import get_session
 from friesian_fast.models.wide_and_deep import WideAndDeepInputs
@@ -58,6 +59,7 @@ def test_weak_scaling(benchmark, tmp_path, capsys, workers):
     with capsys.disabled():
         print(f"\n  {workers} task(s): {speeds[workers]:,.0f} rows/s, auc {history[-1]['auc']:.4f}", end="")
         if len(speeds) == 2:
+            print(f" on {machine()}", end="")
             ratio = speeds[2] / speeds[1]
             print(f"; {ratio:.2f} times one task (goal {GOAL}: {'reached' if ratio >= GOAL else 'missed'})")
     assert np.isfinite(history[-1]["loss"])

@@ -14,6 +14,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from bench.usage import machine
+
 from friesian_fast.evaluate.pointwise import auc
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.usecases.recsys2021 import planted
@@ -208,9 +210,8 @@ def test_train_wide_and_deep(benchmark, data, tmp_path, name):
     speed = metrics["rows_per_second"]
     measured[name] = (*cost, speed)
     benchmark.extra_info |= {"cpu_s": round(cost[0], 1), "rows_per_second": round(speed), "auc": metrics["auc"]}
-    print(
-        f"\n{name}: {cost[0]:.1f} CPU s, {cost[1]:.1f} s, last epoch {speed:,.0f} rows/s, val {metrics['val_auc']:.4f}"
-    )
+    said = f"{cost[0]:.1f} CPU s, {cost[1]:.1f} s, last epoch {speed:,.0f} rows/s, val_auc {metrics['val_auc']:.4f}"
+    print(f"\n{name}: {said} ({machine()})")
     if name == "estimator":
         tell_products(benchmark, metrics)
         for peer in measured.keys() - {name}:
