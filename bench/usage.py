@@ -65,6 +65,13 @@ class Meter:
             self.seconds()
 
 
+def machine() -> str:
+    """The processor, the cores that this process may use, and how busy they are."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+    return f"{model}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+
+
 def cost_of(command: Sequence[str], directory: Path) -> Cost:
     """Run a command in `directory`; it must end well."""
     report = directory / "cost.json"

@@ -138,6 +138,10 @@ def test_towers_learn_who_likes_what():
         ({"extra": 3}, "looked up in the catalogue; give one"),
         ({"catalogue": Catalogue(columns={"item": np.arange(9)})}, "catalogue has no column 'price'"),
         ({"catalogue": catalogue(np.zeros(9))}, "chances must be numbers of at least 0, and not all 0"),
+        (
+            {"catalogue": Catalogue(columns={"item": np.arange(9) + 1, "price": PRICES})},
+            "catalogue's row 1 is of 'item' 2; row i has to be of the item with id i",
+        ),
         ({"catalogue": catalogue(np.ones(8))}, r"lengths \[8, 9\]; all must have a row per id"),
     ],
 )

@@ -6,14 +6,17 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 from keras import layers
-from tests.train.train_models import FEATURES, USERS, keras_model, rows
+from tests.train.train_models import FEATURES, USERS, keras_model, keras_norm_model, rows
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.own_loss import TFRSModel
 from friesian_fast.train import Estimator, TensorBoardLog, adam
 from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.comm import Comm
+from friesian_fast.train.fields import Field
+from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
+from friesian_fast.train.keras_callbacks import KerasCallbacks
 from friesian_fast.train.keras_task import KerasTask
 from friesian_fast.train.source import source_of
 from friesian_fast.train.trainer import Trainer
@@ -65,6 +68,58 @@ def test_a_step_is_keras_own():
         peer.train_on_batch({"x": table["x"].to_numpy()}, table["label"].to_numpy()[:, None])
         for mine, theirs in zip(model.get_weights(), peer.get_weights(), strict=True):
             np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+def test_a_schedule_sets_the_rate_of_every_step_also_after_a_pause(tmp_path):
+    """Of our own Adam, against Keras' `fit` in the same order of rows: all of them, at every step."""
+    table = rows(200)
+
+    def make():
+        return linear(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(0.1, 4, 0.0)))
+
+    peer, model, again = make(), make(), make()
+    for _ in range(4):
+        peer.train_on_batch({"x": table["x"].to_numpy()}, table["label"].to_numpy()[:, None])
+    settings = FIT | {"batch_size": 200}
+    fitted = Estimator.from_keras(model)
+    fitted.fit(table, 2, **settings)
+    fitted.save(tmp_path)
+    rest = Estimator.from_keras(again)
+    rest.load(tmp_path)
+    rest.fit(table, 2, **settings)
+    for mine, theirs in zip(again.get_weights(), peer.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+    stuck = again.get_weights()
+    rest.fit(table, 1, **settings)  # the rate is 0 from here on
+    for mine, theirs in zip(again.get_weights(), stuck, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_schedule_of_ones_own_need_not_be_known_to_keras():
+    class Warm(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.1 / (1 + tf.cast(step, tf.float32))
+
+        def get_config(self):
+            return {}
+
+    history = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(Warm()))).fit(rows(200), 2, **FIT)
+    assert history[1]["loss"] < history[0]["loss"]
+
+
+def test_the_rate_that_a_callback_set_is_kept(tmp_path):
+    class Slow(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.optimizer.learning_rate = 0.0
+
+    first = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(0.1)))
+    first.fit(rows(50), callbacks=[Slow()], **FIT)
+    first.save(tmp_path)
+    again = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(0.1)))
+    again.load(tmp_path)
+    again.fit(rows(50), **FIT)
+    for mine, theirs in zip(first.get_model().get_weights(), again.get_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_large_tables_get_lazy_adam_unless_refused(monkeypatch):
@@ -155,6 +210,52 @@ def test_workers_drop_out_other_units_and_keep_the_same_state():
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_row_that_stands_in_for_none_leaves_no_trace(monkeypatch):
+    class TwoComm(Comm):
+        world = 2
+
+    monkeypatch.setattr(adam, "DENSE_ROWS", USERS - 1)
+    task = KerasTask(keras_norm_model({}), TwoComm())
+    fields = [Field(name="user", dtype="int32")], [Field(name="label", dtype="float32")]
+    batch = Batch({"user": np.arange(6, dtype=np.int32)}, {"label": np.float32([0, 1] * 3)}, 1.0)
+    task.build(*fields, batch)
+    task.train(batch)  # so that there are moments, by which touched rows would move
+    one = {"user": np.zeros(1, np.int32)}, {"label": np.ones(1, np.float32)}
+    before, counted = task.state(), task.metric_state()
+    table = task.model.get_layer("table").get_weights()[0]
+    assert task.train(Batch(*one, 0.0))[0] == 0.0
+    np.testing.assert_array_equal(task.model.get_layer("table").get_weights()[0], table)
+    after = task.state()
+    moving = [name for name in before if "moving" in name]
+    assert len(moving) == 2
+    for name in moving:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    for left, right in zip(task.metric_state(), counted, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("loss", ["mse", lambda y, p: tf.reduce_mean((y - p) ** 2)])
+def test_metrics_need_to_know_what_the_model_gives(loss):
+    def make(**settings):
+        model = linear()
+        model.compile("sgd", loss)
+        return Estimator.from_keras(model, metrics=["binary_accuracy"], **settings)
+
+    with pytest.raises(InvalidInputError, match="does not tell whether the model gives probabilities or logits; say"):
+        make().fit(rows(50), **FIT)
+    history = make(outputs="probabilities").fit(rows(200), 1, **FIT | {"batch_size": 200})
+    x = {"x": rows(200)["x"].to_numpy()}
+    hits = (linear().predict(x, verbose=0).reshape(-1) > 0.5) == rows(200)["label"].to_numpy()
+    assert history[0]["binary_accuracy"] == pytest.approx(hits.mean())
+
+
+def test_a_probability_that_is_none_is_named():
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1, bias_initializer="ones", kernel_initializer="ones")])
+    model.compile("sgd", "binary_crossentropy")
+    with pytest.raises(InvalidInputError, match="which is no probability as its loss or outputs says; end it with a"):
+        Estimator.from_keras(model, metrics=["auc"]).fit(rows(50), feature_cols=["x"], **FIT)
+
+
 def test_lists_of_inputs_are_fed_by_name_then_by_order():
     table = rows(100)
     named = Estimator.from_keras(linear(("x", "user"), as_list=True))
@@ -233,9 +334,10 @@ def test_the_weights_that_callbacks_leave_are_those_of_all_workers():
     settings = {"batch_size": 50, "buffer_rows": 50, "seed": 0, "epochs": 0, "callbacks": callbacks}
     work = Work(kind="fit", maker=lambda comm: task, source=source, features=None, labels=["label"], **settings)
     trainer = Trainer(work, SecondComm(), task)
-    model.set_weights([weight * 0 for weight in model.get_weights()])
-    trainer.fit()
-    assert all((weight == 3).all() for weight in model.get_weights())
+    for tell in (trainer.fit, lambda: trainer._end_of_epoch(KerasCallbacks(task, ()), 0, {})):
+        model.set_weights([weight * 0 for weight in model.get_weights()])
+        tell()
+        assert all((weight == 3).all() for weight in model.get_weights())
 
 
 def test_a_sum_over_rows_is_for_one_worker():

@@ -1,12 +1,17 @@
 """Training and prediction as tasks of a Spark barrier stage, from Spark's own tables."""
 
+import os
+import signal
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.train.train_models import FEATURES, rows, torch_model, torch_optimizer
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.train import Estimator
+from friesian_fast.train import Estimator, launch
 
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
 
@@ -40,6 +45,67 @@ def test_two_tasks_are_one_process_and_read_spark_tables(spark, tmp_path):
     predicted = alone.predict(spark.createDataFrame(rows(50, 3).to_pandas()))
     assert predicted.columns == ["user", "x", "history", "label", "prediction"]
     assert predicted.size() == 50
+
+
+class LosesItsTask(torch.nn.Module):
+    """Kills the Spark task above it in the middle of the second epoch, once."""
+
+    def __init__(self, marker):
+        super().__init__()
+        self.net, self.marker, self.calls = torch_model({}), Path(marker), 0
+
+    def forward(self, user, x, history, history_mask):
+        self.calls += self.training
+        if self.calls == 18 and os.environ["FRIESIAN_RANK"] == "1" and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getppid(), signal.SIGKILL)
+        return self.net(user, x, history, history_mask)
+
+
+def test_a_lost_task_is_named_and_begun_again_from_the_checkpoint(spark, tmp_path, capsys):
+    """Spark does not begin a barrier stage with a result again by itself: `fit` does."""
+    pq.write_table(rows(), tmp_path / "rows.parquet")
+    settings = {**FIT, "data": str(tmp_path / "rows.parquet"), "epochs": 3}
+    marker, told = str(tmp_path / "died"), []
+    lost = Estimator.from_torch(
+        lambda config: LosesItsTask(marker),
+        torch_optimizer,
+        torch.nn.BCEWithLogitsLoss(),
+        ["auc"],
+        backend="spark",
+        workers=2,
+    )
+    alone = estimator()
+    again = {"checkpoint_dir": tmp_path / "kept", "max_restarts": 1, "verbose": True}
+    history = lost.fit(**settings | again, callbacks=[lambda epoch, logs: told.append(epoch)])
+    assert "Spark lost the training's tasks: rank 1 of 2 failed: org.apache.spark" in capsys.readouterr().out
+    for one, other in zip(alone.fit(**settings), history, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    assert Path(marker).exists()
+    assert told == [1, 2, 3]
+
+
+def test_a_function_of_the_caller_that_fails_ends_the_job(spark):
+    def fail(epoch, logs):
+        raise ZeroDivisionError("at the caller's")
+
+    with pytest.raises(ZeroDivisionError, match="at the caller's"):
+        estimator(backend="spark", workers=2).fit(rows(), 100_000, callbacks=[fail], **FIT)
+    assert spark.sparkContext.parallelize(range(2), 2).count() == 2  # the session goes on
+
+
+def test_weights_that_come_in_spark_s_rows_are_put_together(tmp_path):
+    """As they do if the caller's socket is out of reach."""
+    rows = [(1, '[null, -9, "", true]'), (0, '[{"weights": "x"}, 0, "log", false]'), (0, b"one "), (0, b"two")]
+    second, first = launch._from_rows(rows, tmp_path / "state")
+    assert (first.rank, first.state.read_bytes(), first.log) == (0, b"one two", "log")
+    assert (second.rank, second.state, second.stopped) == (1, None, True)
+
+
+def test_spark_s_own_words_get_the_rank():
+    text = "failed barrier ResultStage. Stage failed because barrier task ResultTask(3, 1) finished unsuccessfully."
+    assert launch._of_rank(text, 2) == f"rank 1 of 2 failed: {text}"
+    assert launch._of_rank("gone", 2) == "gone"
 
 
 def test_more_workers_than_slots_are_refused(spark):

@@ -1,6 +1,7 @@
 """The estimator on PyTorch models, in one process: what it learns, keeps, gives back and refuses."""
 
 import math
+import time
 from functools import partial
 
 import numpy as np
@@ -9,19 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.train.train_models import FEATURES, rows, torch_model, torch_optimizer
+from tests.train.train_models import FEATURES, Net, Norm, rows, torch_model, torch_optimizer
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.train import EarlyStopping, Estimator, Negatives
 from friesian_fast.train.comm import Comm
-from friesian_fast.train.fields import Field
+from friesian_fast.train.fields import Field, wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
 from friesian_fast.train.makers import TorchMaker
-from friesian_fast.train.source import source_of
+from friesian_fast.train.source import open_source, source_of
 from friesian_fast.train.torch_task import TorchTask
-from friesian_fast.train.trainer import fingerprint
+from friesian_fast.train.trainer import Trainer, fingerprint
 
 LOSS = torch.nn.BCEWithLogitsLoss()
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
@@ -157,6 +158,78 @@ def test_a_run_goes_on_from_its_checkpoint_and_ends_as_if_unbroken(tmp_path):
     assert not (tmp_path / "kept" / "checkpoint.safetensors").exists()
 
 
+def test_rank_0_says_whether_there_is_a_checkpoint(tmp_path):
+    """Also to a worker that sees none, such as one whose file system is late."""
+    sent = []
+
+    class First(Comm):
+        def same(self, values):
+            sent.append(np.array(values))
+            return values
+
+    class Second(Comm):
+        rank = 1
+
+        def same(self, values):
+            return sent.pop(0)
+
+    class StopError(Exception):
+        pass
+
+    def stop(event):
+        if event.get("epoch") == 2 and "logs" in event:
+            raise StopError
+
+    def trainer(directory, comm, report=lambda event: None):
+        model = torch_model({})
+        task = TorchTask(model, torch.optim.Adagrad(model.parameters(), lr=0.1), LOSS, comm)
+        settings = {"batch_size": 100, "buffer_rows": 2000, "seed": 0, "metrics": ("auc",), "epochs": 3}
+        work = Work(
+            kind="fit",
+            maker=lambda comm: task,
+            source=source_of(rows(), "rows"),
+            features=wanted(FEATURES),
+            labels=["label"],
+            checkpoint_dir=directory,
+            **settings,
+        )
+        return Trainer(work, comm, task, report), task
+
+    with pytest.raises(StopError):
+        trainer(tmp_path, Comm(), stop)[0].fit()
+    (first, one), (second, other) = trainer(tmp_path, First()), trainer(tmp_path / "elsewhere", Second())
+    sent.clear()
+    assert first._resume() == second._resume() == (1, 0)
+    assert first._history == second._history
+    for name, value in one.state().items():
+        np.testing.assert_array_equal(value, other.state()[name], err_msg=name)
+
+
+def test_speed_after_a_resume_is_that_of_what_was_done(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def slow_or_broken(config):
+        class Slow(Net):
+            def forward(self, **columns):
+                calls.append(1)
+                if len(calls) == limit:
+                    raise StopError
+                time.sleep(0.01)
+                return super().forward(**columns)
+
+        return Slow()
+
+    settings = {**FIT, "batch_size": 50, "checkpoint_dir": tmp_path, "checkpoint_steps": 20}
+    calls, limit = [], 23  # of 24 steps
+    with pytest.raises(StopError):
+        estimator(slow_or_broken).fit(rows(), **settings)
+    calls, limit = [], None
+    (epoch,) = estimator(slow_or_broken).fit(rows(), **settings)
+    assert len(calls) == 4
+    assert epoch["rows_per_second"] < 50 / 0.01
+
+
 def test_early_stopping_and_functions_at_the_end_of_epochs():
     told = []
     fitted = estimator(config={"rate": 1e-9})
@@ -201,6 +274,19 @@ def test_a_checkpoint_is_of_the_settings_that_the_course_depends_on():
         found(config=config, kept=pa.table({"item": [1, 3, 4]})),
     ]
     assert len({same, *others}) == 7
+
+
+def test_a_checkpoint_is_of_its_data(tmp_path):
+    """Of the same shape and ranges, but in another order."""
+    table = pa.table({"user": [1, 2, 3, 4], "label": [0, 1, 0, 1]})
+    other = table.take([0, 3, 2, 1])
+    for number, rows_ in enumerate((table, other, table)):
+        pq.write_table(rows_, tmp_path / f"{number}.parquet")
+    files = [open_source(tmp_path / f"{number}.parquet", None, name="rows").digest() for number in range(3)]
+    frames = [source_of(rows_, "rows").digest() for rows_ in (table, other, table)]
+    for first, second, third in (files, frames):
+        assert first == third
+        assert first != second
 
 
 @pytest.mark.parametrize("loss", [torch.nn.MSELoss(reduction="sum"), partial(F.mse_loss, reduction="sum")])
@@ -297,6 +383,9 @@ def test_buffers_of_any_shape_and_type_are_the_mean_of_the_workers():
         def sum(self, values):
             return values * 3  # the other worker has twice what is here
 
+        def same(self, values):
+            return values if values.dtype != np.uint8 else 255 - values  # of hashes: rank 0 has others
+
     model = torch.nn.Linear(1, 1)
     fine = 1 + 2.0**-40
     model.register_buffer("scale", torch.tensor(1.0))
@@ -305,6 +394,89 @@ def test_buffers_of_any_shape_and_type_are_the_mean_of_the_workers():
     model.register_buffer("count", torch.tensor(7))
     TorchTask(model, torch_optimizer(model, {}), LOSS, TwoComm()).share_buffers()
     assert [buffer.item() for buffer in model.buffers()] == [1.5, 1.5 * fine, 3.0, 7]
+
+
+def test_a_row_that_stands_in_for_none_leaves_no_trace():
+    class TwoComm(Comm):
+        world = 2
+
+    model = Norm()
+    task = TorchTask(model, torch_optimizer(model, {}), LOSS, TwoComm())
+    batch = Batch({"user": np.arange(6)}, {"label": np.float32([0, 1] * 3)}, 1.0)
+    task.build([Field(name="user", dtype="int64")], [Field(name="label", dtype="float32")], batch)
+    task.train(batch)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert task.train(Batch({"user": np.zeros(1, np.int64)}, {"label": np.ones(1, np.float32)}, 0.0))[0] == 0.0
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name].numpy(), err_msg=name)
+
+
+def squared(predictions, labels):
+    return ((torch.sigmoid(predictions) - labels) ** 2).mean()
+
+
+def test_metrics_need_to_know_what_the_model_gives():
+    with pytest.raises(InvalidInputError, match="the loss squared does not tell whether the model gives prob"):
+        estimator(loss=squared).fit(rows(50), **FIT)
+    told = estimator(loss=squared, metrics=["auc", "binary_accuracy"], outputs="logits")
+    assert told.fit(rows(), 5, **FIT)[-1]["binary_accuracy"] > 0.7
+    told = estimator(loss=partial(F.binary_cross_entropy_with_logits, pos_weight=torch.tensor(2.0)))
+    assert "auc" in told.fit(rows(50), **FIT)[0]
+
+
+def test_predictions_that_are_no_numbers_are_named():
+    def blind(predictions, labels):
+        return squared(torch.nan_to_num(predictions), labels)
+
+    class Holes(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = torch.nn.Linear(1, 1)
+
+        def forward(self, x):
+            return torch.where(x > 0.5, self.line(x[:, None])[:, 0], torch.nan)
+
+    with pytest.raises(InvalidInputError, match=r"\d+ of 50 predictions are nan, which no metric can rank"):
+        estimator(Holes, loss=blind, outputs="logits").fit(
+            rows(50), feature_cols=["x"], label_cols="label", batch_size=50, verbose=False
+        )
+
+
+def test_the_cores_of_one_worker_are_used():
+    seen = []
+
+    class Counts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = torch.nn.Linear(1, 1)
+
+        def forward(self, x):
+            seen.append(torch.get_num_threads())
+            return self.line(x[:, None])[:, 0]
+
+    before = torch.get_num_threads()
+    settings = {"feature_cols": ["x"], "label_cols": "label", "verbose": False}
+    estimator(Counts, cores_per_worker=3).fit(rows(50), **settings)
+    assert set(seen) == {3}
+    assert torch.get_num_threads() == before
+    seen.clear()
+    estimator(Counts).fit(rows(50), **settings)
+    assert set(seen) == {before}
+
+
+def test_buffers_that_all_workers_have_alike_keep_their_bits():
+    class ThreeComm(Comm):
+        world = 3
+
+        def sum(self, values):
+            return values + values + values
+
+    model = torch.nn.Linear(1, 1)
+    table = torch.rand(1000, generator=torch.Generator().manual_seed(0))
+    assert ((table + table + table) / 3 != table).any()
+    model.register_buffer("frozen", table.clone())
+    TorchTask(model, torch_optimizer(model, {}), LOSS, ThreeComm()).share_buffers()
+    assert (model.frozen == table).all()
 
 
 def test_negatives_are_added_to_positives_without_labels():
@@ -337,6 +509,7 @@ def test_negatives_are_added_to_positives_without_labels():
         (lambda: estimator(workers=0), "workers is 0"),
         (lambda: estimator(cores_per_worker=0), "cores_per_worker is 0"),
         (lambda: estimator(metrics=["ndcg"]), "there is no metric 'ndcg'"),
+        (lambda: estimator(outputs="scores"), "outputs is 'scores'; use probabilities or logits"),
         (lambda: estimator(precision="fp16"), "precision is 'fp16'; use fp32 or bf16"),
         (lambda: estimator(torch_model({})), "takes a function that makes the model"),
         (lambda: estimator(lambda: 3).fit(rows(50), **FIT), "model_creator returned a int"),

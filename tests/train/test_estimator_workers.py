@@ -149,6 +149,15 @@ def test_a_worker_that_hangs_is_named_and_may_be_begun_again(tmp_path, monkeypat
         launch._gathered(outcomes, 2)
 
 
+def test_a_worker_that_shows_no_sign_of_work_is_stopped_and_named(tmp_path, monkeypatch):
+    """On a machine of its own, as of a Spark task, where nobody sees that its peers have given up."""
+    monkeypatch.setattr(launch, "_SILENCE_S", 4.0)
+    beat = "(order.parent / f'pulse-{rank}').touch()"
+    script = f"[(time.sleep(0.1), {beat}) for _ in range(3)]; rank or time.sleep(60); tell(history=[])"
+    outcomes = wait_for(script, tmp_path, monkeypatch)
+    assert [(outcome.code, outcome.stopped) for outcome in outcomes] == [(-signal.SIGKILL, True), (0, False)]
+
+
 def test_three_keras_workers_are_one():
     """Here the model itself is given, and reaches the workers as an archive."""
     import keras
@@ -163,6 +172,102 @@ def test_three_keras_workers_are_one():
         assert other[name] == pytest.approx(one[name], rel=1e-4), name
     for left, right in zip(alone.get_model().get_weights(), three.get_model().get_weights(), strict=True):
         np.testing.assert_allclose(left, right, atol=2e-5)
+
+
+def test_unequal_shards_and_steps_of_fewer_rows_than_workers_are_those_of_one_process(tmp_path):
+    table, start = rows(44), 0
+    for shard, count in enumerate((1, 40, 3)):
+        pq.write_table(table.slice(start, count), tmp_path / f"{shard}.parquet")
+        start += count
+    alone, three = torch_estimator(), torch_estimator(workers=3, cores_per_worker=1)
+    settings = {**FIT, "batch_size": 3}
+    (one,), (other,) = (fitted.fit(tmp_path, **settings) for fitted in (alone, three))
+    assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    assert other["auc"] == pytest.approx(one["auc"], rel=1e-5)
+    assert_close(alone.get_model(), three.get_model())
+
+
+def fails_on_rank_1(config):
+    if os.environ["FRIESIAN_RANK"] == "1":
+        raise ValueError("no such table")
+    return torch_model(config)
+
+
+class Fails:
+    """As a Keras callback, which rank 0 runs."""
+
+    def set_model(self, model):
+        pass
+
+    def on_train_begin(self):
+        pass
+
+    def on_epoch_begin(self, epoch):
+        pass
+
+    def on_epoch_end(self, epoch, logs):
+        raise ValueError("the disk is full")
+
+
+def with_a_hole():
+    table = rows(300)
+    x = table["x"].to_numpy().copy()
+    x[299] = np.nan
+    return table.set_column(table.column_names.index("x"), "x", [x])
+
+
+@pytest.mark.parametrize(
+    ("creator", "data", "callbacks", "kind", "message"),
+    [
+        (fails_on_rank_1, rows(300), [], WorkerError, "rank 1 of 2 failed with ValueError: no such table\n"),
+        (torch_model, rows(300), [Fails()], WorkerError, "rank 0 of 2 failed with ValueError: the disk is full\n"),
+        (torch_model, with_a_hole(), [], InvalidInputError, "rank 1 of 2: .*column 'x' holds nan in row 299 of its"),
+    ],
+)
+def test_what_fails_on_one_worker_stops_all_and_is_told_with_its_rank(creator, data, callbacks, kind, message):
+    two = torch_estimator(creator, workers=2, cores_per_worker=1)
+    with pytest.raises(kind, match=message):
+        two.fit(data, 1000, callbacks=callbacks, **FIT)
+
+
+def test_a_function_of_the_caller_that_fails_stops_all():
+    def fail(epoch, logs):
+        told.append(epoch)
+        raise ZeroDivisionError("at the caller's")
+
+    told = []
+    with pytest.raises(ZeroDivisionError, match="at the caller's"):
+        torch_estimator(workers=2, cores_per_worker=1).fit(rows(300), 100_000, callbacks=[fail], **FIT)
+    assert told == [1]
+
+
+KILLED = """
+import os, signal, sys
+from tests.train.test_estimator_workers import FIT, rows, torch_estimator
+
+def told(epoch, logs):
+    if epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+fitted = torch_estimator(config={"dropout": 0.3}, cores_per_worker=1)
+fitted.fit(rows(), 3, callbacks=[told], checkpoint_dir=sys.argv[1], checkpoint_steps=5, **FIT)
+"""
+
+
+def test_a_run_that_is_killed_goes_on_when_it_is_called_again(tmp_path):
+    """The whole of it, here one process: the same call ends with the weights of an unbroken one."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    killed = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    again, whole = (torch_estimator(config={"dropout": 0.3}, cores_per_worker=1) for _ in range(2))
+    history = again.fit(rows(), 3, checkpoint_dir=tmp_path, checkpoint_steps=5, **FIT)
+    whole.fit(rows(), 3, checkpoint_dir=tmp_path / "other", checkpoint_steps=5, **FIT)
+    assert len(history) == 3
+    for (name, value), other in zip(
+        again.get_model().state_dict().items(), whole.get_model().state_dict().values(), strict=True
+    ):
+        np.testing.assert_array_equal(value.numpy(), other.numpy(), err_msg=name)
 
 
 def ended(rank, code=0, **result):

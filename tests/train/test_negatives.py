@@ -60,6 +60,33 @@ def test_what_is_excluded_can_be_said():
     assert drawn == {10, 20, 30, 40, 50}
 
 
+def test_of_validation_data_its_own_positives_are_not_drawn_either():
+    rows = pa.table({"user": [0, 9], "item": [30, 50]})
+    sampler = Negatives(items=ITEMS, per_positive=40).prepared(SOURCE)
+    of_validation = sampler.also_without(open_source(rows, None, name="validation data"))
+    columns = {name: rows[name].to_numpy() for name in rows.column_names}
+
+    def drawn(sampler):
+        batch = sampler(columns, Draw(np.random.default_rng(0), 0, 2))["item"][2:]
+        return set(batch[:40].tolist()), set(batch[40:].tolist())
+
+    assert drawn(sampler) == ({30, 40, 50}, {10, 20, 30, 40, 50})
+    assert drawn(of_validation) == ({40, 50}, {10, 20, 30, 40})
+    other = open_source(pa.table({"user": [0], "item": [60]}), None, name="validation data")
+    with pytest.raises(InvalidInputError, match="validation data has item 60, which is not in the table of items"):
+        sampler.also_without(other)
+
+
+def test_ids_of_64_bits_do_not_fall_together():
+    users = np.array([2**62, 2**62 + 2**60, -(2**63), 2**63 - 1])
+    rows = pa.table({"user": users, "item": [10, 20, 30, 40]})
+    sampler = Negatives(items=ITEMS, per_positive=60).prepared(open_source(rows, None, name="rows"))
+    columns = {"user": users, "item": np.array([10, 20, 30, 40])}
+    batch = sampler(columns, Draw(np.random.default_rng(0), 0, 4))["item"][4:].reshape(4, 60)
+    for own, drawn in zip([10, 20, 30, 40], batch, strict=True):
+        assert set(drawn.tolist()) == {10, 20, 30, 40, 50} - {own}
+
+
 def test_a_user_who_has_everything_gets_one_of_their_own():
     everything = pa.table({"user": [0] * 5, "item": [10, 20, 30, 40, 50]})
     sampler = Negatives(items=ITEMS).prepared(open_source(everything, None, name="rows"))
@@ -73,6 +100,23 @@ def test_workers_draw_what_one_process_draws():
     left = sampled(per_positive=2, total=6, rows=slice(0, 2))["item"][2:]
     right = sampled(per_positive=2, offset=2, total=6, rows=slice(2, 6))["item"][4:]
     assert np.concatenate([left, right]).tolist() == whole.tolist()
+
+
+def test_validation_has_the_same_negatives_on_any_number_of_workers():
+    sampler = Negatives(items=ITEMS, per_positive=2).prepared(SOURCE)
+    settings = {"pieces": SOURCE.pieces, "batch_size": 4, "buffer_rows": 4, "extend": sampler}
+    settings["features"] = [Field(name="user", dtype="int32"), Field(name="item", dtype="int32")]
+    settings["labels"] = [Field(name="label", dtype="float32", is_made=True)]
+
+    def pairs(world):
+        found = []
+        for rank in range(world):
+            for batch in Input(**settings, rank=rank, world=world).batches(None):
+                found += zip(batch.inputs["user"].tolist(), batch.inputs["item"].tolist(), strict=True)
+        return sorted(found)
+
+    assert len(pairs(1)) == 18
+    assert pairs(1) == pairs(2) == pairs(3)
 
 
 def test_batches_have_the_label_that_the_data_lacks():

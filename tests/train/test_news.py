@@ -3,6 +3,8 @@
 import io
 import socket
 import sys
+import threading
+import time
 import types
 
 import pytest
@@ -10,7 +12,7 @@ from rich.console import Console
 
 from friesian_fast.errors import NotSupportedError
 from friesian_fast.train import MLflowLog, events, news
-from friesian_fast.train.events import Mailbox, listening, sender
+from friesian_fast.train.events import Mailbox, listening, send_file, sender
 from friesian_fast.train.news import News
 
 STEP = {"epoch": 1, "step": 3, "steps": 10, "rows": 3000, "seconds": 2.0}
@@ -56,6 +58,32 @@ def test_events_arrive_in_order_and_strangers_are_not_heard():
     assert found == [STEP, END]
 
 
+def test_news_that_take_long_are_heard_to_their_end(monkeypatch):
+    monkeypatch.setattr(events, "_END_S", 0.3)
+    found = []
+
+    def slow(event):
+        time.sleep(0.5)
+        found.append(event)
+
+    with listening("127.0.0.1", slow) as mailbox:
+        send = sender(mailbox)
+        for event in (STEP, STEP, END):
+            send(event)
+        del send
+    assert found == [STEP, STEP, END]
+
+
+def test_a_file_arrives_whole_or_its_sender_knows(tmp_path, monkeypatch):
+    monkeypatch.setattr(events, "_CHUNK", 1000)
+    (tmp_path / "sent").write_bytes(bytes(range(250)) * 10)
+    with listening("127.0.0.1", print, inbox=tmp_path / "kept") as mailbox:
+        assert send_file(mailbox, tmp_path / "sent")
+        assert not send_file(Mailbox(mailbox.host, mailbox.port, b"another key"), tmp_path / "sent")
+    assert (tmp_path / "kept").read_bytes() == (tmp_path / "sent").read_bytes()
+    assert not send_file(mailbox, tmp_path / "sent")
+
+
 def test_who_calls_and_stays_silent_keeps_nobody_out(monkeypatch):
     monkeypatch.setattr(events, "_HANDSHAKE_S", 1)
     found = []
@@ -79,8 +107,16 @@ def test_what_the_callers_function_raises_is_raised_at_the_end():
     def fail(event):
         raise ZeroDivisionError("at the caller's")
 
-    with pytest.raises(ZeroDivisionError, match="caller's"), listening("127.0.0.1", fail) as mailbox:
-        sender(mailbox)(STEP)
+    over = threading.Event()
+
+    def listen():
+        with listening("127.0.0.1", fail, over.set) as mailbox:
+            sender(mailbox)(STEP)
+            assert over.wait(20)
+            raise KeyError("what came of it")
+
+    with pytest.raises(ZeroDivisionError, match="caller's"):
+        listen()
 
 
 def test_mlflow_gets_the_metrics_if_it_is_installed(monkeypatch):

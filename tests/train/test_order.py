@@ -68,5 +68,12 @@ def test_a_worker_without_a_row_in_a_step_has_one_that_does_not_count():
 
 
 def test_in_order_the_rows_stay_as_they_are():
-    assert [share.rows.tolist() for share in shares_in_order(5, 2)] == [[0, 1], [2, 3], [4]]
+    found = [(batch, share.rows.tolist(), share.offset, share.total) for batch, share in shares_in_order(5, 2)]
+    assert found == [(0, [0, 1], 0, 2), (1, [2, 3], 0, 2), (2, [4], 0, 1)]
     assert list(shares_in_order(0, 2)) == []
+
+
+def test_in_order_the_batches_of_a_part_are_parts_of_those_of_the_whole():
+    found = [(batch, share.rows.tolist(), share.offset, share.total) for batch, share in shares_in_order(8, 3, 4, 8)]
+    assert found == [(1, [0, 1], 1, 3), (2, [2, 3], 0, 2)]
+    assert list(shares_in_order(8, 3, 4, 4)) == []

@@ -58,3 +58,31 @@ def keras_model(config):
     model = keras.Model({"user": user, "x": x, "history": history, "history_mask": mask}, score)
     model.compile(keras.optimizers.Adam(config.get("rate", 0.01)), "binary_crossentropy", metrics=["binary_accuracy"])
     return model
+
+
+def keras_norm_model(config):
+    """With a batch normalisation, a metric of Keras' own, and a table that is updated by touched rows."""
+    import keras
+    from keras import layers
+
+    from friesian_fast.train import adam
+
+    adam.DENSE_ROWS = USERS - 1
+    user = keras.Input((), dtype="int32", name="user")
+    hidden = layers.BatchNormalization(momentum=0.5)(layers.Dense(4)(layers.Embedding(USERS, 4, name="table")(user)))
+    model = keras.Model({"user": user}, layers.Dense(1, activation="sigmoid")(hidden))
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["binary_accuracy"])
+    return model
+
+
+class Norm(torch.nn.Module):
+    """With a batch normalisation, which no single row can train."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(USERS, 4, sparse=True)
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.out = torch.nn.Linear(4, 1)
+
+    def forward(self, user):
+        return self.out(self.norm(self.embed(user)))[:, 0]

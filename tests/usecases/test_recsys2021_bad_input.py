@@ -10,6 +10,7 @@ import pytest
 from tests.reference.recsys_tables import write_preprocessed
 
 from friesian_fast.usecases.recsys2021 import predict_two_tower, train_two_tower, train_wnd
+from friesian_fast.usecases.recsys2021.train_wnd import Schedule
 
 STEPS = [train_wnd, train_two_tower]
 
@@ -64,20 +65,36 @@ def test_missing_parts(step, data, capsys):
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(
-    ("columns", "message"),
+    ("columns", "messages"),
     [
-        ({"label": lambda v: [1] * len(v)}, "all 60 labels are 1; both classes must occur"),
-        ({"label": lambda v: [7, *v[1:]]}, "a label is neither 0 nor 1"),
-        ({"len_links": lambda v: [float("nan"), *v[1:]]}, "column 'len_links' holds nan in row 0"),
-        ({"language": lambda v: [66, *v[1:]]}, "column 'language' holds id 66 in row 0, outside [0, 66)"),
-        ({"language": lambda v: [None, *v[1:]]}, "column 'language' holds 1 nulls"),
-        ({"tweet_type": lambda v: ["Quote"] * len(v)}, "column 'tweet_type' does not fit int32"),
+        (
+            {"label": lambda v: [1] * len(v)},
+            ("all 60 values of label 'label' are 1; there is nothing to tell apart", "all 60 labels are 1; both cl"),
+        ),
+        ({"label": lambda v: [7, *v[1:]]}, ("column 'label' holds 7.0 in row 0", "a label is neither 0 nor 1")),
+        ({"len_links": lambda v: [float("nan"), *v[1:]]}, ("column 'len_links' holds nan in row 0",) * 2),
+        (
+            {"language": lambda v: [66, *v[1:]]},
+            (
+                "column 'language' holds id 66 in row 0 of its row group 0, outside [0, 66)",
+                "column 'language' holds id 66 in row 0, outside [0, 66)",
+            ),
+        ),
+        (
+            {"language": lambda v: [None, *v[1:]]},
+            ("column 'language' has no value in row 0", "column 'language' holds 1 nulls"),
+        ),
+        (
+            {"tweet_type": lambda v: ["Quote"] * len(v)},
+            ("column 'tweet_type' is of string; a model takes", "column 'tweet_type' does not fit int32"),
+        ),
     ],
 )
-def test_bad_columns(step, data, capsys, columns, message):
+def test_bad_columns(step, data, capsys, columns, messages):
+    """The ranker's table is read while it trains, the towers' is read first and changed."""
     change(data, **columns)
     error = fails(step, data, capsys)
-    assert message in error
+    assert messages[STEPS.index(step)] in error
     assert "train_parquet" in error
 
 
@@ -85,7 +102,9 @@ def test_bad_columns(step, data, capsys, columns, message):
 def test_an_empty_table(step, data, capsys):
     path = data / "test_parquet" / "part-00000.parquet"
     pq.write_table(pq.read_table(path).slice(0, 0), path)
-    assert "test_parquet is empty" in fails(step, data, capsys)
+    error = fails(step, data, capsys)
+    assert "test_parquet" in error
+    assert ("has no rows" if step is train_wnd else "is empty") in error
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -102,7 +121,9 @@ def test_bad_sizes(step, data, capsys, text, message):
     [
         (train_wnd, {"hidden_units": "1024, many"}, "--hidden_units is '1024, many'"),
         (train_wnd, {"hidden_units": "0"}, "--hidden_units is '0'"),
-        (train_wnd, {"epoch": 0}, "must be at least 1"),
+        (train_wnd, {"epoch": 0}, "it must be a whole number of at least 1"),
+        (train_wnd, {"dropout": 1.0}, "--dropout is 1.0; it must be at least 0 and below 1"),
+        (train_wnd, {"learning_rate": -1.0, "schedule": Schedule.linear}, "learning rate must be above 0"),
         (train_wnd, {"backend": "dask"}, "--backend is 'dask'"),
         (train_wnd, {"cluster_mode": "mesos"}, "--cluster_mode is 'mesos'"),
         (train_two_tower, {"frequency_limit": 0}, "--frequency_limit is 0"),

@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from tests.reference.recsys_tables import write_preprocessed
 
+from friesian_fast.evaluate.pointwise import auc
 from friesian_fast.train.loop import predict
-from friesian_fast.usecases.recsys2021 import predict_two_tower, train_two_tower, train_wnd
+from friesian_fast.usecases.recsys2021 import predict_two_tower, report, train_two_tower, train_wnd
 from friesian_fast.usecases.recsys2021.tables import Sizes
 
 # The original's sixteen inputs, in its order.
@@ -71,9 +72,30 @@ def test_the_ranker_is_written_in_all_formats(ranker, data):
     assert 0 < report["metrics"]["val_auc"] < 1
     session = onnxruntime.InferenceSession(ranker / "ranker.onnx")
     assert [value.name for value in session.get_inputs()] == INPUTS
-    rows, _ = train_wnd.load_rows(data / "test_parquet", train_wnd.model_inputs(Sizes(data)))
+    rows = train_wnd.first_rows(data / "test_parquet", train_wnd.model_inputs(Sizes(data)), 1000)
     (scores,) = session.run(["score"], {name: rows[name] for name in INPUTS})
     np.testing.assert_allclose(scores, predict(keras.models.load_model(ranker / "ranker.keras"), rows), atol=1e-5)
+
+
+def test_the_report_is_one_page_that_fetches_nothing(ranker, data, tmp_path, capsys):
+    report.main(data, ranker, tmp_path / "training.html")
+    page = (tmp_path / "training.html").read_text()
+    for text in ("best possible AUC", "0.7800", "missed", "Learning curves", "Calibration", "rows a second"):
+        assert text in page
+    assert page.count("<svg") == 3
+    assert "http://www.w3.org/2000/svg" in page
+    assert page.replace("http://www.w3.org/2000/svg", "").count("http") == 0
+    told = json.loads((ranker / "ranker.json").read_text())
+    rows = train_wnd.first_rows(data / "test_parquet", train_wnd.model_inputs(Sizes(data)), 1000)
+    labels = pq.read_table(data / "test_parquet")["label"].to_numpy()
+    value = auc(labels, predict(keras.models.load_model(ranker / "ranker.keras"), rows))
+    assert f"{value:.4f}" in page
+    assert told["metrics"]["val_auc"] == pytest.approx(value, abs=1e-4)
+    (tmp_path / "ranker.json").write_text(json.dumps({"metrics": {}}))
+    for directory, message in ((tmp_path / "none", "run the train_wnd step first"), (tmp_path, "train_wnd step again")):
+        with pytest.raises(SystemExit):
+            report.main(data, directory, tmp_path / "training.html")
+        assert message in capsys.readouterr().err
 
 
 def test_the_towers_write_one_unit_vector_per_id(vectors):

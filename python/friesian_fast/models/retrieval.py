@@ -98,7 +98,7 @@ class Retrieval(keras.Model):  # type: ignore[misc]
         self._extra = extra
         self._hard = hard
         self._seeds = keras.random.SeedGenerator(seed)
-        self._catalogue = None if catalogue is None else _checked(catalogue, towers)
+        self._catalogue = None if catalogue is None else _checked(catalogue, towers, item_id)
         self._items = 0 if catalogue is None else len(next(iter(catalogue.columns.values())))
         self._first = 1 if catalogue is None else catalogue.first
         self._chance = None if catalogue is None or catalogue.chance is None else catalogue.chance.astype(np.float32)
@@ -166,7 +166,7 @@ class Retrieval(keras.Model):  # type: ignore[misc]
         return ops.cast(self.item_tower(columns, training=training), "float32")
 
 
-def _checked(catalogue: Catalogue, towers: TwoTower) -> dict[str, NDArray[Any]]:
+def _checked(catalogue: Catalogue, towers: TwoTower, item_id: str) -> dict[str, NDArray[Any]]:
     """The columns in the tower's types."""
     columns = {}
     sizes = {len(values) for values in catalogue.columns.values()}
@@ -183,5 +183,13 @@ def _checked(catalogue: Catalogue, towers: TwoTower) -> dict[str, NDArray[Any]]:
         raise InvalidInputError(
             f"the catalogue's columns and chances have the lengths {sorted(sizes)}; all must have a "
             f"row per id, and more than {catalogue.first}"
+        )
+    ids = catalogue.columns[item_id]
+    shifted = np.flatnonzero(ids != np.arange(len(ids)))
+    shifted = shifted[shifted >= catalogue.first]
+    if len(shifted):
+        raise InvalidInputError(
+            f"the catalogue's row {shifted[0]} is of '{item_id}' {ids[shifted[0]]}; row i has to be of the item with "
+            "id i: sort by id, with a row for each id from 0 on, also those of no item"
         )
     return columns

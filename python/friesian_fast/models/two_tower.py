@@ -51,7 +51,7 @@ class TwoTower:
     Attributes
     ----------
     model : keras.Model
-        All columns → score in [0, 1], shape (n,); train it with `friesian_fast.train.loop.fit`.
+        All columns → score in [0, 1], shape (n,); train it with `friesian_fast.train.Estimator`.
     user, item : keras.Model
         The tower's columns → float32 vectors of length 1, shape (n, dim).
     """

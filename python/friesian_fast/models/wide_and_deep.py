@@ -57,7 +57,7 @@ def wide_and_deep(
     dropout: float = 0.1,
     seed: int = 0,
 ) -> keras.Model:
-    """Build the model; train it with `friesian_fast.train.fit`.
+    """Build the model; train it with `friesian_fast.train.Estimator`.
 
     Parameters
     ----------

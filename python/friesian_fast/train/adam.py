@@ -51,6 +51,11 @@ class LazyAdam:
         """The state: what has to be kept, with the weights, to go on later."""
         return [self._step, *self._means, *self._squares]
 
+    @property
+    def step(self) -> Any:
+        """How many steps were taken."""
+        return self._step
+
     def apply(self, gradients: Sequence[Any], of: Sequence[int] | None = None) -> None:
         """One step; call it in a `tf.function`.
 

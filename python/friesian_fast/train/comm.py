@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -30,6 +33,9 @@ class Comm:
     rank = 0
     world = 1
 
+    def beat(self) -> None:
+        """Show that this worker is at work; said before every batch and every message."""
+
     def sum(self, values: Array) -> Array:
         """The sum over all workers, the same bits on each; `values` may be overwritten."""
         return values
@@ -54,25 +60,32 @@ class GlooComm(Comm):
     address : str
         Where they meet: ``file:///path`` on one machine, ``tcp://host:port`` of rank 0.
     rank, world : int
+    pulse : Path, optional
+        A file whose time of change shows the launcher that this worker is at work.
     """
 
-    def __init__(self, address: str, rank: int, world: int) -> None:
+    def __init__(self, address: str, rank: int, world: int, pulse: Path | None = None) -> None:
         try:
             import torch.distributed as dist
         except ImportError as error:
             raise MissingExtraError("training on several workers", "torch") from error
         self.rank, self.world = rank, world
         self._dist: Any = dist
-        with _peers():
+        self._pulse = pulse
+        with self._peers():
             dist.init_process_group(
                 "gloo", init_method=address, rank=rank, world_size=world, timeout=timedelta(seconds=TIMEOUT_S)
             )
+
+    def beat(self) -> None:
+        if self._pulse is not None:
+            self._pulse.touch()
 
     def sum(self, values: Array) -> Array:
         import torch
 
         tensor = torch.from_numpy(np.asarray(values, order="C"))
-        with _peers():
+        with self._peers():
             self._dist.all_reduce(tensor)
         summed: Array = tensor.numpy()
         return summed
@@ -82,7 +95,7 @@ class GlooComm(Comm):
 
         # As bytes: gloo knows few types.
         tensor = torch.from_numpy(np.frombuffer(values.tobytes(), np.uint8).copy())
-        with _peers():
+        with self._peers():
             self._dist.broadcast(tensor, src=0)
         sent: Array = tensor.numpy().view(values.dtype).reshape(values.shape)
         return sent
@@ -108,20 +121,49 @@ class GlooComm(Comm):
 
         tensor = torch.from_numpy(values)
         parts = [torch.empty_like(tensor) for _ in range(self.world)]
-        with _peers():
+        with self._peers():
             self._dist.all_gather(parts, tensor)
         return [part.numpy() for part in parts]
 
     def close(self) -> None:
         self._dist.destroy_process_group()
 
+    @contextmanager
+    def _peers(self) -> Iterator[None]:
+        self.beat()
+        try:
+            yield
+        except RuntimeError as error:  # gloo has no kinds of errors
+            raise PeerLostError(f"the other workers are out of reach: {error}") from error
 
-@contextmanager
-def _peers() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:  # gloo has no kinds of errors
-        raise PeerLostError(f"the other workers are out of reach: {error}") from error
+
+def same_facts(comm: Comm, facts: Any) -> Any:
+    """What rank 0 gives, which JSON can hold; what the others give does not count."""
+    sent = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    size = int(comm.same(np.array(len(sent), np.int64)))
+    text = sent if comm.rank == 0 else np.zeros(size, np.uint8)
+    return json.loads(comm.same(text).tobytes())
+
+
+def same_state(comm: Comm, state: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of rank 0 with their names; the others may have none of them."""
+    shapes = {name: [str(value.dtype), list(value.shape)] for name, value in state.items()}
+    shapes = same_facts(comm, shapes)
+    own = state if comm.rank == 0 else {name: np.zeros(shape, kind) for name, (kind, shape) in shapes.items()}
+    return {name: comm.same(own[name]) for name in shapes}
+
+
+def digests(arrays: Sequence[Array]) -> NDArray[np.uint8]:
+    """A hash of each array's bits, shape (n, 16)."""
+    found = [hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()[:16] for array in arrays]
+    return np.frombuffer(b"".join(found), np.uint8).reshape(len(arrays), 16)
+
+
+def differing(comm: Comm, arrays: Sequence[Array]) -> list[bool]:
+    """Which arrays some worker has otherwise than rank 0: a mean of equal numbers is not always that number."""
+    own = digests(arrays)
+    others = (own != comm.same(own)).any(axis=1).astype(np.int64)
+    return [bool(count) for count in comm.sum(others)]
 
 
 def refuse_sum() -> NoReturn:

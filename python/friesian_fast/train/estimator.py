@@ -18,12 +18,14 @@ from friesian_fast.train.makers import KerasMaker, Precision, TorchMaker
 from friesian_fast.train.negatives import Negatives
 from friesian_fast.train.news import News
 from friesian_fast.train.runner import Runner
-from friesian_fast.train.scores import require_known
+from friesian_fast.train.scores import Scale, require_known
 from friesian_fast.train.settings import (
+    BUFFER_ROWS,
     Backend,
     archive_of,
     check_checkpoints,
     check_numbers,
+    check_outputs,
     check_precision,
     check_stopping,
     columns_read,
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 Features = FeatureSpec | Iterable[str | Categorical]
 
 _BATCH_SIZE = 1024
-_BUFFER_ROWS = 1 << 18
 _SAVED = "estimator.safetensors"
 
 
@@ -83,6 +84,7 @@ class Estimator:
         seed: int = 0,
         precision: Precision = "fp32",
         lazy_embeddings: bool = True,
+        outputs: Scale | None = None,
     ) -> Estimator:
         """Of a compiled Keras 3 model.
 
@@ -108,23 +110,26 @@ class Estimator:
         lazy_embeddings : bool, default True
             With plain Adam, update only those rows of tables of more than 10,000 that a batch touches, see `LazyAdam`;
             False is Keras' Adam to the letter.
+        outputs : {"probabilities", "logits"}, optional
+            What the model gives; needed for `metrics` under a loss that is not one of Keras' binary ones, which say.
 
         Returns
         -------
         Estimator
         """
         options: dict[str, Any] = {"config": dict(config or {}), "seed": seed, "precision": precision}
-        options["lazy_embeddings"] = lazy_embeddings
+        options |= {"lazy_embeddings": lazy_embeddings, "outputs": outputs}
         settings: dict[str, Any] = {"metrics": metrics, "backend": backend, "workers": workers, "seed": seed}
         options["cores"] = settings["cores"] = cores_of(cores_per_worker, backend, workers)
         check_precision(precision)
+        check_outputs(outputs)
         if is_function(model_creator):
             return cls(KerasMaker(creator=model_creator, **options), **settings)
         if precision != "fp32":
             raise InvalidInputError("precision 'bf16' is set while a model is made; give a function that makes it")
         from friesian_fast.train.keras_task import KerasTask
 
-        task = KerasTask(model_creator, Comm(), lazy_embeddings=lazy_embeddings)
+        task = KerasTask(model_creator, Comm(), lazy_embeddings=lazy_embeddings, outputs=outputs)
         alone = backend == "local" and workers == 1
         archive = None if alone else archive_of(model_creator)
         return cls(KerasMaker(archive=archive, **options), **settings, task=task)
@@ -143,6 +148,7 @@ class Estimator:
         cores_per_worker: int | None = None,
         seed: int = 0,
         precision: Precision = "fp32",
+        outputs: Scale | None = None,
     ) -> Estimator:
         """Of a PyTorch model.
 
@@ -157,8 +163,8 @@ class Estimator:
         loss : callable
             Of predictions and labels to the mean over rows, such as ``torch.nn.BCEWithLogitsLoss()``.
         metrics : sequence of str, optional
-            As in `from_keras`; for the binary losses of PyTorch.
-        config, backend, workers, cores_per_worker, seed, precision
+            As in `from_keras`.
+        config, backend, workers, cores_per_worker, seed, precision, outputs
             As in `from_keras`.
 
         Returns
@@ -166,6 +172,7 @@ class Estimator:
         Estimator
         """
         check_precision(precision)
+        check_outputs(outputs)
         if not is_function(model_creator):
             raise InvalidInputError("from_torch takes a function that makes the model, so that each worker can")
         maker = TorchMaker(
@@ -175,6 +182,8 @@ class Estimator:
             config=dict(config or {}),
             seed=seed,
             precision=precision,
+            outputs=outputs,
+            cores=cores_per_worker,
         )
         cores = cores_of(cores_per_worker, backend, workers)
         return cls(maker, metrics=metrics, backend=backend, workers=workers, cores=cores, seed=seed)
@@ -190,7 +199,7 @@ class Estimator:
         validation_data: Any = None,
         callbacks: Sequence[Any] = (),
         negatives: Negatives | None = None,
-        buffer_rows: int = _BUFFER_ROWS,
+        buffer_rows: int = BUFFER_ROWS,
         checkpoint_dir: str | Path | None = None,
         checkpoint_steps: int | None = None,
         max_restarts: int = 0,
@@ -219,7 +228,8 @@ class Estimator:
             Rows that all workers together hold and shuffle at a time; at least a row group of the files.
         checkpoint_dir : path, optional
             Where to keep what a killed run goes on from: the same call begins there, and ends with the weights of an
-            unbroken run. It is removed when the call has ended well. All workers must see it under this path.
+            unbroken run. It is removed when the call has ended well. Rank 0, wherever it runs, must see it under this
+            path.
         checkpoint_steps : int, optional
             Keep it after so many steps, besides at the end of every epoch.
         max_restarts : int, default 0
@@ -258,7 +268,9 @@ class Estimator:
         if validation_data is not None:
             read = None if work.features is None else columns_read(work.features, work.labels, negatives)
             alone = self._runner.is_alone
-            work = replace(work, validation=open_source(validation_data, read, name="validation data", in_memory=alone))
+            validation = open_source(validation_data, read, name="validation data", in_memory=alone)
+            extend = None if work.extend is None else work.extend.also_without(validation)
+            work = replace(work, validation=validation, validation_extend=extend)
         done = self._runner.run(work, News(epochs, own, verbose=verbose), max_restarts)
         self._features = work.features
         self._epochs += len(done.history)
@@ -373,7 +385,7 @@ class Estimator:
             labels=labels,
             metrics=self._metrics,
             batch_size=batch_size,
-            buffer_rows=_BUFFER_ROWS,
+            buffer_rows=BUFFER_ROWS,
             seed=self._seed,
             first_epoch=self._epochs,
             extend=None if negatives is None else negatives.prepared(source),

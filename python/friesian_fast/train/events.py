@@ -1,4 +1,7 @@
-"""News of a training for the process that called it: JSON over an authenticated socket, from wherever rank 0 runs."""
+"""What a training sends to the process that called it, over an authenticated socket, from wherever rank 0 runs.
+
+News are JSON; the weights come as a file, since Spark would hold them several times in the heap of its JVM.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
+from pathlib import Path
 
+from friesian_fast._files import replacing
 from friesian_fast.train.job import Event
 
 _HANDSHAKE_S = 5  # for whoever calls to show that it knows the key
 _END_S = 5  # for the last news to arrive
+_CHUNK, _CHUNK_S = 16 << 20, 60
+_KEPT = b"kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,12 @@ class Mailbox:
 
 
 @contextlib.contextmanager
-def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]:
+def listening(
+    host: str,
+    on_event: Callable[[Event], None],
+    on_error: Callable[[], None] = lambda: None,
+    inbox: Path | None = None,
+) -> Iterator[Mailbox]:
     """Hand every event that a worker sends to a function, one at a time, until the block ends.
 
     Whoever calls is heard in a thread of its own, so that one who stays silent keeps nobody else out.
@@ -41,7 +53,12 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
     host : str
         Of this machine, as the workers know it.
     on_event : callable
-        What it raises is raised when the block has ended.
+        What it raises first is raised when the block has ended, instead of what the block raises; it is not called
+        again.
+    on_error : callable, optional
+        Called then, so that the block can be ended.
+    inbox : path, optional
+        Gets the file that `send_file` sends.
     """
     key = secrets.token_bytes(32)
     listener = Listener(("127.0.0.1" if host == "127.0.0.1" else "0.0.0.0", 0), backlog=16)
@@ -50,31 +67,36 @@ def listening(host: str, on_event: Callable[[Event], None]) -> Iterator[Mailbox]
 
     def take(event: Event) -> None:
         with one_at_a_time:
+            if failed:
+                return
             try:
                 on_event(event)
             except Exception as error:
                 failed.append(error)
+                on_error()
 
-    accepting = _Accepting(listener, key, take)
+    accepting = _Accepting(listener, key, take, inbox)
     accepting.start()
     port = int(listener.address[1])
     try:
         yield Mailbox(host, port, key)
     finally:
         accepting.end(port)
-    if failed:
-        raise failed[0]
+        if failed:
+            raise failed[0]
 
 
 class _Accepting(threading.Thread):
     """Takes calls, each of which gets a thread that hears it."""
 
-    def __init__(self, listener: Listener, key: bytes, take: Callable[[Event], None]) -> None:
+    def __init__(self, listener: Listener, key: bytes, take: Callable[[Event], None], inbox: Path | None) -> None:
         super().__init__(name="friesian-events", daemon=True)
         self._listener = listener
         self._key = key
         self._take = take
+        self._inbox = inbox
         self._over = threading.Event()
+        self._busy: set[int] = set()  # threads whose message is being taken
         self._calls: list[threading.Thread] = []
 
     def run(self) -> None:
@@ -101,18 +123,40 @@ class _Accepting(threading.Thread):
             answer_challenge(connection, self._key)
             _wait_at_most(connection, 0)
             while True:
-                self._take(json.loads(connection.recv_bytes()))
+                message = json.loads(connection.recv_bytes())
+                self._busy.add(threading.get_ident())
+                try:
+                    self._use(connection, message)
+                finally:
+                    self._busy.discard(threading.get_ident())
+
+    def _use(self, connection: Connection, message: Event) -> None:
+        if "file" not in message:
+            self._take(message)
+        elif self._inbox is not None:
+            _receive(connection, self._inbox, int(message["file"]))
 
     def end(self, port: int) -> None:
-        """Take no more calls, and hear those that there are to their end."""
+        """Take no more calls, and hear those that there are to their end, however long what they tell keeps us."""
         self._over.set()
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port)).close()  # so that `accept` returns
-        until = time.monotonic() + _END_S
         self.join(_END_S)
         self._listener.close()
-        for call in self._calls:
-            call.join(max(0.0, until - time.monotonic()))
+        until = time.monotonic() + _END_S
+        while (waited := [call for call in self._calls if call.is_alive()]) and time.monotonic() < until:
+            if self._busy:
+                until = time.monotonic() + _END_S
+            waited[0].join(0.05)
+
+
+def _receive(connection: Connection, path: Path, size: int) -> None:
+    _wait_at_most(connection, _CHUNK_S)
+    with replacing(path) as partial, partial.open("wb") as file:
+        while file.tell() < size:
+            file.write(connection.recv_bytes())
+    connection.send_bytes(_KEPT)
+    _wait_at_most(connection, 0)
 
 
 def _wait_at_most(connection: Connection, seconds: int) -> None:
@@ -135,3 +179,15 @@ def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:
             connection.send_bytes(json.dumps(event).encode())
 
     return send
+
+
+def send_file(mailbox: Mailbox, path: Path) -> bool:
+    """Send a file to whoever listens; False if it did not arrive."""
+    try:
+        with Client((mailbox.host, mailbox.port), authkey=mailbox.key) as connection, path.open("rb") as file:
+            connection.send_bytes(json.dumps({"file": path.stat().st_size}).encode())
+            while chunk := file.read(_CHUNK):
+                connection.send_bytes(chunk)
+            return connection.recv_bytes() == _KEPT
+    except (OSError, EOFError, AuthenticationError):
+        return False

@@ -12,6 +12,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.columns import Array, first_row, prefetched, read_stretch, take
 from friesian_fast.train.fields import Field, columns_of
 from friesian_fast.train.order import Piece, Share, Window, shares, shares_in_order, shuffled_steps, stretch, windows
+from friesian_fast.train.source import Source
 
 PREFETCH_BATCHES = 4
 
@@ -38,6 +39,10 @@ class Extend(Protocol):
 
     def __call__(self, columns: dict[str, Array], draw: Draw) -> dict[str, Array]:
         """The worker's columns by name, labels included, with more rows."""
+        ...
+
+    def also_without(self, source: Source) -> Extend:
+        """One for other data, of which it draws none of the positives."""
         ...
 
 
@@ -136,21 +141,20 @@ class Input:
             if first + window.steps > skip:
                 start, stop = stretch(window.rows, self.rank, self.world)
                 columns = read_stretch(window.pieces, start, stop, fields) if stop > start else {}
-                for step, share in enumerate(self._shares(window, epoch), start=first):
-                    if step >= skip:
-                        yield self._batch(take(columns, fields, share.rows), share, epoch, step)
+                for step, share in self._shares(window, epoch):
+                    if first + step >= skip:
+                        yield self._batch(take(columns, fields, share.rows), share, epoch, first + step)
             first += window.steps
 
     def _read(self) -> list[Field]:
         return [*self.features, *(label for label in self.labels if not label.is_made), *self.others]
 
-    def _shares(self, window: Window, epoch: int | None) -> Iterator[Share]:
+    def _shares(self, window: Window, epoch: int | None) -> Iterator[tuple[int, Share]]:
         if epoch is None:
-            start, stop = stretch(window.rows, self.rank, self.world)
-            return shares_in_order(stop - start, self.batch_size)
+            return shares_in_order(window.rows, self.batch_size, *stretch(window.rows, self.rank, self.world))
         rng = np.random.default_rng([self.seed, epoch, window.number])
         step_of = shuffled_steps(window.rows, window.steps, rng)
-        return shares(step_of, window.steps, self.rank, self.world)
+        return enumerate(shares(step_of, window.steps, self.rank, self.world))
 
     def _batch(self, columns: dict[str, Array], share: Share, epoch: int | None, step: int) -> Batch:
         if self.extend is not None:

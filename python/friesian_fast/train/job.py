@@ -12,6 +12,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.comm import Array, Comm
 from friesian_fast.train.fields import Field, Wanted, merged, resolve
 from friesian_fast.train.input import Batch, Extend
+from friesian_fast.train.scores import Scale
 from friesian_fast.train.source import Source
 
 State = Mapping[str, Array]
@@ -26,6 +27,10 @@ class Task(Protocol):
 
     @property
     def is_binary(self) -> bool: ...
+    @property
+    def scale(self) -> Scale | None: ...
+    @property
+    def loss_name(self) -> str: ...
     @property
     def needs_labels(self) -> bool: ...
     def wanted(self) -> list[Wanted] | None: ...
@@ -120,7 +125,7 @@ class Work:
     early_stopping : tuple of EarlyStopping
     callbacks : tuple
         Of Keras; rank 0 runs them.
-    extend : callable or None
+    extend, validation_extend : callable or None
     checkpoint_dir : Path or None
     checkpoint_steps : int or None
         Besides those at the end of each epoch.
@@ -144,6 +149,7 @@ class Work:
     early_stopping: tuple[EarlyStopping, ...] = ()
     callbacks: tuple[Any, ...] = ()
     extend: Extend | None = None
+    validation_extend: Extend | None = None
     checkpoint_dir: Path | None = None
     checkpoint_steps: int | None = None
     out: Path | None = None

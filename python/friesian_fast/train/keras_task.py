@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.adam import LazyAdam
-from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
+from friesian_fast.train.comm import Array, Comm, differing, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.keras_feed import Feed, input_tensors
-from friesian_fast.train.scores import to_logits
+from friesian_fast.train.scores import Scale, as_logits
 
 _OPTIMIZER = "optimizer/"
+_RATE = "optimizer/rate"  # which a callback may have set
 _RANK_SEEDS = 1_000_003  # between the dropout seeds of two workers
 
 
@@ -31,18 +32,24 @@ class KerasTask:
     comm : Comm
     lazy_embeddings : bool, default True
         Update only the touched rows of large embedding tables, if the optimizer is Adam as it comes.
+    outputs : {"probabilities", "logits"}, optional
+        What the model gives, if its loss does not say.
     """
 
     integers = "int32"
 
-    def __init__(self, model: keras.Model, comm: Comm, *, lazy_embeddings: bool = True) -> None:
+    def __init__(
+        self, model: keras.Model, comm: Comm, *, lazy_embeddings: bool = True, outputs: Scale | None = None
+    ) -> None:
         if not isinstance(model, keras.Model):
             raise InvalidInputError(f"from_keras got a {type(model).__name__}; give a Keras model, or what makes one")
         if getattr(model, "optimizer", None) is None:
             raise InvalidInputError("the Keras model is not compiled; call model.compile(optimizer, loss, metrics)")
         self.model = model
         self._comm = comm
+        self._outputs = outputs
         self._lazy = lazy_embeddings and _is_plain_adam(model.optimizer)
+        self._schedule = _schedule_of(model.optimizer) if self._lazy else None
         self._optimizer: Any = None
         self._kept: list[Array] = []  # of an optimizer that is not made yet
         self._feed: Feed | None = None
@@ -87,6 +94,8 @@ class KerasTask:
     @property
     def learning_rate(self) -> float:
         """Of the model's optimizer, at this step."""
+        if self._schedule is not None:
+            return float(_value(self._schedule(0 if self._optimizer is None else self._optimizer.step)))
         return float(_value(self.model.optimizer.learning_rate))
 
     @learning_rate.setter
@@ -99,9 +108,18 @@ class KerasTask:
     @property
     def is_binary(self) -> bool:
         """Whether the loss takes labels 0 and 1."""
+        return _scale_of(getattr(self.model, "loss", None)) is not None
+
+    @property
+    def scale(self) -> Scale | None:
+        """What the model gives, as its loss takes it or as was said; None if nobody knows."""
+        return _scale_of(getattr(self.model, "loss", None)) or self._outputs
+
+    @property
+    def loss_name(self) -> str:
+        """For error texts."""
         loss = getattr(self.model, "loss", None)
-        names = ("binary_crossentropy", "bce")
-        return loss in names if isinstance(loss, str) else isinstance(loss, keras.losses.BinaryCrossentropy)
+        return "of the model's own" if loss is None else _name_of(loss)
 
     @property
     def needs_labels(self) -> bool:
@@ -109,16 +127,23 @@ class KerasTask:
         return getattr(self.model, "loss", None) is not None
 
     def logits(self, predictions: Array) -> Array:
-        """Of the predictions, which are probabilities unless the loss says otherwise."""
-        return predictions if getattr(self.model.loss, "from_logits", False) else to_logits(predictions)
+        """Of predictions of shape (n,)."""
+        return as_logits(predictions, self.scale)
 
     def train(self, batch: Batch) -> tuple[float, Array]:
         """One step with all workers; the mean loss of the rows here and their predictions before the step."""
         assert self._train is not None
         assert self._feed is not None
         x, y = self._feed.batch(batch)
+        # A row that only stands in for none is to leave no trace but in the seeds, which all workers turn alike.
+        apart = [] if batch.factor else [*self._measured_apart(), *self._metric_variables(with_loss=True)]
+        kept = [_value(variable).copy() for variable in apart]
+        if self._schedule is not None:
+            self._optimizer.learning_rate.assign(self.learning_rate)
         loss, predictions = self._train(x, y, tf.constant(batch.factor, tf.float32))
-        return float(loss), _numpy(predictions)
+        for variable, value in zip(apart, kept, strict=True):
+            variable.assign(value)
+        return float(loss) if batch.factor else 0.0, _numpy(predictions)
 
     def score(self, batch: Batch) -> tuple[float, Array]:
         """The mean loss and the predictions, without learning."""
@@ -141,7 +166,8 @@ class KerasTask:
             value = _value(variable).copy()
             model[f"{number}/{variable.path}"] = np.asarray(value - self._own_seeds(variable), value.dtype)
         optimizer = self._kept if self._optimizer is None else [_value(v).copy() for v in self._optimizer_variables()]
-        return {**model, **{f"{_OPTIMIZER}{number}": value for number, value in enumerate(optimizer)}}
+        rate = {} if _schedule_of(self.model.optimizer) is not None else {_RATE: np.array(self.learning_rate)}
+        return {**model, **{f"{_OPTIMIZER}{number}": value for number, value in enumerate(optimizer)}, **rate}
 
     def load(self, state: Mapping[str, Array]) -> None:
         """Put weights in; the optimizer starts anew if there are none of it.
@@ -168,9 +194,12 @@ class KerasTask:
                     "it is another model"
                 )
             variable.assign(np.asarray(value + self._own_seeds(variable), value.dtype))
-        self._kept = [state[f"{_OPTIMIZER}{number}"] for number in range(len(state) - len(given))]
+        kept = sum(name.startswith(_OPTIMIZER) and name != _RATE for name in state)
+        self._kept = [state[f"{_OPTIMIZER}{number}"] for number in range(kept)]
         if self._optimizer is not None:
             self._put_optimizer()
+        if _RATE in state:
+            self.learning_rate = float(state[_RATE])
 
     def _put_optimizer(self) -> None:
         """Hand the kept state to the optimizer, if it is of one like this."""
@@ -185,7 +214,9 @@ class KerasTask:
         """Give all workers the mean of what they measured apart, such as the moments of batch normalisations."""
         if self._comm.world == 1:
             return
-        apart = [v for v in self.model.non_trainable_variables if str(v.dtype).startswith(("float", "bfloat"))]
+        apart = self._measured_apart()
+        differ = differing(self._comm, [_value(v) for v in apart])
+        apart = [v for v, other in zip(apart, differ, strict=True) if other]
         values = sum_all(self._comm, [_widened(_value(v)) for v in apart])
         for variable, value in zip(apart, values, strict=True):
             variable.assign(value / self._comm.world)
@@ -210,8 +241,12 @@ class KerasTask:
         found = self.model.get_metrics_result() if self._metric_variables() else {}
         return {name: float(value) for name, value in found.items() if name != "loss"}
 
-    def _metric_variables(self) -> list[Any]:
-        return [v for metric in self.model.metrics if metric.name != "loss" for v in metric.variables]
+    def _measured_apart(self) -> list[Any]:
+        """Weights that each worker's own rows set, such as the moments of batch normalisations."""
+        return [v for v in self.model.non_trainable_variables if str(v.dtype).startswith(("float", "bfloat"))]
+
+    def _metric_variables(self, *, with_loss: bool = False) -> list[Any]:
+        return [v for metric in self.model.metrics if with_loss or metric.name != "loss" for v in metric.variables]
 
     def _turn_seeds(self) -> None:
         for variable in self.model.variables:
@@ -282,6 +317,8 @@ class KerasTask:
 
         def step(x: Any, y: Any, factor: Any) -> Any:
             loss, predictions, gradients = local(x, y, factor)
+            if not float(factor):
+                gradients = [_nothing(gradient) for gradient in gradients]
             pairs = list(zip(self._sparse, gradients, strict=True))
             dense = sum_all(self._comm, [gradient.numpy() for sparse, gradient in pairs if not sparse])
             rows = self._comm.gather_rows([tuple(part.numpy() for part in g) for sparse, g in pairs if sparse])
@@ -310,8 +347,28 @@ def _is_plain_adam(optimizer: Any) -> bool:
     clipping = ("clipnorm", "global_clipnorm", "clipvalue")
     extra = (*clipping, "weight_decay", "use_ema", "loss_scale_factor", "gradient_accumulation_steps", "amsgrad")
     standard = (config.get("beta_1"), config.get("beta_2"), config.get("epsilon")) == (0.9, 0.999, 1e-7)
-    fixed = isinstance(config.get("learning_rate"), float)
-    return type(optimizer) is keras.optimizers.Adam and standard and fixed and not any(config.get(e) for e in extra)
+    return type(optimizer) is keras.optimizers.Adam and standard and not any(config.get(e) for e in extra)
+
+
+def _schedule_of(optimizer: Any) -> Any:
+    """What sets the learning rate of each step; None if it is a number."""
+    rate = getattr(optimizer, "_learning_rate", None)  # `learning_rate` is the number of this step
+    return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
+def _scale_of(loss: Any) -> Scale | None:
+    """What a binary loss takes; None for all other losses."""
+    if isinstance(loss, str):
+        binary = loss in ("binary_crossentropy", "bce", "binary_focal_crossentropy")
+    elif isinstance(loss, (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)):
+        return "logits" if loss.from_logits else "probabilities"
+    else:
+        binary = loss in (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
+    return "probabilities" if binary else None
+
+
+def _name_of(loss: Any) -> str:
+    return str(loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", repr(loss)))
 
 
 def _is_sum(loss: Any) -> bool:
@@ -322,6 +379,11 @@ def _summed(gradient: Any) -> tuple[Any, Any]:
     """Each row number once, with the sum of its gradients: what is sent."""
     rows, position = tf.unique(tf.cast(gradient.indices, tf.int64))
     return rows, tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
+
+
+def _nothing(gradient: Any) -> Any:
+    """The gradient of no row: dense zeros, or of a table no row numbers."""
+    return tuple(part[:0] for part in gradient) if isinstance(gradient, (tuple, list)) else tf.zeros_like(gradient)
 
 
 def _value(variable: Any) -> Array:

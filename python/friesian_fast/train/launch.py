@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,11 +24,14 @@ from typing import Any
 from friesian_fast import errors
 from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError, WorkerLostError
 from friesian_fast.train.checkpoint import read_state
-from friesian_fast.train.events import listening
+from friesian_fast.train.comm import TIMEOUT_S
+from friesian_fast.train.events import Mailbox, listening, send_file
 from friesian_fast.train.job import Done, Event, Work
-from friesian_fast.train.worker import Order, order_text
+from friesian_fast.train.worker import Order, order_text, pulse_of
 
 _GRACE_S = 10  # for the others to say what they saw, after one failed
+# Of a worker. Longer than its peers wait for it, so that they are not blamed.
+_SILENCE_S = TIMEOUT_S + 30
 _CHUNK = 64 << 20
 _LOG_LINES = 12
 
@@ -33,13 +40,16 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one worker ended: what it wrote, or how it died; `stopped` if it was killed here, after another failed."""
+    """How one worker ended: what it wrote, or how it died; `stopped` if it was killed here, after another failed.
+
+    `state` is the file with rank 0's weights.
+    """
 
     rank: int
     result: dict[str, Any] | None
     code: int
     log: str
-    state: bytes | None
+    state: Path | None
     stopped: bool = False
 
 
@@ -47,12 +57,13 @@ def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
     """Run a work in so many processes on this machine."""
     directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
     try:
-        with listening("127.0.0.1", on_event) as mailbox:
+        stop = threading.Event()
+        with listening("127.0.0.1", on_event, stop.set) as mailbox:
             _write_work(directory, pickled((work, mailbox)))
             orders = [
                 Order(rank=rank, world=workers, meet=f"file://{directory}/meet", cores=cores) for rank in range(workers)
             ]
-            outcomes = _wait(directory, orders)
+            outcomes = _wait(directory, orders, stop)
         return _gathered(outcomes, workers)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -67,16 +78,34 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
             f"{context.defaultParallelism}; use fewer workers, or a session of more"
         )
     host = context.getConf().get("spark.driver.host", "127.0.0.1")
-    with listening(host, on_event) as mailbox:
-        sent = context.broadcast(pickled((work, mailbox)))
-        try:
-            stage = context.parallelize(range(workers), workers).barrier()
-            rows = stage.mapPartitions(_SparkTask(sent, workers, cores)).collect()
-        except Exception as error:  # py4j has one kind for all failures
-            raise WorkerLostError(f"Spark lost the training's tasks: {_first_line(error)}") from error
-        finally:
-            sent.destroy()
-    return _gathered(_from_rows(rows), workers)
+    group = f"friesian-train-{secrets.token_hex(8)}"
+    with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
+        inbox = Path(directory) / "state.safetensors"
+        with listening(host, on_event, lambda: context.cancelJobGroup(group), inbox) as mailbox:
+            sent = context.broadcast(pickled((work, mailbox)))
+            try:
+                with _job_group(context, group):
+                    stage = context.parallelize(range(workers), workers).barrier()
+                    rows = stage.mapPartitions(_SparkTask(sent, mailbox, workers, cores)).collect()
+            except Exception as error:  # py4j has one kind for all failures
+                told = _of_rank(_first_line(error), workers)
+                raise WorkerLostError(f"Spark lost the training's tasks: {told}") from error
+            finally:
+                sent.destroy()
+        return _gathered(_from_rows(rows, inbox), workers)
+
+
+@contextmanager
+def _job_group(context: Any, group: str) -> Iterator[None]:
+    """Let the jobs of the block be cancelled by this name."""
+    names = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+    before = {name: context.getLocalProperty(name) for name in names}
+    context.setJobGroup(group, "training", interruptOnCancel=True)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            context.setLocalProperty(name, value)
 
 
 def pickled(value: Any) -> bytes:
@@ -93,9 +122,11 @@ def pickled(value: Any) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _SparkTask:
-    """One task of the barrier stage; yields JSON about its worker, and the weights in parts."""
+    """One task of the barrier stage; yields JSON about its worker, and the weights in parts if the caller is out of
+    reach."""
 
     sent: Any
+    mailbox: Mailbox
     workers: int
     cores: int
 
@@ -110,20 +141,25 @@ class _SparkTask:
         try:
             _write_work(directory, self.sent.value)
             (outcome,) = _wait(directory, [Order(rank=rank, world=self.workers, meet=meet, cores=self.cores)])
+            state = b""
+            if outcome.state is not None and not send_file(self.mailbox, outcome.state):
+                state = outcome.state.read_bytes()
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        yield rank, json.dumps([outcome.result, outcome.code, outcome.log])
-        state = outcome.state or b""
+        yield rank, json.dumps([outcome.result, outcome.code, outcome.log, outcome.stopped])
         yield from ((rank, state[at : at + _CHUNK]) for at in range(0, len(state), _CHUNK))
 
 
-def _from_rows(rows: Sequence[tuple[int, str | bytes]]) -> list[Outcome]:
+def _from_rows(rows: Sequence[tuple[int, str | bytes]], inbox: Path) -> list[Outcome]:
+    parts = [part for _, part in rows if isinstance(part, bytes)]
+    if parts:
+        inbox.write_bytes(b"".join(parts))
     outcomes = []
     for rank, text in rows:
         if isinstance(text, str):
-            state = b"".join(part for other, part in rows if other == rank and isinstance(part, bytes))
-            result, code, log = json.loads(text)
-            outcomes.append(Outcome(rank, result, code, log, state or None))
+            result, code, log, stopped = json.loads(text)
+            state = inbox if rank == 0 and inbox.exists() else None
+            outcomes.append(Outcome(rank, result, code, log, state, stopped))
     return outcomes
 
 
@@ -137,16 +173,25 @@ def _write_work(directory: Path, sent: bytes) -> None:
     (directory / "work").write_bytes(sent)
 
 
-def _wait(directory: Path, orders: Sequence[Order]) -> list[Outcome]:
-    """Start the processes and wait for all; after a failure the others have a grace, then they are stopped."""
+def _wait(directory: Path, orders: Sequence[Order], stop: threading.Event | None = None) -> list[Outcome]:
+    """Start the processes and wait for all; after a failure the others have a grace, then they are stopped.
+
+    Who shows no sign of work for too long has failed as well. `stop` ends all at once.
+    """
     running = {order.rank: _start(directory, order) for order in orders}
+    pulses = {order.rank: _Pulse(pulse_of(directory, order.rank)) for order in orders}
     codes: dict[int, int] = {}
     stopped = set()
     stop_at = float("inf")
     try:
-        while len(codes) < len(orders):
+        while len(codes) < len(orders) and not (stop is not None and stop.is_set()):
             for rank, process in running.items():
-                if rank not in codes and (code := process.poll()) is not None:
+                if rank in codes:
+                    continue
+                if pulses[rank].silence() > _SILENCE_S:
+                    stopped.add(rank)
+                    process.kill()
+                if (code := process.poll()) is not None:
                     codes[rank] = code
                     if not _is_good(directory, rank):
                         stop_at = min(stop_at, time.monotonic() + _GRACE_S)
@@ -162,6 +207,21 @@ def _wait(directory: Path, orders: Sequence[Order]) -> list[Outcome]:
             assert process.stdin is not None
             process.stdin.close()
     return [_outcome(directory, rank, codes[rank], stopped=rank in stopped) for rank in running]
+
+
+class _Pulse:
+    """Watches when a file was last touched, by this process' own clock: that of files may jump, or a machine sleep."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = (0, time.monotonic())
+
+    def silence(self) -> float:
+        """Seconds for which nothing was seen."""
+        touched, now = self._path.stat().st_mtime_ns, time.monotonic()
+        if touched != self._seen[0]:
+            self._seen = touched, now
+        return now - self._seen[1]
 
 
 def _is_good(directory: Path, rank: int) -> bool:
@@ -181,6 +241,7 @@ def _result(directory: Path, rank: int) -> dict[str, Any] | None:
 def _start(directory: Path, order: Order) -> subprocess.Popen[bytes]:
     file = directory / f"order-{order.rank}.json"
     file.write_text(order_text(order), encoding="utf-8")
+    pulse_of(directory, order.rank).touch()
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
@@ -198,7 +259,7 @@ def _start(directory: Path, order: Order) -> subprocess.Popen[bytes]:
 def _outcome(directory: Path, rank: int, code: int, *, stopped: bool) -> Outcome:
     log = (directory / f"log-{rank}").read_text(encoding="utf-8", errors="replace")
     state = directory / "state.safetensors"
-    kept = state.read_bytes() if rank == 0 and state.exists() else None
+    kept = state if rank == 0 and state.exists() else None
     last = "\n".join(log.splitlines()[-_LOG_LINES:])
     return Outcome(rank, _result(directory, rank), code, last, kept, stopped)
 
@@ -210,13 +271,8 @@ def _gathered(outcomes: Sequence[Outcome], workers: int) -> Done:
     weights = {result["weights"] for result in results}
     if len(weights) > 1:
         raise WorkerError(f"the {workers} workers ended with different weights; report this with your model")
-    state = None
     first = next(outcome for outcome in outcomes if outcome.rank == 0)
-    if first.state is not None:
-        with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
-            path = Path(directory) / "state.safetensors"
-            path.write_bytes(first.state)
-            state, _ = read_state(path)
+    state = None if first.state is None else read_state(first.state)[0]
     return Done((first.result or {})["history"], state)
 
 
@@ -256,6 +312,12 @@ def _lost(who: str, outcome: Outcome) -> WorkerLostError:
         f"{who} {how}; with a checkpoint_dir the same fit goes on from the last checkpoint, with a smaller "
         f"batch_size or buffer_rows it takes less memory{log}"
     )
+
+
+def _of_rank(text: str, workers: int) -> str:
+    """Spark's text, with the rank of the task that it names."""
+    task = re.search(r"ResultTask\(\d+, (\d+)\)", text)
+    return text if task is None else f"rank {task[1]} of {workers} failed: {text}"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Training and prediction of the library's models on columns in memory."""
+"""Training, by the `Estimator`, and prediction of the library's models on columns in memory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.evaluate.pointwise import require_two_classes
-from friesian_fast.train.comm import Comm
-from friesian_fast.train.job import ABOUT_SPEED, EarlyStopping, Event, Work
-from friesian_fast.train.keras_task import KerasTask
-from friesian_fast.train.source import Source, source_of
-from friesian_fast.train.trainer import Trainer
+from friesian_fast.train.estimator import Estimator
+from friesian_fast.train.job import ABOUT_SPEED, EarlyStopping
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -88,50 +85,54 @@ def fit(
     InvalidInputError
         If a setting, a column's length or the labels cannot be used.
     """
-    _check_settings(epochs, batch_size, learning_rate, early_stopping, has_validation=validation is not None)
+    _check_settings(epochs, batch_size, early_stopping, has_validation=validation is not None)
     _check_arrays(model, columns, labels, "training data")
     if validation is not None:
         _check_arrays(model, validation[0], validation[1], "validation data")
-    task = _task(model, learning_rate)
-    work = Work(
-        kind="fit",
-        maker=lambda comm: task,
-        source=_source(model, columns, labels, "training data"),
-        validation=None if validation is None else _source(model, *validation, "validation data"),
-        features=None,
-        labels=[_LABEL],
-        metrics=METRICS,
-        epochs=epochs,
-        batch_size=batch_size,
-        buffer_rows=len(labels),
-        seed=seed,
-        early_stopping=(EarlyStopping(monitor="val_auc", patience=early_stopping),) if early_stopping else (),
-    )
     history = History()
     started = time.perf_counter()
 
-    def report(event: Event) -> None:
+    def told(epoch: int, logs: Mapping[str, float]) -> None:
         nonlocal started
-        if "logs" in event:
-            history.epochs.append({name: v for name, v in event["logs"].items() if name not in ABOUT_SPEED})
-            log(_line(event["epoch"], epochs, time.perf_counter() - started, history.last))
-            started = time.perf_counter()
+        history.epochs.append({name: value for name, value in logs.items() if name not in ABOUT_SPEED})
+        log(_line(epoch, epochs, time.perf_counter() - started, history.last))
+        started = time.perf_counter()
 
-    Trainer(work, Comm(), task, report).fit()
+    stopping = [EarlyStopping(monitor="val_auc", patience=early_stopping)] if early_stopping else []
+    Estimator.from_keras(logit_head(model, learning_rate), metrics=METRICS, seed=seed).fit(
+        _table(model, columns, labels),
+        epochs,
+        batch_size,
+        label_cols=_LABEL,
+        validation_data=None if validation is None else _table(model, *validation),
+        callbacks=[*stopping, told],
+        buffer_rows=len(labels),
+        verbose=False,
+    )
     if len(history.epochs) < epochs:
         log(f"Stopped early: val_auc has not improved for {early_stopping} epochs")
     return history
 
 
-def _task(model: keras.Model, learning_rate: float) -> KerasTask:
+def logit_head(model: keras.Model, learning_rate: Any) -> keras.Model:
+    """The part of a model that gives its layer `logit`, compiled with Adam and binary cross-entropy.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Shares its weights with what is returned.
+    learning_rate : float or keras.optimizers.schedules.LearningRateSchedule
+    """
+    if isinstance(learning_rate, float) and not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise InvalidInputError(f"the learning rate must be above 0; it is {learning_rate}")
     head = keras.Model(model.input, model.get_layer("logit").output)
     head.compile(keras.optimizers.Adam(learning_rate), keras.losses.BinaryCrossentropy(from_logits=True))
-    return KerasTask(head, Comm())
+    return head
 
 
-def _source(model: keras.Model, columns: Columns, labels: NDArray[Any], name: str) -> Source:
+def _table(model: keras.Model, columns: Columns, labels: NDArray[Any]) -> pa.Table:
     table = {**{input_: columns[input_] for input_ in model.input}, _LABEL: labels}
-    return source_of(pa.table({name: pa.array(values) for name, values in table.items()}), name)
+    return pa.table({name: pa.array(values) for name, values in table.items()})
 
 
 def predict(
@@ -174,13 +175,9 @@ def _predictor(model: keras.Model, columns: Columns, batch_size: int) -> Callabl
     return run_all
 
 
-def _check_settings(
-    epochs: int, batch_size: int, learning_rate: float, early_stopping: int, *, has_validation: bool
-) -> None:
+def _check_settings(epochs: int, batch_size: int, early_stopping: int, *, has_validation: bool) -> None:
     if epochs < 1 or batch_size < 1:
         raise InvalidInputError(f"epochs and batch size must be at least 1; they are {epochs} and {batch_size}")
-    if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise InvalidInputError(f"the learning rate must be above 0; it is {learning_rate}")
     if early_stopping < 0 or (early_stopping and not has_validation):
         raise InvalidInputError(f"early stopping after {early_stopping} epochs needs validation data; use 0 without")
 

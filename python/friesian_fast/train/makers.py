@@ -11,6 +11,7 @@ from typing import Any, Literal
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.comm import Comm
 from friesian_fast.train.runtime import use_cores
+from friesian_fast.train.scores import Scale
 
 Precision = Literal["fp32", "bf16"]
 
@@ -29,6 +30,7 @@ class KerasMaker:
     seed : int
     precision : {"fp32", "bf16"}
     lazy_embeddings : bool
+    outputs : {"probabilities", "logits"} or None
     cores : int
         Threads of TensorFlow.
     """
@@ -39,6 +41,7 @@ class KerasMaker:
     seed: int = 0
     precision: Precision = "fp32"
     lazy_embeddings: bool = True
+    outputs: Scale | None = None
     cores: int = 1
 
     def __call__(self, comm: Comm) -> Any:
@@ -54,7 +57,7 @@ class KerasMaker:
             model = self._load() if self.creator is None else called(self.creator, self.config)
         finally:
             keras.mixed_precision.set_dtype_policy(before)
-        return KerasTask(model, comm, lazy_embeddings=self.lazy_embeddings)
+        return KerasTask(model, comm, lazy_embeddings=self.lazy_embeddings, outputs=self.outputs)
 
     def _load(self) -> Any:
         import tempfile
@@ -83,6 +86,9 @@ class TorchMaker:
     config : mapping
     seed : int
     precision : {"fp32", "bf16"}
+    outputs : {"probabilities", "logits"} or None
+    cores : int or None
+        Threads of PyTorch, of one worker; None leaves those there are.
     """
 
     creator: Callable[..., Any]
@@ -91,6 +97,8 @@ class TorchMaker:
     config: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     precision: Precision = "fp32"
+    outputs: Scale | None = None
+    cores: int | None = None
 
     def __call__(self, comm: Comm) -> Any:
         import torch
@@ -105,7 +113,7 @@ class TorchMaker:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise InvalidInputError(f"optimizer returned a {type(optimizer).__name__}; it must return an Optimizer")
         loss: Any = self.loss() if inspect.isclass(self.loss) else self.loss
-        return TorchTask(model, optimizer, loss, comm, bf16=self.precision == "bf16")
+        return TorchTask(model, optimizer, loss, comm, bf16=self.precision == "bf16", outputs=self.outputs)
 
 
 def called(function: Callable[..., Any], *arguments: Any) -> Any:

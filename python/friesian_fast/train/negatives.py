@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -39,7 +39,8 @@ class Negatives:
         Drawn from all items alike, by how often they are in the data, or from the other rows of the batch (those of
         the same worker, so with this kind the rows depend on how many workers there are).
     exclude : pyarrow.Table or pandas.DataFrame, optional
-        Pairs of user and item not to draw; the data's own if left out.
+        Pairs of user and item not to draw; the data's own if left out. Of validation data its own are not drawn
+        either.
     """
 
     items: Any
@@ -78,23 +79,24 @@ class Negatives:
         if (ids[1:] == ids[:-1]).any():
             twice = ids[1:][ids[1:] == ids[:-1]][0]
             raise InvalidInputError(f"the table of items has item {twice} twice; keep each once")
-        user, item = self._pairs(_read(source, self.columns), source.name)
+        user, item = self._positives(source, ids)
         at = _places(ids, item)
-        if (ids[at] != item).any():
-            missing = item[ids[at] != item][0]
-            raise InvalidInputError(f"{source.name} has item {missing}, which is not in the table of items")
         weights = np.bincount(at, minlength=len(ids)) if self.kind == "popularity" else np.ones(len(ids))
         if self.exclude is not None:
             what = "the table of pairs to exclude"
             user, item = self._pairs(_columns(self.exclude, what), what)
             at = _places(ids, item)
         known = ids[at] == item
-        return Sampler(
-            plan=self,
-            items=items,
-            chances=np.cumsum(weights) / weights.sum(),
-            pairs=np.unique(_pair(user[known], at[known], len(ids))),
-        )
+        chances = np.cumsum(weights) / weights.sum()
+        return Sampler(plan=self, items=items, chances=chances, pairs=Pairs.of(user[known], at[known], len(ids)))
+
+    def _positives(self, source: Source, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        user, item = self._pairs(_read(source, self.columns), source.name)
+        unknown = ids[_places(ids, item)] != item
+        if unknown.any():
+            missing = item[unknown][0]
+            raise InvalidInputError(f"{source.name} has item {missing}, which is not in the table of items")
+        return user, item
 
     def _pairs(self, columns: dict[str, Array], where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         for name in self.columns:
@@ -103,14 +105,54 @@ class Negatives:
         return columns[self.user_col].astype(np.int64), columns[self.item_col].astype(np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A set of pairs of user and place of an item.
+
+    Each is one number, of the user's place among those who have a pair: ids may be any of 64 bits, and a number of
+    id and place would overflow.
+    """
+
+    users: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    items: int
+
+    @classmethod
+    def of(cls, user: NDArray[np.int64], place: NDArray[np.int64], items: int) -> Pairs:
+        """Of `items` items."""
+        users, at = np.unique(user, return_inverse=True)
+        return cls(users, np.unique(at * items + place), items)
+
+    def has(self, user: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which pairs are in the set."""
+        if not len(self.users):
+            return np.zeros(len(user), bool)
+        at = _places(self.users, user)
+        number = at * self.items + place
+        found = self.numbers[_places(self.numbers, number)] == number
+        known: NDArray[np.bool_] = found & (self.users[at] == user)
+        return known
+
+    def joined(self, user: NDArray[np.int64], place: NDArray[np.int64]) -> Pairs:
+        """With more of them."""
+        own, places = np.divmod(self.numbers, self.items)
+        return Pairs.of(np.concatenate([self.users[own], user]), np.concatenate([places, place]), self.items)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampler:
-    """Adds the negatives of a batch: `items` by rising id, `chances` summed up, `pairs` ascending."""
+    """Adds the negatives of a batch: `items` by rising id, `chances` summed up, `pairs` that are not drawn."""
 
     plan: Negatives
     items: dict[str, Array]
     chances: NDArray[np.float64]
-    pairs: NDArray[np.int64]
+    pairs: Pairs
+
+    def also_without(self, source: Source) -> Sampler:
+        """That draws none of these positives either."""
+        ids = self.items[self.plan.item_col].astype(np.int64)
+        user, item = self.plan._positives(source, ids)
+        return replace(self, pairs=self.pairs.joined(user, _places(ids, item)))
 
     @property
     def columns(self) -> list[str]:
@@ -148,28 +190,15 @@ class Sampler:
             else:
                 fresh = np.minimum(np.searchsorted(self.chances, chance, side="right"), count - 1)
             chosen = np.where(taken, fresh, chosen)
-            taken = self._has(user, chosen)
+            taken = self.pairs.has(user, chosen)
             if not taken.any():
                 break
         return chosen
-
-    def _has(self, user: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.bool_]:
-        if not len(self.pairs):
-            return np.zeros(len(user), bool)
-        pair = _pair(user, place, len(self.chances))
-        found: NDArray[np.bool_] = self.pairs[_places(self.pairs, pair)] == pair
-        return found
 
 
 def _places(ascending: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where values would stand, within the array."""
     return np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
-
-
-def _pair(user: NDArray[np.int64], place: NDArray[np.int64], items: int) -> NDArray[np.int64]:
-    """One number of both."""
-    number: NDArray[np.int64] = user * items + place
-    return number
 
 
 def _columns(table: Any, what: str) -> dict[str, Array]:

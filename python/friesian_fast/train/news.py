@@ -54,7 +54,7 @@ class News:
             print(text)
 
     def _progress(self, event: Event) -> None:
-        if self._bar is None and not self._start_bar():
+        if self._bar is None and not self._start_bar(event):
             return
         rate = event["rows"] / event["seconds"]
         self._bar.update(
@@ -65,7 +65,7 @@ class News:
             rate=f"{rate:,.0f} rows/s",
         )
 
-    def _start_bar(self) -> bool:
+    def _start_bar(self, event: Event) -> bool:
         console = _console() if self._verbose else None
         if console is None:
             return False
@@ -75,7 +75,8 @@ class News:
         rate = TextColumn("{task.fields[rate]}")
         self._bar = Progress(*columns, rate, TimeRemainingColumn(), console=console, transient=True)
         self._bar.start()
-        self._shown = self._bar.add_task("", rate="")
+        # From here, which after a resume is in the middle: what is left is estimated from what follows.
+        self._shown = self._bar.add_task("", rate="", total=event["steps"], completed=event["step"])
         return True
 
     def _end_bar(self) -> None:

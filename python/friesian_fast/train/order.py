@@ -121,8 +121,14 @@ def shares(step_of: NDArray[np.int32], steps: int, rank: int, world: int) -> Ite
         yield Share(rows, offset, total, float(factor))
 
 
-def shares_in_order(rows: int, batch_size: int) -> Iterator[Share]:
-    """Batches of rows as they come, for work that needs no common step."""
-    for start in range(0, rows, batch_size):
-        places = np.arange(start, min(start + batch_size, rows))
-        yield Share(places, 0, len(places), 1.0)
+def shares_in_order(rows: int, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Share]]:
+    """The rows ``[start, stop)`` of `rows` as they come, by batches with their numbers, for work without common steps.
+
+    The rows are cut where the batches of all of them are cut, so that what is drawn for a batch can be drawn alike by
+    all who have a part of it.
+    """
+    stop = rows if stop is None else stop
+    for batch in range(start // batch_size, -(-stop // batch_size) if stop > start else 0):
+        first, last = batch * batch_size, min((batch + 1) * batch_size, rows)
+        low, high = max(first, start), min(last, stop)
+        yield batch, Share(np.arange(low - start, high - start), low - first, last - first, 1.0)

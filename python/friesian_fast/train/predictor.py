@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from friesian_fast._files import replacing
 from friesian_fast.train.columns import first_row, read_piece, read_stretch, take
 from friesian_fast.train.comm import Array, Comm
 from friesian_fast.train.fields import Field, columns_of
@@ -22,19 +23,23 @@ def predict(work: Work, comm: Comm, task: Task) -> Done:
     for number, piece in enumerate(work.source.pieces):
         if number % comm.world != comm.rank:
             continue
-        rows = _with_predictions(work, task, fields, piece, first=number == comm.rank)
-        pq.write_table(rows, work.out / f"part-{number:05d}.parquet", compression="lz4")
+        rows = _with_predictions(work, comm, task, fields, piece, first=number == comm.rank)
+        with replacing(work.out / f"part-{number:05d}.parquet") as partial:  # Spark may run a task twice
+            pq.write_table(rows, partial, compression="lz4")
     return Done()
 
 
-def _with_predictions(work: Work, task: Task, fields: list[Field], piece: Piece, *, first: bool) -> Any:
+def _with_predictions(work: Work, comm: Comm, task: Task, fields: list[Field], piece: Piece, *, first: bool) -> Any:
     columns = read_stretch([piece], 0, piece.rows, fields)
     if first:
         task.build_for_predict(fields, take(columns, fields, np.arange(1)))
         if work.state is not None:
             task.load(work.state)
-    batches = shares_in_order(piece.rows, work.batch_size)
-    values = np.concatenate([task.predict(take(columns, fields, share.rows)) for share in batches])
+    parts = []
+    for _, share in shares_in_order(piece.rows, work.batch_size):
+        comm.beat()
+        parts.append(task.predict(take(columns, fields, share.rows)))
+    values = np.concatenate(parts)
     rows = read_piece(piece)
     if "prediction" in rows.column_names:
         rows = rows.drop_columns(["prediction"])

@@ -12,6 +12,7 @@ from friesian_fast.train.job import Done, State, Work
 from friesian_fast.train.makers import KerasMaker, TorchMaker
 from friesian_fast.train.news import News
 from friesian_fast.train.predictor import build_like
+from friesian_fast.train.runtime import torch_cores
 from friesian_fast.train.settings import Backend
 from friesian_fast.train.worker import run
 
@@ -82,7 +83,8 @@ class Runner:
     def _run(self, work: Work, news: News) -> Done:
         with news:
             if self.is_alone:
-                done = run(work, Comm(), self._own(), news)
+                with torch_cores(self.maker.cores if isinstance(self.maker, TorchMaker) else None):
+                    done = run(work, Comm(), self._own(), news)
                 self._state = None
                 return done
             from friesian_fast.train import launch

@@ -31,6 +31,22 @@ def use_cores(cores: int | None) -> None:
 
 
 @contextmanager
+def torch_cores(cores: int | None) -> Iterator[None]:
+    """Give PyTorch so many threads while the block runs; None leaves it those it has."""
+    if cores is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def _stderr_closed() -> Iterator[None]:
     """Keep TensorFlow's start-up notices out of the training log: no setting silences those it prints while loading."""
     sys.stderr.flush()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.comm import Array, Comm
+
+# What a model gives: numbers from 0 to 1, or those before the sigmoid.
+Scale = Literal["probabilities", "logits"]
 
 NAMES = ("auc", "binary_accuracy", "binary_crossentropy", "precision", "recall")
 # Logits are told apart from 2^-16 to 2^7, by the 15 upper bits of their mantissa.
@@ -83,6 +87,40 @@ class BinaryScores:
             "recall": hits / max(positives, 1),
         }
         return {name: values[name] for name in names}
+
+
+def require_scale(names: Iterable[str], scale: Scale | None, loss: str) -> None:
+    """Refuse metrics of a model of which nobody said what its numbers are."""
+    if names and scale is None:
+        raise InvalidInputError(
+            f"{', '.join(names)}: the loss {loss} does not tell whether the model gives probabilities or logits; say "
+            "outputs='probabilities' or outputs='logits'"
+        )
+
+
+def as_logits(predictions: Array, scale: Scale | None) -> Array:
+    """Predictions of shape (n,), of either scale, as logits.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is a NaN, or what should be a probability is none.
+    """
+    missing = int(np.isnan(predictions).sum())
+    if missing:
+        raise InvalidInputError(
+            f"{missing} of {len(predictions)} predictions are nan, which no metric can rank; look for a division by 0, "
+            "a logarithm of 0 or too high a learning rate in the model"
+        )
+    if scale == "logits":
+        return predictions
+    outside = (predictions < 0) | (predictions > 1)
+    if outside.any():
+        raise InvalidInputError(
+            f"the model predicts {predictions[np.argmax(outside)]:g}, which is no probability as its loss or outputs "
+            "says; end it with a sigmoid, or compile it with a loss from logits (outputs='logits' for one of your own)"
+        )
+    return to_logits(predictions)
 
 
 def to_logits(probabilities: Array) -> Array:

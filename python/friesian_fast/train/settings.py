@@ -9,9 +9,12 @@ from typing import Any, Literal
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.fields import MASK, Wanted
+from friesian_fast.train.input import Input
 from friesian_fast.train.job import EarlyStopping
 from friesian_fast.train.runtime import available_cores
+from friesian_fast.train.source import open_source
 
+BUFFER_ROWS = 1 << 18
 Backend = Literal["local", "spark"]
 EpochEnd = Callable[[int, Mapping[str, float]], None]
 
@@ -35,11 +38,24 @@ def check_precision(precision: str) -> None:
         raise InvalidInputError(f"precision is '{precision}'; use fp32 or bf16")
 
 
+def check_outputs(outputs: str | None) -> None:
+    """Refuse any but probabilities, logits, and nothing said."""
+    if outputs not in (None, "probabilities", "logits"):
+        raise InvalidInputError(f"outputs is '{outputs}'; use probabilities or logits")
+
+
 def check_numbers(**numbers: int) -> None:
     """Refuse what is no whole number of at least 1."""
     for name, value in numbers.items():
         if not isinstance(value, int) or value < 1:
             raise InvalidInputError(f"{name} is {value!r}; it must be a whole number of at least 1")
+
+
+def steps_of(data: Any, epochs: int, batch_size: int, seed: int, buffer_rows: int = BUFFER_ROWS) -> int:
+    """How many steps a first `fit` of one worker with these settings takes, for a learning rate that depends on it."""
+    pieces = open_source(data, None, name="training data", in_memory=True).pieces
+    source = Input(pieces=pieces, features=(), labels=(), batch_size=batch_size, buffer_rows=buffer_rows, seed=seed)
+    return sum(source.steps(epoch) for epoch in range(epochs))
 
 
 def names_of(labels: str | Sequence[str] | None) -> list[str]:

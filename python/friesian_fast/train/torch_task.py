@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.train.comm import Array, Comm, refuse_sum, sum_all
+from friesian_fast.train.comm import Array, Comm, differing, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
+from friesian_fast.train.scores import Scale, as_logits
 
 _OPTIMIZER = "optimizer/"
 _SETTING = "optimizer/group/"
+_WITH_LOGITS = F.binary_cross_entropy_with_logits
 
 
 class TorchTask:
@@ -33,18 +37,28 @@ class TorchTask:
     comm : Comm
     bf16 : bool, default False
         Compute forward and backward in bfloat16 where PyTorch finds it safe; weights stay float32.
+    outputs : {"probabilities", "logits"}, optional
+        What the model gives, if its loss does not say.
     """
 
     integers = "int64"
 
     def __init__(
-        self, model: torch.nn.Module, optimizer: Any, loss: Callable[..., Any], comm: Comm, *, bf16: bool = False
+        self,
+        model: torch.nn.Module,
+        optimizer: Any,
+        loss: Callable[..., Any],
+        comm: Comm,
+        *,
+        bf16: bool = False,
+        outputs: Scale | None = None,
     ) -> None:
         self.model = model
         self._optimizer = optimizer
         self._loss = loss
         self._comm = comm
         self._bf16 = bf16
+        self._outputs = outputs
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._features: list[str] = []
         self._labels: list[str] = []
@@ -85,7 +99,17 @@ class TorchTask:
     @property
     def is_binary(self) -> bool:
         """Whether the loss takes labels 0 and 1."""
-        return isinstance(self._loss, (torch.nn.BCELoss, torch.nn.BCEWithLogitsLoss))
+        return _scale_of(self._loss) is not None
+
+    @property
+    def scale(self) -> Scale | None:
+        """What the model gives, as its loss takes it or as was said; None if nobody knows."""
+        return _scale_of(self._loss) or self._outputs
+
+    @property
+    def loss_name(self) -> str:
+        """For error texts."""
+        return str(getattr(self._loss, "__name__", type(self._loss).__name__))
 
     @property
     def needs_labels(self) -> bool:
@@ -93,10 +117,8 @@ class TorchTask:
         return False
 
     def logits(self, predictions: Array) -> Array:
-        """Of the predictions, which are probabilities if the loss is `torch.nn.BCELoss`."""
-        from friesian_fast.train.scores import to_logits
-
-        return to_logits(predictions) if isinstance(self._loss, torch.nn.BCELoss) else predictions
+        """Of predictions of shape (n,)."""
+        return as_logits(predictions, self.scale)
 
     def begin(self, seed: Sequence[int]) -> None:
         """Called before every step: what is drawn in it depends on the step alone, so a run can go on from any."""
@@ -106,8 +128,10 @@ class TorchTask:
         """One step with all workers; the mean loss of the rows here and their predictions before the step."""
         self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
-        loss, predictions = self._measure(batch)
-        (loss * batch.factor).backward()
+        loss, predictions = torch.zeros(()), torch.zeros(0)
+        if batch.factor:  # else the row stands in for none: only what the others found is taken
+            loss, predictions = self._measure(batch)
+            (loss * batch.factor).backward()
         if self._comm.world > 1:
             self._add_up()
         self._optimizer.step()
@@ -166,7 +190,11 @@ class TorchTask:
         """Give all workers the mean of what they measured apart, such as the moments of batch normalisations."""
         if self._comm.world == 1:
             return
+        for counted in (buffer for buffer in self.model.buffers() if not buffer.is_floating_point()):
+            counted.copy_(torch.as_tensor(self._comm.same(_copy(counted))))
         apart = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
+        differ = differing(self._comm, [_copy(buffer.to(_wide(buffer.dtype))) for buffer in apart])
+        apart = [buffer for buffer, other in zip(apart, differ, strict=True) if other]
         values = sum_all(self._comm, [_copy(buffer.to(_wide(buffer.dtype))) for buffer in apart])
         for buffer, value in zip(apart, values, strict=True):
             buffer.copy_(torch.as_tensor(np.asarray(value / self._comm.world)))  # NumPy makes a number of a scalar
@@ -230,6 +258,15 @@ class TorchTask:
 
     def _gradients(self) -> list[Any]:
         return [weight.grad for weight in self._weights]
+
+
+def _scale_of(loss: Any) -> Scale | None:
+    """What a binary loss takes; None for all other losses."""
+    if isinstance(loss, functools.partial):
+        loss = loss.func
+    if isinstance(loss, torch.nn.BCELoss) or loss is F.binary_cross_entropy:
+        return "probabilities"
+    return "logits" if isinstance(loss, torch.nn.BCEWithLogitsLoss) or loss is _WITH_LOGITS else None
 
 
 def _is_sum(loss: Any) -> bool:

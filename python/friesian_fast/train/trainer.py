@@ -15,15 +15,16 @@ import numpy as np
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.checkpoint import FILE, read_state, write_state
-from friesian_fast.train.comm import Comm
+from friesian_fast.train.comm import Array, Comm, digests, same_facts, same_state
 from friesian_fast.train.fields import Field
-from friesian_fast.train.input import Batch, Input
-from friesian_fast.train.job import Done, Event, Task, Work, fields_of, is_binary, labels_of
+from friesian_fast.train.input import Batch, Extend, Input
+from friesian_fast.train.job import Done, Event, State, Task, Work, fields_of, is_binary, labels_of
 from friesian_fast.train.keras_callbacks import KerasCallbacks
-from friesian_fast.train.scores import BinaryScores
+from friesian_fast.train.scores import BinaryScores, require_scale
 
 _REPORT_S = 0.2
 _METRIC = "metrics/"
+_WAITED, _SECONDS = 3, 4  # places among the sums of an epoch
 
 Report = Callable[[Event], None]
 
@@ -47,9 +48,12 @@ class Trainer:
         self._task = task
         self._report = report
         self._is_binary = is_binary(work, task)
+        require_scale(work.metrics, task.scale, task.loss_name)
         features = fields_of(work, task)
-        self.input = self._input(work.source, features)
-        self._validation = self._input(work.validation, features) if work.validation is not None else None
+        self.input = self._input(work.source, features, work.extend)
+        self._validation = None
+        if work.validation is not None:
+            self._validation = self._input(work.validation, features, work.validation_extend)
         task.build(self.input.features, self.input.labels, self.input.sample())
         if work.state is not None:
             task.load(work.state)
@@ -57,11 +61,11 @@ class Trainer:
             self._take_from_first()
         self._history: list[dict[str, float]] = []
         self._scores = BinaryScores()
-        self._sums = np.zeros(4)  # loss, rows, positives, seconds of waiting for input
+        self._sums = _no_sums()
 
-    def _input(self, source: Any, features: list[Field]) -> Input:
+    def _input(self, source: Any, features: list[Field], extend: Extend | None) -> Input:
         work, comm, task = self._work, self._comm, self._task
-        needed = [] if work.extend is None else work.extend.columns
+        needed = [] if extend is None else extend.columns
         read = [field.name for field in features]
         return Input(
             pieces=source.pieces,
@@ -72,7 +76,7 @@ class Trainer:
             rank=comm.rank,
             world=comm.world,
             seed=work.seed,
-            extend=work.extend,
+            extend=extend,
             others=[Field(name=name, dtype="int64") for name in needed if name not in read],
         )
 
@@ -88,18 +92,35 @@ class Trainer:
             logs = self._epoch(epoch, skip)
             skip = 0
             self._history.append(logs)
-            stop = self._comm.same(np.array(callbacks.epoch_end(epoch, logs)))
-            self._share_rate()
+            stop = self._end_of_epoch(callbacks, epoch, logs)
             epoch += 1
             self._report({"epoch": epoch, "logs": logs})
             if work.checkpoint_dir is not None:
                 self._save(epoch, 0, stopped=bool(stop))
             if stop:
                 break
-        callbacks.train_end()
-        if work.callbacks and self._comm.world > 1:  # they may have put other weights in, on rank 0
-            self._take_from_first()
+        self._with_weights_of_first(callbacks.train_end)
         return Done(self._history)
+
+    def _end_of_epoch(self, callbacks: KerasCallbacks, epoch: int, logs: dict[str, float]) -> bool:
+        """Run the callbacks of rank 0; all workers go on with what they left. Whether they want to stop."""
+        stop = self._with_weights_of_first(lambda: callbacks.epoch_end(epoch, logs))
+        self._share_rate()
+        return bool(self._comm.same(np.array(stop)))
+
+    def _with_weights_of_first(self, run: Callable[[], Any]) -> Any:
+        """Call what may put other weights in, on rank 0, and give them to all then."""
+        if not self._work.callbacks or self._comm.world == 1:
+            return run()
+        before = self._digests()
+        found = run()
+        changed = self._comm.same((before != self._digests()).any(keepdims=True))
+        if changed.any():
+            self._take_from_first()
+        return found
+
+    def _digests(self) -> Any:
+        return digests(list(self._task.state().values()) if self._comm.rank == 0 else [])
 
     def _share_rate(self) -> None:
         """Give all workers the learning rate that the callbacks of rank 0 left."""
@@ -118,29 +139,29 @@ class Trainer:
         return any(stopping.has_stalled(self._history) for stopping in self._work.early_stopping)
 
     def _epoch(self, epoch: int, skip: int) -> dict[str, float]:
-        work, started = self._work, time.perf_counter()
+        work = self._work
         number = work.first_epoch + epoch
         steps = self.input.steps(number)
         if not skip:
             self._task.reset_metrics()
-        reported = started
+        progress = _Progress(epoch + 1, steps, self._report if self._comm.rank == 0 else None)
         batches = self.input.batches(number, skip)
+        begun = time.perf_counter()
         for step in range(skip, steps):
-            waited = time.perf_counter()
+            self._comm.beat()
+            asked = time.perf_counter()
             batch = next(batches)
-            self._sums[3] += time.perf_counter() - waited
+            self._sums[_WAITED] += time.perf_counter() - asked
             self._task.begin([work.seed, number, step])
             self._step(batch, epoch, step)
+            now = time.perf_counter()
+            self._sums[_SECONDS] += now - begun
+            begun = now
             if work.checkpoint_steps and (step + 1) % work.checkpoint_steps == 0 and step + 1 < steps:
                 self._save(epoch, step + 1)
-            if self._comm.rank == 0 and (now := time.perf_counter()) - reported >= _REPORT_S:
-                reported = now
-                rows = int(self._sums[1] * self._comm.world)
-                self._report(
-                    {"epoch": epoch + 1, "step": step + 1, "steps": steps, "rows": rows, "seconds": now - started}
-                )
+            progress(step + 1, batch)
         self._task.share_buffers()
-        logs = self._logs(time.perf_counter() - started)
+        logs = self._logs()
         if self._validation is not None:
             logs |= {f"val_{name}": value for name, value in self._measure(self._validation).items()}
         return logs
@@ -155,6 +176,8 @@ class Trainer:
             self._count(batch, loss, predictions, self._sums, self._scores)
 
     def _count(self, batch: Batch, loss: float, predictions: Any, sums: Any, scores: BinaryScores) -> None:
+        if not math.isfinite(loss):
+            raise InvalidInputError(f"the loss of rows that are not trained on is {loss}; lower the learning rate")
         sums[:2] += loss * batch.rows, batch.rows
         if self._is_binary and batch.labels:
             labels = next(iter(batch.labels.values()))
@@ -167,26 +190,27 @@ class Trainer:
                     )
                 scores.add(labels.reshape(-1), self._task.logits(predictions.reshape(-1)))
 
-    def _logs(self, seconds: float) -> dict[str, float]:
+    def _logs(self) -> dict[str, float]:
         """The metrics of the epoch over all workers; counting starts anew."""
-        loss, rows, positives, waited = self._comm.sum(self._sums.copy())
+        loss, rows, positives, waited, seconds = self._comm.sum(self._sums.copy())
         if self._is_binary and positives in (0, rows):
             raise InvalidInputError(f"all {int(rows)} labels are {int(positives > 0)}; there is nothing to tell apart")
         logs = {"loss": loss / rows, **self._task.metrics()}
         if self._work.metrics:
             logs |= self._scores.merged(self._comm).metrics(self._work.metrics)
-        logs |= {"rows_per_second": rows / seconds, "input_wait": waited / (seconds * self._comm.world)}
-        self._sums, self._scores = np.zeros(4), BinaryScores()
+        logs |= {"rows_per_second": rows / seconds * self._comm.world, "input_wait": waited / seconds}
+        self._sums, self._scores = _no_sums(), BinaryScores()
         values = self._comm.same(np.array(list(logs.values()), np.float64))
         return dict(zip(logs, (float(value) for value in values), strict=True))
 
     def _measure(self, data: Input) -> dict[str, float]:
-        sums, scores = np.zeros(4), BinaryScores()
+        sums, scores = _no_sums(), BinaryScores()
         self._task.reset_metrics()
         for batch in data.batches(None):
+            self._comm.beat()
             loss, predictions = self._task.score(batch)
             self._count(batch, loss, predictions, sums, scores)
-        loss, rows, _, _ = self._comm.sum(sums)
+        loss, rows = self._comm.sum(sums)[:2]
         logs = {"loss": float(loss / rows), **self._task.metrics()}
         if self._work.metrics:
             logs |= scores.merged(self._comm).metrics(self._work.metrics)
@@ -201,7 +225,7 @@ class Trainer:
         sums, scores = self._comm.sum(self._sums.copy()), self._scores.merged(self._comm)
         metrics = [self._comm.sum(value) for value in self._task.metric_state()]
         # What was counted so far is rank 0's from here on, so that it is the same for those who go on from the file.
-        self._sums, self._scores = (sums, scores) if first else (np.zeros(4), BinaryScores())
+        self._sums, self._scores = (sums, scores) if first else (_no_sums(), BinaryScores())
         self._task.set_metric_state(metrics if first else [np.zeros_like(value) for value in metrics])
         if not first:
             return
@@ -222,16 +246,14 @@ class Trainer:
         return fingerprint(self._work)
 
     def _resume(self) -> tuple[int, int]:
-        """The epoch and the step to go on from."""
-        work = self._work
-        if work.checkpoint_dir is None or not (work.checkpoint_dir / FILE).exists():
+        """The epoch and the step to go on from: rank 0 reads the checkpoint, if there is one, for all."""
+        if self._work.checkpoint_dir is None:
             return 0, 0
-        path = work.checkpoint_dir / FILE
-        state, facts = read_state(path)
-        if facts["work"] != self._fingerprint:
-            raise InvalidInputError(
-                f"{path} is of another run, with other data or settings; remove it, or name another checkpoint_dir"
-            )
+        facts, state = self._kept() if self._comm.rank == 0 else (None, {})
+        facts = same_facts(self._comm, facts)
+        if facts is None:
+            return 0, 0
+        state = same_state(self._comm, state)
         self._task.load({name: value for name, value in state.items() if not name.startswith(_METRIC)})
         self._task.learning_rate = facts["rate"]
         self._history = facts["history"]
@@ -240,16 +262,56 @@ class Trainer:
         if counted and self._comm.rank == 0:
             self._sums, self._scores = counted[0], BinaryScores.of(counted[1:3])
             self._task.set_metric_state(counted[3:])
-        return (work.epochs, 0) if facts["stopped"] else (int(facts["epoch"]), int(facts["step"]))
+        return (self._work.epochs, 0) if facts["stopped"] else (int(facts["epoch"]), int(facts["step"]))
+
+    def _kept(self) -> tuple[dict[str, Any] | None, State]:
+        """The facts and the arrays of the checkpoint; None and nothing if there is none."""
+        assert self._work.checkpoint_dir is not None
+        path = self._work.checkpoint_dir / FILE
+        if not path.exists():
+            return None, {}
+        state, facts = read_state(path)
+        if facts["work"] != self._fingerprint:
+            raise InvalidInputError(
+                f"{path} is of another run, with other data or settings; remove it, or name another checkpoint_dir"
+            )
+        return facts, state
 
 
-_OF_MAKER = ("config", "seed", "precision", "lazy_embeddings")
+def _no_sums() -> Array:
+    """Of an epoch: loss, rows, positives, seconds of waiting for input, seconds in all."""
+    return np.zeros(5)
+
+
+class _Progress:
+    """Tells rank 0's caller now and then how far an epoch is; what was done before a resume does not count as speed."""
+
+    def __init__(self, epoch: int, steps: int, report: Report | None) -> None:
+        self._epoch = epoch
+        self._steps = steps
+        self._report = report
+        self._started = self._reported = time.perf_counter()
+        self._rows = 0.0
+
+    def __call__(self, step: int, batch: Batch) -> None:
+        if self._report is None:
+            return
+        self._rows += batch.rows / batch.factor if batch.factor else 0  # of all workers
+        now = time.perf_counter()
+        if now - self._reported >= _REPORT_S:
+            self._reported = now
+            told = {"rows": round(self._rows), "seconds": now - self._started}
+            self._report({"epoch": self._epoch, "step": step, "steps": self._steps, **told})
+
+
+_OF_MAKER = ("config", "seed", "precision", "lazy_embeddings", "outputs")
 
 
 def fingerprint(work: Work) -> str:
     """Of what the course of a training depends on, besides the functions that make the model."""
     facts = {
         "rows": [[piece.group, piece.rows] for piece in work.source.pieces],
+        "contents": work.source.digest(),
         "columns": [str(work.source.schema), sorted(work.source.ranges.items())],
         "features": None if work.features is None else [feature.name for feature in work.features],
         "labels": work.labels,

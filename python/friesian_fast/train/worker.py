@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 import traceback
@@ -45,7 +46,7 @@ def main(order_file: str) -> int:
     """Run one worker; 0 if all went well."""
     directory = Path(order_file).parent
     order = Order(**json.loads(Path(order_file).read_text(encoding="utf-8")))
-    threading.Thread(target=_end_with_launcher, daemon=True).start()
+    threading.Thread(target=_end_with_launcher, args=(directory,), daemon=True).start()
     result = directory / f"result-{order.rank}.json"
     try:
         done = _work(directory, order)
@@ -67,9 +68,10 @@ def _work(directory: Path, order: Order) -> Done:
 
     from friesian_fast.train.events import sender
 
+    # First of all: whoever fails from here on is missed by the others at once.
+    comm = GlooComm(order.meet, order.rank, order.world, pulse_of(directory, order.rank))
     # Made a moment ago by the process that started this one.
     work, mailbox = cloudpickle.loads((directory / "work").read_bytes())
-    comm = GlooComm(order.meet, order.rank, order.world)
     import torch
 
     torch.set_num_threads(order.cores)
@@ -92,11 +94,12 @@ def digest(state: Any) -> str:
     return found.hexdigest()
 
 
-def _end_with_launcher() -> None:
-    """The launcher holds the other end of our standard input; when it dies, so do we."""
+def _end_with_launcher(directory: Path) -> None:
+    """The launcher holds the other end of our standard input; when it dies, so do we, and what it left here goes."""
     # By the descriptor: the interpreter aborts at its end if a thread still holds the lock of a buffered reader.
     while os.read(0, 4096):
         pass
+    shutil.rmtree(directory, ignore_errors=True)
     os._exit(1)
 
 
@@ -104,6 +107,11 @@ def _write(path: Path, result: Any) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(result), encoding="utf-8")
     partial.replace(path)
+
+
+def pulse_of(directory: Path, rank: int) -> Path:
+    """The file that a worker touches as long as it is at work."""
+    return directory / f"pulse-{rank}"
 
 
 def order_text(order: Order) -> str:

@@ -22,7 +22,8 @@ STEPS = (
         module=f"{_HERE}.train_wnd",
         arguments=(
             *("--data_dir", "data/preprocessed", "--model_dir", "recsys_wnd", "--batch_size", "3200"),
-            *("--epoch", "5", "--learning_rate", "1e-4", "--early_stopping", "0"),
+            *("--epoch", "5", "--learning_rate", "3e-4", "--schedule", "linear", "--dropout", "0.3"),
+            *("--early_stopping", "0"),
         ),
         outputs=("recsys_wnd",),
     ),

@@ -12,6 +12,7 @@ app = typer.Typer(
             "generate": Target(f"{_HERE}.generate:main", "Make raw records in the challenge's schema."),
             "preprocess": Target(f"{_HERE}.preprocess:main", "Raw records to training tables and feature rows."),
             "train_wnd": Target(f"{_HERE}.train_wnd:main", "Train the Wide & Deep ranker."),
+            "report": Target(f"{_HERE}.report:main", "Write a page about the trained ranker."),
             "train_two_tower": Target(f"{_HERE}.train_two_tower:main", "Train the two-tower retrieval model."),
             "predict_two_tower": Target(f"{_HERE}.predict_two_tower:main", "Write user and item vectors."),
             "publish": Target(f"{_HERE}.publish:main", "Build a release from the outputs."),

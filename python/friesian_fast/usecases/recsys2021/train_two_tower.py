@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
@@ -98,21 +99,24 @@ def main(
     require_preprocessed(data_dir)
     use_cores(executor_cores)
     from friesian_fast.models.two_tower import two_tower
-    from friesian_fast.train.loop import fit
+    from friesian_fast.usecases.recsys2021.fitting import fit, of_model
 
     train, test, (user, item) = prepare(data_dir, frequency_limit)
     towers = two_tower(user, item, seed=seed)
+    tables = (pa.table({**{name: rows[name] for name in towers.model.input}, LABEL: y}) for rows, y in (train, test))
     history = fit(
         towers.model,
-        *train,
-        validation=test,
+        *tables,
+        features=[*user.categorical, *item.categorical, *user.continuous, *item.continuous],
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=lr,
         early_stopping=EARLY_STOPPING,
         seed=seed,
     )
-    _save(towers, model_dir, history.last, {name: column[:ONNX_CHECK_ROWS] for name, column in test[0].items()})
+    _save(
+        towers, model_dir, of_model(history[-1]), {name: column[:ONNX_CHECK_ROWS] for name, column in test[0].items()}
+    )
 
 
 def _save(towers: TwoTower, model_dir: Path, metrics: dict[str, float], rows: dict[str, NDArray[Any]]) -> None:
