@@ -87,5 +87,9 @@ def test_a_client_that_asks_again_is_kept(client):
 def test_answers_that_nobody_reads_end_the_connection(client):
     client.settimeout(PATIENCE_S * 10)
     with pytest.raises(ConnectionError):  # a timeout would mean that the server waits as well
-        while True:
-            client.sendall(PLAIN * 1000)
+        ask_forever(client)
+
+
+def ask_forever(connection):
+    while True:
+        connection.sendall(PLAIN * 1000)

@@ -68,7 +68,7 @@ class HttpServer:
             server.config.timeout_graceful_shutdown = max(1, int(grace_s))
             server.should_exit = True
         until = time.monotonic() + grace_s + 5
-        for thread in self._threads:
+        for thread in filter(threading.Thread.is_alive, self._threads):  # none, where it had not started yet
             thread.join(max(0.0, until - time.monotonic()))
         self._socket.close()
 
