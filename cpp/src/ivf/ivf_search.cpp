@@ -12,6 +12,7 @@
 #include "common/bitmap.hpp"
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
+#include "ivf/exact_ranking.hpp"
 #include "ivf/exact_scan.hpp"
 #include "ivf/fast_scan.hpp"
 #include "ivf/half_rows.hpp"
@@ -64,25 +65,32 @@ class Searcher {
     best_.reset(std::min(options.k, std::max<std::size_t>(layout.size(), 1)));
   }
 
-  TopK& search(const float* query, const std::uint64_t* allowed) {
+  // Writes the best k; what is missing is kNoPosition and -infinity.
+  void search(const float* query, const std::uint64_t* allowed, std::uint32_t* positions,
+              float* scores) {
     tables_.prepare(*layout_, query);
     best_.clear();
+    std::size_t found = 0;
     if (options_->nprobe == layout_->nlist() && options_->rerank == 0) {
+      exact_.open(*layout_, query, options_->k, options_->level);
       if (options_->exact == nullptr)
         compare_all(allowed);
       else
         compare_possible(allowed);
+      found = exact_.write(positions, scores);
     } else {
       pick_lists();
       scan_codes();
       if (allowed != nullptr) drop_others(allowed);
       compare_candidates();
+      found = write_best(positions, scores);
     }
-    return best_;
+    std::fill(positions + found, positions + options_->k, kNoPosition);
+    std::fill(scores + found, scores + options_->k, -std::numeric_limits<float>::infinity());
   }
 
  private:
-  // Every row, without codes: exact.
+  // Every row, without codes.
   void compare_all(const std::uint64_t* allowed) {
     positions_.clear();
     for (std::size_t first = 0; first < layout_->size(); first += 64) {
@@ -93,7 +101,7 @@ class Searcher {
         positions_.push_back(static_cast<std::uint32_t>(first) +
                              static_cast<std::uint32_t>(std::countr_zero(word)));
       if (positions_.size() < kExactTurn && left > 64) continue;
-      compare_rows();
+      exact_.offer(score_rows(), positions_);
       positions_.clear();
     }
   }
@@ -134,11 +142,20 @@ class Searcher {
     slots_ = slot;
   }
 
-  // The rows that can be among the best by what their codes say: exact as well.
+  // The rows that can be among the best by what their codes say.
   void compare_possible(const std::uint64_t* allowed) {
     options_->exact->candidates(tables_.row_values(), options_->k, allowed, options_->level,
                                 exact_scratch_, positions_);
-    compare_rows();
+    exact_.offer(score_rows(), positions_);
+  }
+
+  std::size_t write_best(std::uint32_t* positions, float* scores) {
+    const std::size_t found = best_.finish();
+    for (std::size_t i = 0; i < found; ++i) {
+      positions[i] = best_.position_at(i);
+      scores[i] = best_.score_at(i);
+    }
+    return found;
   }
 
   // Lists without an allowed row come last, so that they take no other's place.
@@ -254,13 +271,19 @@ class Searcher {
     return std::max({std::size_t{depth.rerank}, scaled, options_->k});
   }
 
-  void compare_rows() {
+  // Of the rows at positions_.
+  std::span<float> score_rows() {
     grow(row_scores_, positions_.size());
     const std::span<float> scores(row_scores_.data(), positions_.size());
     half_rows_(tables_.row_values(), layout_->part<std::uint16_t>(IvfPart::rows), layout_->dim(),
                positions_.data(), scores.size(), scores.data());
     const float factor = tables_.row_factor();
     for (float& score : scores) score *= factor;
+    return scores;
+  }
+
+  void compare_rows() {
+    const std::span<float> scores = score_rows();
     if (scores.size() <= best_.size_wanted()) {
       for (std::size_t i = 0; i < scores.size(); ++i) best_.add(scores[i], positions_[i]);
       return;
@@ -289,6 +312,7 @@ class Searcher {
   SelectKernels select_{};
   QueryTables tables_;
   TopK best_;
+  ExactRanking exact_;
   ExactScratch exact_scratch_;
   std::size_t slots_ = 0;
   std::vector<std::int32_t> dots_;
@@ -327,14 +351,7 @@ void search_some(const IvfLayout& layout, const float* queries, std::size_t begi
   for (std::size_t i = begin; i < end; ++i) {
     const std::uint64_t* allowed =
         options.allowed == nullptr ? nullptr : options.allowed + i * options.allowed_stride;
-    TopK& best = searcher.search(queries + i * layout.dim(), allowed);
-    const std::size_t found = best.finish();
-    for (std::size_t j = 0; j < found; ++j) {
-      positions[i * k + j] = best.position_at(j);
-      scores[i * k + j] = best.score_at(j);
-    }
-    std::fill_n(positions + i * k + found, k - found, kNoPosition);
-    std::fill_n(scores + i * k + found, k - found, -std::numeric_limits<float>::infinity());
+    searcher.search(queries + i * layout.dim(), allowed, positions + i * k, scores + i * k);
   }
 }
 
