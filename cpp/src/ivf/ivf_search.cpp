@@ -14,8 +14,8 @@
 #include "ivf/coarse_dot.hpp"
 #include "ivf/exact_ranking.hpp"
 #include "ivf/exact_scan.hpp"
-#include "ivf/fast_scan.hpp"
 #include "ivf/half_rows.hpp"
+#include "ivf/list_scan.hpp"
 #include "ivf/query_tables.hpp"
 #include "ivf/select.hpp"
 #include "ivf/top_k.hpp"
@@ -24,72 +24,96 @@ namespace friesian {
 
 namespace {
 
-constexpr std::size_t kBlocksPerTurn = 4;
-// Turns between fetching codes and scanning them: about 8 KB of 128 dimensions.
-constexpr std::size_t kTurnsAhead = 2;
 constexpr std::size_t kExactTurn = 256;
+// Queries whose lists are scanned together, at most, and their scores, which stay in the caches.
+constexpr std::size_t kMostTogether = 32;
+constexpr std::size_t kMostSlots = std::size_t{1} << 20;
 
-// Consecutive blocks of one list.
-struct Turn {
-  std::uint32_t block;
-  std::uint32_t blocks;
-  std::uint32_t list;
-};
-
-// A probed list: its rows, its blocks, and where its scores begin.
-struct Probe {
-  std::uint32_t list;
-  std::uint32_t slot = 0;
-  std::int16_t bias = 0;
-  std::uint32_t row = 0;
-  std::uint32_t rows = 0;
-  std::uint32_t block = 0;
-};
-
-// Room for n values, whatever they are: a buffer that shrank would be filled with zeros again.
-template <typename T>
-void grow(std::vector<T>& buffer, std::size_t n) {
-  if (buffer.size() < n) buffer.resize(n);
-}
-
-// One query after another over one layout; its buffers are kept between them.
+// Some queries after others over one layout; its buffers are kept between them.
 class Searcher {
  public:
   void open(const IvfLayout& layout, const IvfSearchOptions& options) {
     layout_ = &layout;
     options_ = &options;
     coarse_dot_ = coarse_dot_kernel(options.level);
-    fast_scan_ = fast_scan_kernel(options.level);
+    scan_.open(layout, options.level);
     half_rows_ = half_rows_kernel(layout.metric(), options.level);
     select_ = select_kernels(options.level);
     best_.reset(std::min(options.k, std::max<std::size_t>(layout.size(), 1)));
   }
 
-  // Writes the best k; what is missing is kNoPosition and -infinity.
-  void search(const float* query, const std::uint64_t* allowed, std::uint32_t* positions,
-              float* scores) {
-    tables_.prepare(*layout_, query);
-    best_.clear();
-    std::size_t found = 0;
-    if (options_->nprobe == layout_->nlist() && options_->rerank == 0) {
-      exact_.open(*layout_, query, options_->k, options_->level);
-      if (options_->exact == nullptr)
-        compare_all(allowed);
-      else
-        compare_possible(allowed);
-      found = exact_.write(positions, scores);
-    } else {
-      pick_lists();
-      scan_codes();
-      if (allowed != nullptr) drop_others(allowed);
-      compare_candidates();
-      found = write_best(positions, scores);
+  // Writes the best k of each of n queries; what is missing is kNoPosition and -infinity.
+  void search(const float* queries, std::size_t n, const std::uint64_t* allowed,
+              std::uint32_t* positions, float* scores) {
+    const bool exact = options_->nprobe == layout_->nlist() && options_->rerank == 0;
+    for (std::size_t first = 0; first < n;) {
+      const Answers to{allowed, positions, scores, first};
+      first += exact ? search_all(queries + first * layout_->dim(), to)
+                     : search_lists(queries + first * layout_->dim(), n - first, to);
     }
+  }
+
+ private:
+  // Where the answers of queries from `first` on go, and what may be answered.
+  struct Answers {
+    const std::uint64_t* allowed;
+    std::uint32_t* positions;
+    float* scores;
+    std::size_t first;
+  };
+
+  [[nodiscard]] const std::uint64_t* allowed_of(const Answers& to, std::size_t i) const {
+    return to.allowed == nullptr ? nullptr : to.allowed + (to.first + i) * options_->allowed_stride;
+  }
+
+  // The answers of some queries by the lists they probe; returns how many there are.
+  std::size_t search_lists(const float* queries, std::size_t n, const Answers& to) {
+    std::size_t together = 0, slots = 0;
+    while (together < std::min(n, kMostTogether) && slots < kMostSlots) {
+      if (probed_.size() == together) probed_.emplace_back();
+      ProbedQuery& query = probed_[together];
+      query.tables.prepare(*layout_, queries + together * layout_->dim());
+      pick_lists(query);
+      slots += query.slots;
+      ++together;
+    }
+    scan_.scan(std::span(probed_).first(together));
+    for (std::size_t i = 0; i < together; ++i) {
+      const std::uint64_t* allowed = allowed_of(to, i);
+      if (allowed != nullptr) drop_others(probed_[i], allowed);
+      best_.clear();
+      compare_candidates(probed_[i]);
+      std::size_t found = best_.finish();
+      std::uint32_t* const positions = to.positions + (to.first + i) * options_->k;
+      float* const scores = to.scores + (to.first + i) * options_->k;
+      for (std::size_t j = 0; j < found; ++j) {
+        positions[j] = best_.position_at(j);
+        scores[j] = best_.score_at(j);
+      }
+      fill_up(positions, scores, found);
+    }
+    return together;
+  }
+
+  // The answer of one query by all rows.
+  std::size_t search_all(const float* query, const Answers& to) {
+    tables_.prepare(*layout_, query);
+    exact_.open(*layout_, query, options_->k, options_->level);
+    if (options_->exact == nullptr)
+      compare_all(allowed_of(to, 0));
+    else
+      compare_possible(allowed_of(to, 0));
+    std::uint32_t* const positions = to.positions + to.first * options_->k;
+    float* const scores = to.scores + to.first * options_->k;
+    fill_up(positions, scores, exact_.write(positions, scores));
+    return 1;
+  }
+
+  void fill_up(std::uint32_t* positions, float* scores, std::size_t found) const {
     std::fill(positions + found, positions + options_->k, kNoPosition);
     std::fill(scores + found, scores + options_->k, -std::numeric_limits<float>::infinity());
   }
 
- private:
   // Every row, without codes.
   void compare_all(const std::uint64_t* allowed) {
     positions_.clear();
@@ -101,52 +125,53 @@ class Searcher {
         positions_.push_back(static_cast<std::uint32_t>(first) +
                              static_cast<std::uint32_t>(std::countr_zero(word)));
       if (positions_.size() < kExactTurn && left > 64) continue;
-      exact_.offer(score_rows(), positions_);
+      exact_.offer(score_rows(tables_), positions_);
       positions_.clear();
     }
   }
 
   // The lists whose centroids score best, in the order of the layout.
-  void pick_lists() {
+  void pick_lists(ProbedQuery& query) {
+    std::vector<Probe>& probes = query.probes;
     const std::size_t nlist = layout_->nlist(), nprobe = options_->nprobe;
     const std::size_t blocks = (nlist + kCentroidBlock - 1) / kCentroidBlock;
     dots_.resize(blocks * kCentroidBlock);
-    coarse_dot_(tables_.codes(), layout_->part<std::int8_t>(IvfPart::centroids), blocks,
+    coarse_dot_(query.tables.codes(), layout_->part<std::int8_t>(IvfPart::centroids), blocks,
                 centroid_groups(layout_->dim()), dots_.data());
     const std::span<std::int32_t> dots(dots_.data(), nlist);
-    tables_.order_lists(*layout_, dots);
+    query.tables.order_lists(*layout_, dots);
     close_lists(dots);
-    probes_.clear();
+    probes.clear();
     if (nprobe == nlist) {
       for (std::size_t i = 0; i < nlist; ++i)
-        probes_.push_back({.list = static_cast<std::uint32_t>(i)});
+        probes.push_back({.list = static_cast<std::uint32_t>(i)});
     } else {
-      keep_best_lists(dots, nprobe);
+      keep_best_lists(dots, nprobe, probes);
     }
     if (options_->allowed_lists != nullptr)
-      std::erase_if(probes_, [this](const Probe& probe) {
+      std::erase_if(probes, [this](const Probe& probe) {
         return !bitmap_has(options_->allowed_lists, probe.list);
       });
     std::int64_t best = std::numeric_limits<std::int32_t>::min();
-    for (const Probe& probe : probes_) best = std::max<std::int64_t>(best, dots[probe.list]);
+    for (const Probe& probe : probes) best = std::max<std::int64_t>(best, dots[probe.list]);
     std::uint32_t slot = 0;
-    for (Probe& probe : probes_) {
+    for (Probe& probe : probes) {
       const std::size_t begin = layout_->list_begin(probe.list);
-      probe.bias = tables_.bias(best - dots[probe.list]);
+      probe.bias = query.tables.bias(best - dots[probe.list]);
       probe.slot = slot;
       probe.row = static_cast<std::uint32_t>(begin);
       probe.rows = static_cast<std::uint32_t>(layout_->list_begin(probe.list + 1) - begin);
       probe.block = static_cast<std::uint32_t>(layout_->block_begin(probe.list));
       slot += static_cast<std::uint32_t>(code_blocks(probe.rows) * kCodeBlock);
     }
-    slots_ = slot;
+    query.slots = slot;
   }
 
   // The rows that can be among the best by what their codes say.
   void compare_possible(const std::uint64_t* allowed) {
     options_->exact->candidates(tables_.row_values(), options_->k, allowed, options_->level,
                                 exact_scratch_, positions_);
-    exact_.offer(score_rows(), positions_);
+    exact_.offer(score_rows(tables_), positions_);
   }
 
   std::size_t write_best(std::uint32_t* positions, float* scores) {
@@ -167,7 +192,8 @@ class Searcher {
   }
 
   // Exactly nprobe of them; equal ones by their number.
-  void keep_best_lists(std::span<const std::int32_t> dots, std::size_t nprobe) {
+  void keep_best_lists(std::span<const std::int32_t> dots, std::size_t nprobe,
+                       std::vector<Probe>& probes) {
     // The upper bits pick out few, and only those are put in order.
     unsigned shift = 0;
     const auto most = static_cast<std::uint64_t>(layout_->dim()) * 127 * 127;
@@ -175,7 +201,7 @@ class Searcher {
     grow(scores_, dots.size());
     for (std::size_t i = 0; i < dots.size(); ++i)
       scores_[i] = static_cast<std::int16_t>(std::clamp(dots[i] >> shift, -32767, 32767));
-    const auto hits = best_scores(dots.size(), nprobe);
+    const auto hits = best_scores(scores_.data(), dots.size(), nprobe);
     keys_.clear();
     for (const std::uint32_t list : hits)
       keys_.push_back((static_cast<std::uint64_t>(std::int64_t{dots[list]} + (1LL << 31)) << 32) |
@@ -186,78 +212,50 @@ class Searcher {
     for (const std::uint32_t list : hits)
       if (((static_cast<std::uint64_t>(std::int64_t{dots[list]} + (1LL << 31)) << 32) |
            static_cast<std::uint32_t>(~list)) >= bound)
-        probes_.push_back({.list = list});
-  }
-
-  // Scores of the codes of all probed lists, list after list.
-  void scan_codes() {
-    turns_.clear();
-    for (std::size_t i = 0; i < probes_.size(); ++i) {
-      const std::size_t end = probes_[i].block + code_blocks(probes_[i].rows);
-      for (std::size_t at = probes_[i].block; at < end; at += kBlocksPerTurn)
-        turns_.push_back({static_cast<std::uint32_t>(at),
-                          static_cast<std::uint32_t>(std::min(kBlocksPerTurn, end - at)),
-                          static_cast<std::uint32_t>(i)});
-    }
-    grow(scores_, slots_);
-    const auto* codes = layout_->part<std::uint8_t>(IvfPart::codes);
-    const auto* norms =
-        layout_->metric() == Metric::l2 ? layout_->part<std::int16_t>(IvfPart::row_norms) : nullptr;
-    const std::size_t bytes = block_bytes(layout_->dim());
-    FastScanList list{tables_.tables(), code_quads(layout_->dim()), 0, tables_.norm_scale()};
-    std::int16_t* out = scores_.data();
-    for (std::size_t i = 0; i < turns_.size(); ++i) {
-      const Turn& turn = turns_[i];
-      const Turn& ahead = turns_[std::min(i + kTurnsAhead, turns_.size() - 1)];
-      list.bias = probes_[turn.list].bias;
-      fast_scan_(list, codes + turn.block * bytes,
-                 norms == nullptr ? nullptr : norms + turn.block * kCodeBlock, turn.blocks,
-                 codes + ahead.block * bytes, out);
-      out += turn.blocks * kCodeBlock;
-    }
-    for (const Probe& probe : probes_)  // places behind a list's last row
-      std::fill(scores_.data() + probe.slot + probe.rows,
-                scores_.data() + probe.slot + code_blocks(probe.rows) * kCodeBlock, kNoScore);
+        probes.push_back({.list = list});
   }
 
   // Rows that may not be answered lose their scores, before the best are picked.
-  void drop_others(const std::uint64_t* allowed) {
-    for (const Probe& probe : probes_) {
+  void drop_others(ProbedQuery& query, const std::uint64_t* allowed) const {
+    for (const Probe& probe : query.probes) {
       std::size_t at = layout_->list_begin(probe.list);
       const std::size_t end = layout_->list_begin(probe.list + 1);
       for (std::size_t slot = probe.slot; at < end; ++at, ++slot)
-        if (!bitmap_has(allowed, at)) scores_[slot] = kNoScore;
+        if (!bitmap_has(allowed, at)) query.scores[slot] = kNoScore;
     }
   }
 
   // The best codes' rows are compared; of equal codes at the bound the first ones.
-  void compare_candidates() {
-    std::span<std::uint32_t> hits = best_scores(slots_, candidates());
-    hits = without_late_ties(hits, candidates());
+  void compare_candidates(const ProbedQuery& query) {
+    std::span<std::uint32_t> hits = best_scores(query.scores.data(), query.slots, candidates());
+    hits = without_late_ties(query.scores.data(), hits, candidates());
+    const std::vector<Probe>& probes = query.probes;
     positions_.clear();
     std::size_t probe = 0;
     for (const std::uint32_t slot : hits) {
-      while (probe + 1 < probes_.size() && probes_[probe + 1].slot <= slot) ++probe;
-      positions_.push_back(probes_[probe].row + (slot - probes_[probe].slot));
+      while (probe + 1 < probes.size() && probes[probe + 1].slot <= slot) ++probe;
+      positions_.push_back(probes[probe].row + (slot - probes[probe].slot));
     }
-    compare_rows();
+    compare_rows(query.tables);
   }
 
-  // Where the first `n` of scores_ are among the best `wanted`, or equal to the last of these.
-  std::span<std::uint32_t> best_scores(std::size_t n, std::size_t wanted) {
+  // Where n scores are among the best `wanted`, or equal to the last of these.
+  std::span<std::uint32_t> best_scores(const std::int16_t* scores, std::size_t n,
+                                       std::size_t wanted) {
     grow(hits_, n + kSelectSlack);
-    const std::int16_t least = nth_largest(select_, scores_.data(), n, wanted);
-    return {hits_.data(), select_.select(scores_.data(), n, least, hits_.data())};
+    return {hits_.data(), select_best(select_, scores, n, wanted, scratch_, hits_.data())};
   }
 
   // `wanted` hits: of those that are equal to the last, the first ones.
-  std::span<std::uint32_t> without_late_ties(std::span<std::uint32_t> hits, std::size_t wanted) {
+  static std::span<std::uint32_t> without_late_ties(const std::int16_t* scores,
+                                                    std::span<std::uint32_t> hits,
+                                                    std::size_t wanted) {
     if (hits.size() <= wanted) return hits;
     std::int16_t least = 32767;
-    for (const std::uint32_t slot : hits) least = std::min(least, scores_[slot]);
+    for (const std::uint32_t slot : hits) least = std::min(least, scores[slot]);
     std::size_t ties = hits.size() - wanted, kept = hits.size();
     for (std::size_t i = hits.size(); i-- > 0;)
-      if (ties > 0 && scores_[hits[i]] == least)
+      if (ties > 0 && scores[hits[i]] == least)
         --ties;
       else
         hits[--kept] = hits[i];
@@ -272,18 +270,18 @@ class Searcher {
   }
 
   // Of the rows at positions_.
-  std::span<float> score_rows() {
+  std::span<float> score_rows(const QueryTables& tables) {
     grow(row_scores_, positions_.size());
     const std::span<float> scores(row_scores_.data(), positions_.size());
-    half_rows_(tables_.row_values(), layout_->part<std::uint16_t>(IvfPart::rows), layout_->dim(),
+    half_rows_(tables.row_values(), layout_->part<std::uint16_t>(IvfPart::rows), layout_->dim(),
                positions_.data(), scores.size(), scores.data());
-    const float factor = tables_.row_factor();
+    const float factor = tables.row_factor();
     for (float& score : scores) score *= factor;
     return scores;
   }
 
-  void compare_rows() {
-    const std::span<float> scores = score_rows();
+  void compare_rows(const QueryTables& tables) {
+    const std::span<float> scores = score_rows(tables);
     if (scores.size() <= best_.size_wanted()) {
       for (std::size_t i = 0; i < scores.size(); ++i) best_.add(scores[i], positions_[i]);
       return;
@@ -300,25 +298,23 @@ class Searcher {
       const float step = (scores[i] - low) * unit - 32500;
       scores_[i] = static_cast<std::int16_t>(step > -32500 ? std::min(step, 32500.0f) : -32500.0f);
     }
-    for (const std::uint32_t i : best_scores(scores.size(), best_.size_wanted()))
+    for (const std::uint32_t i : best_scores(scores_.data(), scores.size(), best_.size_wanted()))
       best_.add(scores[i], positions_[i]);
   }
 
   const IvfLayout* layout_ = nullptr;
   const IvfSearchOptions* options_ = nullptr;
   kernels::CoarseDot* coarse_dot_ = nullptr;
-  kernels::FastScan* fast_scan_ = nullptr;
   kernels::HalfRows* half_rows_ = nullptr;
   SelectKernels select_{};
+  ListScan scan_;
+  std::vector<ProbedQuery> probed_;
   QueryTables tables_;
   TopK best_;
   ExactRanking exact_;
   ExactScratch exact_scratch_;
-  std::size_t slots_ = 0;
   std::vector<std::int32_t> dots_;
-  std::vector<Probe> probes_;
-  std::vector<Turn> turns_;
-  std::vector<std::int16_t> scores_;
+  std::vector<std::int16_t> scores_, scratch_;
   std::vector<std::uint32_t> hits_, positions_;
   std::vector<std::uint64_t> keys_;
   std::vector<float> row_scores_;
@@ -347,12 +343,10 @@ void search_some(const IvfLayout& layout, const float* queries, std::size_t begi
                  const IvfSearchOptions& options, std::uint32_t* positions, float* scores) {
   Searcher& searcher = own_searcher();
   searcher.open(layout, options);
-  const std::size_t k = options.k;
-  for (std::size_t i = begin; i < end; ++i) {
-    const std::uint64_t* allowed =
-        options.allowed == nullptr ? nullptr : options.allowed + i * options.allowed_stride;
-    searcher.search(queries + i * layout.dim(), allowed, positions + i * k, scores + i * k);
-  }
+  const std::uint64_t* allowed =
+      options.allowed == nullptr ? nullptr : options.allowed + begin * options.allowed_stride;
+  searcher.search(queries + begin * layout.dim(), end - begin, allowed,
+                  positions + begin * options.k, scores + begin * options.k);
 }
 
 }  // namespace
