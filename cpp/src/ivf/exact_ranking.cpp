@@ -94,8 +94,9 @@ std::size_t ExactRanking::write(std::uint32_t* positions, float* scores) {
   for (std::size_t i = 0; i < positions_.size(); ++i)
     ranked_.push_back({descending(scores_[i]), positions_[i], scores_[i]});
   const std::size_t found = std::min(k, ranked_.size());
-  std::partial_sort(ranked_.begin(), ranked_.begin() + static_cast<std::ptrdiff_t>(found),
-                    ranked_.end());
+  const auto last = ranked_.begin() + static_cast<std::ptrdiff_t>(found);
+  if (found < ranked_.size()) std::nth_element(ranked_.begin(), last, ranked_.end());
+  std::sort(ranked_.begin(), last);
   for (std::size_t i = 0; i < found; ++i) {
     positions[i] = ranked_[i].position;
     scores[i] = static_cast<float>(ranked_[i].score * factor_);

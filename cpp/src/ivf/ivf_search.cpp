@@ -1,6 +1,7 @@
 #include "ivf/ivf_search.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "common/bitmap.hpp"
+#include "common/bytes.hpp"
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
 #include "ivf/exact_ranking.hpp"
@@ -28,6 +30,31 @@ constexpr std::size_t kExactTurn = 256;
 // Queries whose lists are scanned together, at most, and their scores, which stay in the caches.
 constexpr std::size_t kMostTogether = 32;
 constexpr std::size_t kMostSlots = std::size_t{1} << 20;
+
+// For each byte of a bitmap, eight 16-bit masks.
+constexpr auto kMasks = [] {
+  std::array<std::array<std::int16_t, 8>, 256> masks{};
+  for (std::size_t byte = 0; byte < masks.size(); ++byte)
+    for (std::size_t bit = 0; bit < 8; ++bit) masks[byte][bit] = (byte >> bit) & 1 ? -1 : 0;
+  return masks;
+}();
+
+using Eight [[gnu::vector_size(16)]] = std::int16_t;
+
+// The scores of rows [first, first + n) that are not allowed become kNoScore.
+void close_scores(const std::uint64_t* allowed, std::size_t first, std::size_t n,
+                  std::int16_t* scores) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(allowed);
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 8) {  // so the byte behind is of these rows as well
+    const std::size_t at = first + i;
+    const auto bits = static_cast<std::uint8_t>(load<std::uint16_t>(bytes + at / 8) >> (at % 8));
+    const auto mask = load<Eight>(kMasks[bits].data());
+    store(scores + i, (load<Eight>(scores + i) & mask) | (~mask & kNoScore));
+  }
+  for (; i < n; ++i)
+    if (!bitmap_has(allowed, first + i)) scores[i] = kNoScore;
+}
 
 // Some queries after others over one layout; its buffers are kept between them.
 class Searcher {
@@ -217,12 +244,8 @@ class Searcher {
 
   // Rows that may not be answered lose their scores, before the best are picked.
   void drop_others(ProbedQuery& query, const std::uint64_t* allowed) const {
-    for (const Probe& probe : query.probes) {
-      std::size_t at = layout_->list_begin(probe.list);
-      const std::size_t end = layout_->list_begin(probe.list + 1);
-      for (std::size_t slot = probe.slot; at < end; ++at, ++slot)
-        if (!bitmap_has(allowed, at)) query.scores[slot] = kNoScore;
-    }
+    for (const Probe& probe : query.probes)
+      close_scores(allowed, probe.row, probe.rows, query.scores.data() + probe.slot);
   }
 
   // The best codes' rows are compared; of equal codes at the bound the first ones.
