@@ -1,7 +1,6 @@
 #include "ivf/ivf_search.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -11,12 +10,11 @@
 #include <vector>
 
 #include "common/bitmap.hpp"
-#include "common/bytes.hpp"
 #include "common/error.hpp"
-#include "ivf/coarse_dot.hpp"
 #include "ivf/exact_ranking.hpp"
 #include "ivf/exact_scan.hpp"
 #include "ivf/half_rows.hpp"
+#include "ivf/list_pick.hpp"
 #include "ivf/list_scan.hpp"
 #include "ivf/query_tables.hpp"
 #include "ivf/select.hpp"
@@ -31,38 +29,13 @@ constexpr std::size_t kExactTurn = 256;
 constexpr std::size_t kMostTogether = 32;
 constexpr std::size_t kMostSlots = std::size_t{1} << 20;
 
-// For each byte of a bitmap, eight 16-bit masks.
-constexpr auto kMasks = [] {
-  std::array<std::array<std::int16_t, 8>, 256> masks{};
-  for (std::size_t byte = 0; byte < masks.size(); ++byte)
-    for (std::size_t bit = 0; bit < 8; ++bit) masks[byte][bit] = (byte >> bit) & 1 ? -1 : 0;
-  return masks;
-}();
-
-using Eight [[gnu::vector_size(16)]] = std::int16_t;
-
-// The scores of rows [first, first + n) that are not allowed become kNoScore.
-void close_scores(const std::uint64_t* allowed, std::size_t first, std::size_t n,
-                  std::int16_t* scores) {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(allowed);
-  std::size_t i = 0;
-  for (; i + 16 <= n; i += 8) {  // so the byte behind is of these rows as well
-    const std::size_t at = first + i;
-    const auto bits = static_cast<std::uint8_t>(load<std::uint16_t>(bytes + at / 8) >> (at % 8));
-    const auto mask = load<Eight>(kMasks[bits].data());
-    store(scores + i, (load<Eight>(scores + i) & mask) | (~mask & kNoScore));
-  }
-  for (; i < n; ++i)
-    if (!bitmap_has(allowed, first + i)) scores[i] = kNoScore;
-}
-
 // Some queries after others over one layout; its buffers are kept between them.
 class Searcher {
  public:
   void open(const IvfLayout& layout, const IvfSearchOptions& options) {
     layout_ = &layout;
     options_ = &options;
-    coarse_dot_ = coarse_dot_kernel(options.level);
+    picker_.open(layout, options);
     scan_.open(layout, options.level);
     half_rows_ = half_rows_kernel(layout.metric(), options.level);
     select_ = select_kernels(options.level);
@@ -100,24 +73,19 @@ class Searcher {
       if (probed_.size() == together) probed_.emplace_back();
       ProbedQuery& query = probed_[together];
       query.tables.prepare(*layout_, queries + together * layout_->dim());
-      pick_lists(query);
+      picker_.pick(query);
       slots += query.slots;
       ++together;
     }
     scan_.scan(std::span(probed_).first(together));
     for (std::size_t i = 0; i < together; ++i) {
       const std::uint64_t* allowed = allowed_of(to, i);
-      if (allowed != nullptr) drop_others(probed_[i], allowed);
+      if (allowed != nullptr) close_rows(probed_[i], allowed);
       best_.clear();
       compare_candidates(probed_[i]);
-      std::size_t found = best_.finish();
       std::uint32_t* const positions = to.positions + (to.first + i) * options_->k;
       float* const scores = to.scores + (to.first + i) * options_->k;
-      for (std::size_t j = 0; j < found; ++j) {
-        positions[j] = best_.position_at(j);
-        scores[j] = best_.score_at(j);
-      }
-      fill_up(positions, scores, found);
+      fill_up(positions, scores, write_best(positions, scores));
     }
     return together;
   }
@@ -157,43 +125,6 @@ class Searcher {
     }
   }
 
-  // The lists whose centroids score best, in the order of the layout.
-  void pick_lists(ProbedQuery& query) {
-    std::vector<Probe>& probes = query.probes;
-    const std::size_t nlist = layout_->nlist(), nprobe = options_->nprobe;
-    const std::size_t blocks = (nlist + kCentroidBlock - 1) / kCentroidBlock;
-    dots_.resize(blocks * kCentroidBlock);
-    coarse_dot_(query.tables.codes(), layout_->part<std::int8_t>(IvfPart::centroids), blocks,
-                centroid_groups(layout_->dim()), dots_.data());
-    const std::span<std::int32_t> dots(dots_.data(), nlist);
-    query.tables.order_lists(*layout_, dots);
-    close_lists(dots);
-    probes.clear();
-    if (nprobe == nlist) {
-      for (std::size_t i = 0; i < nlist; ++i)
-        probes.push_back({.list = static_cast<std::uint32_t>(i)});
-    } else {
-      keep_best_lists(dots, nprobe, probes);
-    }
-    if (options_->allowed_lists != nullptr)
-      std::erase_if(probes, [this](const Probe& probe) {
-        return !bitmap_has(options_->allowed_lists, probe.list);
-      });
-    std::int64_t best = std::numeric_limits<std::int32_t>::min();
-    for (const Probe& probe : probes) best = std::max<std::int64_t>(best, dots[probe.list]);
-    std::uint32_t slot = 0;
-    for (Probe& probe : probes) {
-      const std::size_t begin = layout_->list_begin(probe.list);
-      probe.bias = query.tables.bias(best - dots[probe.list]);
-      probe.slot = slot;
-      probe.row = static_cast<std::uint32_t>(begin);
-      probe.rows = static_cast<std::uint32_t>(layout_->list_begin(probe.list + 1) - begin);
-      probe.block = static_cast<std::uint32_t>(layout_->block_begin(probe.list));
-      slot += static_cast<std::uint32_t>(code_blocks(probe.rows) * kCodeBlock);
-    }
-    query.slots = slot;
-  }
-
   // The rows that can be among the best by what their codes say.
   void compare_possible(const std::uint64_t* allowed) {
     options_->exact->candidates(tables_.row_values(), options_->k, allowed, options_->level,
@@ -208,44 +139,6 @@ class Searcher {
       scores[i] = best_.score_at(i);
     }
     return found;
-  }
-
-  // Lists without an allowed row come last, so that they take no other's place.
-  void close_lists(std::span<std::int32_t> dots) const {
-    if (options_->allowed_lists == nullptr) return;
-    for (std::size_t list = 0; list < dots.size(); ++list)
-      if (!bitmap_has(options_->allowed_lists, list))
-        dots[list] = std::numeric_limits<std::int32_t>::min();
-  }
-
-  // Exactly nprobe of them; equal ones by their number.
-  void keep_best_lists(std::span<const std::int32_t> dots, std::size_t nprobe,
-                       std::vector<Probe>& probes) {
-    // The upper bits pick out few, and only those are put in order.
-    unsigned shift = 0;
-    const auto most = static_cast<std::uint64_t>(layout_->dim()) * 127 * 127;
-    while (most >> shift > 32767) ++shift;
-    grow(scores_, dots.size());
-    for (std::size_t i = 0; i < dots.size(); ++i)
-      scores_[i] = static_cast<std::int16_t>(std::clamp(dots[i] >> shift, -32767, 32767));
-    const auto hits = best_scores(scores_.data(), dots.size(), nprobe);
-    keys_.clear();
-    for (const std::uint32_t list : hits)
-      keys_.push_back((static_cast<std::uint64_t>(std::int64_t{dots[list]} + (1LL << 31)) << 32) |
-                      static_cast<std::uint32_t>(~list));
-    const auto last = keys_.begin() + static_cast<std::ptrdiff_t>(nprobe) - 1;
-    std::nth_element(keys_.begin(), last, keys_.end(), std::greater<>());
-    const std::uint64_t bound = *last;
-    for (const std::uint32_t list : hits)
-      if (((static_cast<std::uint64_t>(std::int64_t{dots[list]} + (1LL << 31)) << 32) |
-           static_cast<std::uint32_t>(~list)) >= bound)
-        probes.push_back({.list = list});
-  }
-
-  // Rows that may not be answered lose their scores, before the best are picked.
-  void drop_others(ProbedQuery& query, const std::uint64_t* allowed) const {
-    for (const Probe& probe : query.probes)
-      close_scores(allowed, probe.row, probe.rows, query.scores.data() + probe.slot);
   }
 
   // The best codes' rows are compared; of equal codes at the bound the first ones.
@@ -327,19 +220,17 @@ class Searcher {
 
   const IvfLayout* layout_ = nullptr;
   const IvfSearchOptions* options_ = nullptr;
-  kernels::CoarseDot* coarse_dot_ = nullptr;
   kernels::HalfRows* half_rows_ = nullptr;
   SelectKernels select_{};
+  ListPicker picker_;
   ListScan scan_;
   std::vector<ProbedQuery> probed_;
   QueryTables tables_;
   TopK best_;
   ExactRanking exact_;
   ExactScratch exact_scratch_;
-  std::vector<std::int32_t> dots_;
   std::vector<std::int16_t> scores_, scratch_;
   std::vector<std::uint32_t> hits_, positions_;
-  std::vector<std::uint64_t> keys_;
   std::vector<float> row_scores_;
 };
 

@@ -1,6 +1,10 @@
 #include "ivf/list_scan.hpp"
 
 #include <algorithm>
+#include <array>
+
+#include "common/bitmap.hpp"
+#include "common/bytes.hpp"
 
 namespace friesian {
 
@@ -9,6 +13,31 @@ namespace {
 constexpr std::size_t kBlocksPerTurn = 4;
 // Turns between fetching codes and scanning them: about 8 KB of 128 dimensions.
 constexpr std::size_t kTurnsAhead = 2;
+
+// For each byte of a bitmap, eight 16-bit masks.
+constexpr auto kMasks = [] {
+  std::array<std::array<std::int16_t, 8>, 256> masks{};
+  for (std::size_t byte = 0; byte < masks.size(); ++byte)
+    for (std::size_t bit = 0; bit < 8; ++bit) masks[byte][bit] = (byte >> bit) & 1 ? -1 : 0;
+  return masks;
+}();
+
+using Eight [[gnu::vector_size(16)]] = std::int16_t;
+
+// The scores of rows [first, first + n) that are not allowed become kNoScore.
+void close_scores(const std::uint64_t* allowed, std::size_t first, std::size_t n,
+                  std::int16_t* scores) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(allowed);
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 8) {  // so the byte behind is of these rows as well
+    const std::size_t at = first + i;
+    const auto bits = static_cast<std::uint8_t>(load<std::uint16_t>(bytes + at / 8) >> (at % 8));
+    const auto mask = load<Eight>(kMasks[bits].data());
+    store(scores + i, (load<Eight>(scores + i) & mask) | (~mask & kNoScore));
+  }
+  for (; i < n; ++i)
+    if (!bitmap_has(allowed, first + i)) scores[i] = kNoScore;
+}
 
 }  // namespace
 
@@ -84,6 +113,11 @@ void ListScan::scan(std::span<ProbedQuery> queries) {
     for (const Probe& probe : query.probes)
       std::fill(query.scores.data() + probe.slot + probe.rows,
                 query.scores.data() + probe.slot + code_blocks(probe.rows) * kCodeBlock, kNoScore);
+}
+
+void close_rows(ProbedQuery& query, const std::uint64_t* allowed) {
+  for (const Probe& probe : query.probes)
+    close_scores(allowed, probe.row, probe.rows, query.scores.data() + probe.slot);
 }
 
 }  // namespace friesian

@@ -17,14 +17,13 @@ void grow(std::vector<T>& buffer, std::size_t n) {
   if (buffer.size() < n) buffer.resize(n);
 }
 
-// A probed list: its rows, its blocks, and where its scores begin.
+// A probed list: its rows, and where its scores begin.
 struct Probe {
   std::uint32_t list;
   std::uint32_t slot = 0;
   std::int16_t bias = 0;
   std::uint32_t row = 0;
   std::uint32_t rows = 0;
-  std::uint32_t block = 0;
 };
 
 // A query, the lists it probes in the order of the layout, and the scores of their codes.
@@ -72,5 +71,8 @@ class ListScan {
   std::vector<Asker> askers_;
   std::vector<Turn> turns_;
 };
+
+// Rows that are not allowed lose their scores, before the best are picked.
+void close_rows(ProbedQuery& query, const std::uint64_t* allowed);
 
 }  // namespace friesian
