@@ -29,6 +29,8 @@ class Child:
     arguments : sequence of str
     environment : mapping, optional
         Over that of this process.
+    told : str, default ""
+        What it reads first from its standard input; at most some thousand characters.
 
     Raises
     ------
@@ -37,7 +39,12 @@ class Child:
     """
 
     def __init__(
-        self, name: str, service: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        service: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        told: str = "",
     ) -> None:
         self.name = name
         self.service = service
@@ -59,6 +66,16 @@ class Child:
             raise UnavailableError(f"{name} cannot be started: {error}") from error
         finally:
             os.close(write)
+        if told:
+            self._tell(told)
+
+    def _tell(self, text: str) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(text.encode())
+            self.process.stdin.flush()  # the pipe stays open: its end says that this process has ended
+        except BrokenPipeError:
+            pass  # it has ended already, which `addresses` says
 
     def addresses(self, until: float) -> dict[str, str]:
         """What listens where, once it does.
@@ -91,12 +108,20 @@ class Child:
             self._told = True
             self.process.terminate()
 
-    def stop(self, grace_s: float) -> None:
-        """Let it drain; end it if it does not."""
-        self.tell_to_end()
+    def end(self, until: float) -> None:
+        """Wait for it, and kill it if it has not ended by then."""
         try:
-            self.process.wait(grace_s + _EXTRA_S)
+            self.process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             _log.warning("%s does not end; killing it", self.name)
             self.process.kill()
             self.process.wait()
+
+
+def stop_all(children: Sequence[Child], grace_s: float) -> None:
+    """Let all of them drain at once; those that do not end are killed, after one time for all."""
+    for child in children:
+        child.tell_to_end()
+    until = time.monotonic() + grace_s + _EXTRA_S
+    for child in children:
+        child.end(until)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +29,7 @@ WorkerOption = Annotated[Path | None, typer.Option("--worker", hidden=True)]
 def prepare(kind: type[Config], place: Place, config: Path | None, **flags: Any) -> Config:
     """Log, and read the settings; a worker has those of its supervisor."""
     log_to_stderr()
-    return load_config(kind, config, flags) if place.shared is None else read_settings(kind, place.shared)
+    return load_config(kind, config, flags) if place.shared is None else read_settings(kind, sys.stdin)
 
 
 def start(

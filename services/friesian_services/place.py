@@ -40,7 +40,7 @@ class Place:
     ----------
     supervisor : Supervisor or None
     shared : Path or None
-        The workers' directory: their settings, and what all of them count.
+        The workers' directory: what all of them count.
     number : int
         Which of the workers this is.
     """

@@ -8,7 +8,7 @@ import queue
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import grpc
@@ -25,6 +25,7 @@ from friesian_services.place import Place
 # Calls of the threads of one server at once; native work runs outside the GIL.
 THREADS = 16
 _QUEUED = 1000
+_STARTED = "started"
 
 _log = logging.getLogger(__name__)
 
@@ -170,17 +171,37 @@ def run(
     reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: reasons.put(signal.Signals(got).name))
-    for part in parts:
-        part.start()
-    supervisor = None if place is None else place.supervisor
-    say(f"{name} is ready: {', '.join(f'{kind} {address}' for kind, address in addresses.items())}")
-    if supervisor is not None:
-        supervisor.tell(addresses)
-        supervisor.when_gone(lambda: reasons.put("the supervising process ended"))
-    reason = reasons.get()
+    begun = _begun(parts, reasons)
+    reason = reasons.get()  # a signal may come first: what starts takes up to minutes
+    if reason == _STARTED:
+        begun.result()
+        supervisor = None if place is None else place.supervisor
+        say(f"{name} is ready: {', '.join(f'{kind} {address}' for kind, address in addresses.items())}")
+        if supervisor is not None:
+            supervisor.tell(addresses)
+            supervisor.when_gone(lambda: reasons.put("the supervising process ended"))
+        reason = reasons.get()
     _log.info("%s: %s, draining", name, reason)
+    _stop(parts, drain_s)
+
+
+def _begun(parts: Sequence[Part], reasons: queue.SimpleQueue[str]) -> Future[None]:
+    """The start of the parts, in a thread; it says when it is over."""
+
+    def start() -> None:
+        for part in parts:
+            part.start()
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="start")
+    begun = pool.submit(start)
+    begun.add_done_callback(lambda _: reasons.put(_STARTED))
+    pool.shutdown(wait=False)
+    return begun
+
+
+def _stop(parts: Sequence[Part], grace_s: float) -> None:
     with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(lambda part: part.stop(drain_s), parts))
+        list(pool.map(lambda part: part.stop(grace_s), parts))
 
 
 def run_grpc(

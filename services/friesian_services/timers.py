@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import mmap
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from friesian_fast.errors import UnavailableError
 
 _WINDOW = 1024
 # A page holds the timers of one process: a name, then in 64-bit floats the generation, the time of the first call, the
@@ -162,7 +165,10 @@ def _opened(path: Path | None, size: int) -> memoryview:
     if path is None:
         return memoryview(bytearray(size))
     with path.open("a+b") as file:
-        file.truncate(size)
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)  # writing to pages that a full disk lacks would end the process
+        except OSError as error:
+            raise UnavailableError(f"there is no room for {path}, {size} bytes ({error.strerror})") from error
         return memoryview(mmap.mmap(file.fileno(), size))
 
 

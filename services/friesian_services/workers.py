@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import tempfile
 import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from friesian_fast.errors import FriesianError, UnavailableError
 from friesian_fast.release.open import open_release
-from friesian_services.child import START_S, Child
+from friesian_services.child import START_S, Child, stop_all
 from friesian_services.config import Config, FrontConfig, ServiceConfig
 from friesian_services.metrics import export_workers
 from friesian_services.place import Place
@@ -21,7 +24,6 @@ from friesian_services.server import reserved_socket, run
 _STEADY_S = 10.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-_SETTINGS = "settings.json"
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +49,9 @@ def supervise(service: str, settings: ServiceConfig, place: Place) -> None:
             holder = held.enter_context(reserved_socket(settings.host, port))
             ports[name] = holder.getsockname()[1]
         shared = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="friesian-")))
+        held.callback(os.close, _kept(shared))
         fixed = settings.model_copy(update={**ports, "release_path": release.path.absolute()})
-        (shared / _SETTINGS).write_text(fixed.model_dump_json())
-        workers = Workers(service, settings.workers, shared)
+        workers = Workers(service, settings.workers, shared, fixed.model_dump_json())
         if settings.monitor_port:
             export_workers(settings.host, settings.monitor_port, shared, workers.counts)
         kinds = {"service_port": "gRPC", "http_port": "HTTP"}
@@ -58,9 +60,16 @@ def supervise(service: str, settings: ServiceConfig, place: Place) -> None:
         run(name, [workers], addresses, drain_s=settings.drain_seconds, place=place)
 
 
-def read_settings(kind: type[Config], shared: Path) -> Config:
-    """The settings that a worker's supervisor wrote."""
-    return kind.model_validate_json((shared / _SETTINGS).read_text())
+def read_settings(kind: type[Config], supervisor: IO[str]) -> Config:
+    """The settings that a worker's supervisor tells it: one line."""
+    return kind.model_validate_json(supervisor.readline())
+
+
+def _kept(directory: Path) -> int:
+    """A lock on a directory, which systemd's cleaning of temporary files takes for one in use."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
 
 
 def pause_s(failures: int) -> float:
@@ -76,12 +85,16 @@ class Workers:
     service : str
     count : int
     shared : Path
-        Where they find their settings, and keep what is counted over all of them.
+        Where they keep what is counted over all of them.
+    settings : str
+        JSON in one line. Told, not left in a file: whoever cleans up temporary files takes nothing that the next
+        worker needs to start.
     """
 
-    def __init__(self, service: str, count: int, shared: Path) -> None:
+    def __init__(self, service: str, count: int, shared: Path, settings: str) -> None:
         self._service = service
         self._shared = shared
+        self._settings = settings
         self._children: list[Child] = []
         self._count = count
         self._answering: set[int] = set()
@@ -98,13 +111,14 @@ class Workers:
         until = time.monotonic() + START_S
         try:
             for number in range(self._count):
-                self._children.append(self._child(number))
+                self._begin(number)
             for number, child in enumerate(self._children):
                 child.addresses(until)
                 self._answering.add(number)
                 _log.info("%s has pid %d", child.name, child.process.pid)
         except FriesianError:
-            self.stop(0)
+            if not self._stopping.is_set():
+                self.stop(0)
             raise
         for number in range(self._count):
             threading.Thread(target=self._keep, args=(number,), name=f"worker-{number}", daemon=True).start()
@@ -113,14 +127,17 @@ class Workers:
         """Have all of them drain at once."""
         with self._lock:
             self._stopping.set()
-        for child in self._children:
-            child.tell_to_end()
-        for child in self._children:
-            child.stop(grace_s)
+        stop_all(self._children, grace_s)
+
+    def _begin(self, number: int) -> None:
+        with self._lock:
+            if self._stopping.is_set():
+                raise FriesianError("told to stop while the workers were starting")
+            self._children.append(self._child(number))
 
     def _child(self, number: int) -> Child:
         arguments = ["--worker", str(self._shared / str(number))]
-        return Child(f"worker {number} of {self._service}", self._service, arguments)
+        return Child(f"worker {number} of {self._service}", self._service, arguments, told=self._settings + "\n")
 
     def _keep(self, number: int) -> None:
         """Replace the worker of that number whenever it ends."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.reference import ivf as reference
 
 from friesian_fast import _core
-from friesian_fast.recall import IvfIndex
+from friesian_fast.recall import Filter, IvfIndex
 
 METRICS = ["ip", "cosine", "l2"]
 # Around the two dimensions of a code, the eight of a quad of codes, and the registers of 8 and 16 lanes.
@@ -202,3 +202,19 @@ def test_threads_share_a_batch(tmp_path):
         ids, scores = index.search(vectors[:33], 10, threads=threads)
         np.testing.assert_array_equal(ids, want_ids)
         np.testing.assert_array_equal(scores, want_scores)
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
+def test_a_batch_answers_what_its_queries_answer_alone(level, tmp_path, metric):
+    """Lists are scanned once for all queries of a batch that probe them: near queries share nearly all."""
+    vectors, _ = data_of(5000, 20)
+    queries = np.concatenate([vectors[:100] + np.float32(0.25), vectors[:1].repeat(10, axis=0)])
+    index = IvfIndex.build(vectors, np.arange(5000), path=tmp_path / "i.idx", metric=metric, nlist=60)
+    seen = [np.arange(n, 5000, 7) for n in range(len(queries))]
+    for nprobe, rerank, condition in ((1, 60, None), (9, 90, None), (60, 50, None), (9, 90, Filter(seen=seen))):
+        together = index.search(queries, 10, nprobe=nprobe, rerank=rerank, filter=condition, level=level)
+        for i, query in enumerate(queries):
+            own = None if condition is None else Filter(seen=seen[i : i + 1])
+            alone = index.search(query[None], 10, nprobe=nprobe, rerank=rerank, filter=own, level=level)
+            np.testing.assert_array_equal(alone[0][0], together[0][i])
+            np.testing.assert_array_equal(alone[1][0], together[1][i])

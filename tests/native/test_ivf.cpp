@@ -130,7 +130,7 @@ void coarse_dot_is_the_sum() {
 void fast_scan_is_the_sum() {
   for (const SimdLevel level : runnable_levels())
     for (const std::size_t quads : {1, 2, 9, 16})
-      for (const std::size_t blocks : {0, 1, 3})
+      for (const std::size_t blocks : {0, 1, 3, 4, 9})
         for (int turn = 0; turn < 4; ++turn) {
           std::vector<std::uint8_t> tables(quads * kQuadTableBytes);
           for (std::size_t part = 0; part < tables.size(); part += 32) {
@@ -161,6 +161,17 @@ void fast_scan_is_the_sum() {
         }
 }
 
+// Found by way of the largest of groups or not, the best are those that reach the wanted-th score.
+void check_best(const SelectKernels& kernels, const std::vector<std::int16_t>& scores,
+                std::size_t wanted) {
+  std::vector<std::int16_t> scratch;
+  std::vector<std::uint32_t> want(scores.size() + kSelectSlack), got(want);
+  const std::int16_t least = nth_largest(kernels, scores.data(), scores.size(), wanted);
+  want.resize(kernels.select(scores.data(), scores.size(), least, want.data()));
+  got.resize(select_best(kernels, scores.data(), scores.size(), wanted, scratch, got.data()));
+  CHECK(got == want);
+}
+
 void select_every_tail() {
   for (const SimdLevel level : runnable_levels())
     for (std::size_t n = 0; n <= 140; ++n)
@@ -180,6 +191,7 @@ void select_every_tail() {
           if (wanted == 0) continue;
           const int nth = wanted <= n ? sorted[wanted - 1] : kNoScore;
           CHECK(nth_largest(kernels, scores.data(), n, wanted) == std::max(nth, -32767));
+          check_best(kernels, scores, wanted);
         }
       }
 }
@@ -366,6 +378,15 @@ void test_ivf() {
   coarse_dot_is_the_sum();
   fast_scan_is_the_sum();
   select_every_tail();
+  for (const SimdLevel level : runnable_levels())
+    for (const std::size_t n : {1000, 4099}) {
+      auto scores = random_integers<std::int16_t>(n, -32768, n == 1000 ? -32000 : 32767);
+      for (std::size_t i = 0; i < n; i += 3) scores[i] = -32768;
+      for (const std::size_t wanted : {1, 7, 60, 200, 1000})
+        check_best(select_kernels(level), scores, wanted);
+      std::ranges::fill(scores, std::int16_t{-32768});
+      check_best(select_kernels(level), scores, 5);
+    }
   count_beyond_a_lane();
   refuse_sizes_that_do_not_fit();
   answer_allowed_rows_only();

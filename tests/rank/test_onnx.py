@@ -128,3 +128,10 @@ def test_an_output_that_is_not_one_score_per_row(tmp_path):
     path = save(tmp_path / "r.onnx", nodes, outputs=[("score", ["M"])])
     with pytest.raises(ReleaseError, match="answered shape \\(2,\\) for 1 rows"):
         OnnxRanker(path, SPEC)
+
+
+def test_a_refused_id_is_an_error_and_no_line_of_the_runtimes(ranker, capfd):
+    """Of ten thousand requests, each would write one."""
+    with pytest.raises(InvalidInputError, match="refuses these 4 rows.*Gather"):
+        ranker.score(inputs(4) | {"genre": np.full(4, 20, np.int32)})
+    assert capfd.readouterr() == ("", "")

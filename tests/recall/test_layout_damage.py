@@ -10,7 +10,7 @@ import pytest
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import IvfIndex
 
-HEADER = 272
+HEADER = 304
 
 
 @pytest.fixture(params=["int64", "string"])
@@ -29,8 +29,8 @@ def test_every_truncation_is_refused(tmp_path, sound):
 
 
 def sections(sound):
-    """Byte ranges of the eight sections, from the header."""
-    words = np.frombuffer(sound[72:264], np.uint64).reshape(8, 3).tolist()
+    """Byte ranges of the nine sections, from the header."""
+    words = np.frombuffer(sound[80:296], np.uint64).reshape(9, 3).tolist()
     return [range(offset, offset + size) for offset, size, _ in words]
 
 
@@ -55,7 +55,7 @@ def test_text_outside_the_file_is_named(tmp_path):
     vectors = np.eye(4, dtype=np.float32)
     path = IvfIndex.build(vectors, list("abcd"), path=tmp_path / "i.idx").path
     sound = path.read_bytes()
-    at = sections(sound)[7].start
+    at = sections(sound)[8].start
     path.write_bytes(sound[: at + 8] + b"\xff" * 8 + sound[at + 16 :])
     with pytest.raises(InvalidInputError, match=r"i\.ivf: the text of id .* lies outside the file"):
         IvfIndex.open(path).search(vectors, 4)
@@ -64,5 +64,5 @@ def test_text_outside_the_file_is_named(tmp_path):
 def test_another_version_is_named(tmp_path, sound):
     path = tmp_path / "old.ivf"
     path.write_bytes(sound[:8] + b"\1\0\0\0" + sound[12:])
-    with pytest.raises(InvalidInputError, match="it has version 1; this code reads version 2: build the index again"):
+    with pytest.raises(InvalidInputError, match="it has version 1; this code reads version 3: build the index again"):
         IvfIndex.open(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import httpx
 import numpy as np
+import psutil
 import pytest
 from friesian_services._pb import (
     feature_pb2,
@@ -264,7 +265,7 @@ def test_every_service_is_healthy(channel):
 
 
 def children(process):
-    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    return [child.pid for child in psutil.Process(process.pid).children()]
 
 
 def gone(pids):

@@ -1,8 +1,12 @@
 """Several processes behind one port, asked over real sockets."""
 
+import fcntl
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,8 +22,9 @@ from tests.services.processes import Served, failing, free_port
 from friesian_fast.errors import UnavailableError
 from friesian_fast.recommend import open_recommender
 from friesian_fast.release.open import open_release
-from friesian_services.child import Child
+from friesian_services.child import Child, stop_all
 from friesian_services.server import bound_socket, reserved_socket
+from friesian_services.timers import Timers
 from friesian_services.workers import Workers, pause_s
 
 ANY_PORTS = ("--http-port", 0, "--grpc-port", 0)
@@ -76,6 +81,10 @@ def test_both_answer_and_count_together(served, answers, monitor_port):
     """On HTTP and gRPC; whoever is asked shows, and resets, what both have counted."""
     workers = workers_of(served)
     assert len(workers) == 2
+    shared = os.open(shared_directory(workers[0]), os.O_RDONLY)
+    with pytest.raises(BlockingIOError):  # locked, so that nobody cleans it up
+        fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(shared)
     for user, ids in answers.items():
         assert ask(served, user).json()["ids"] == ids
         with grpc.insecure_channel(served.grpc(), OWN_CONNECTION) as channel:
@@ -152,7 +161,7 @@ def test_a_reserved_port_is_taken_before_anybody_listens():
 def test_a_worker_that_the_system_has_no_room_for_is_tried_again(tmp_path, monkeypatch):
     tried = []
 
-    def no_room(name, *_):
+    def no_room(name, *_, **__):
         tried.append(name)
         if len(tried) < 3:
             raise UnavailableError(f"{name} cannot be started: no memory")
@@ -160,7 +169,7 @@ def test_a_worker_that_the_system_has_no_room_for_is_tried_again(tmp_path, monke
 
     monkeypatch.setattr("friesian_services.workers.Child", no_room)
     monkeypatch.setattr("friesian_services.workers.pause_s", lambda failures: 0.0)
-    workers = Workers("all", 1, tmp_path)
+    workers = Workers("all", 1, tmp_path, "{}")
     workers._children.append(None)
     assert workers._replaced(0, 1) == "worker 0 of all"
     assert len(tried) == 3
@@ -197,6 +206,56 @@ def test_one_service_may_have_workers_too(releases, tmp_path):
         assert len(workers_of(served)) == 2
     finally:
         assert served.stop() == 0
+
+
+@pytest.mark.parametrize("flags", [("--workers", 3), ("--split",)])
+def test_a_signal_ends_what_is_still_starting(releases, flags):
+    """Nothing is waited for: none of them says that it is ready."""
+    command = [sys.executable, "-m", "friesian_fast.cli", "serve", "all", "--releases", releases, *flags, *ANY_PORTS]
+    started = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE)
+    try:
+        while not (children := psutil.Process(started.pid).children()):
+            assert started.poll() is None
+            time.sleep(0.01)
+        started.terminate()
+        assert started.wait(20) == 0
+        assert b"is ready" not in started.stdout.read()
+        assert not any(child.is_running() for child in children)
+    finally:
+        started.kill()
+        started.stdout.close()
+
+
+def test_hung_processes_are_killed_after_one_time_for_all(monkeypatch):
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(); time.sleep(60)"
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        "friesian_services.child.subprocess.Popen",
+        lambda _, **options: popen([sys.executable, "-c", deaf], **{**options, "stdout": subprocess.PIPE}),
+    )
+    monkeypatch.setattr("friesian_services.child._EXTRA_S", 0.0)
+    children = [Child(f"worker {n}", "all", []) for n in range(4)]
+    for child in children:
+        assert child.process.stdout.readline()
+    began = time.monotonic()
+    stop_all(children, 1.0)
+    assert time.monotonic() - began < 3.5  # 4 if one after the other
+    assert {child.process.returncode for child in children} == {-signal.SIGKILL}
+
+
+def test_no_room_for_what_is_counted_is_an_error(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UnavailableError, match="no room for .*timers-0.*No space left"):
+        Timers(tmp_path)
+
+
+def test_what_is_counted_has_its_room_from_the_start(tmp_path):
+    Timers(tmp_path)
+    for page in tmp_path.iterdir():
+        assert page.stat().st_blocks * 512 >= page.stat().st_size
 
 
 def test_pauses_double_up_to_half_a_minute():

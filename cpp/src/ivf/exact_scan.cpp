@@ -9,7 +9,6 @@
 #include "common/error.hpp"
 #include "ivf/coarse_dot.hpp"
 #include "ivf/half.hpp"
-#include "ivf/half_rows.hpp"
 #include "ivf/select.hpp"
 
 namespace friesian {
@@ -87,9 +86,9 @@ ExactScan::ExactScan(const IvfLayout& layout)
 }
 
 // q.x = q'.x' + (q - q').x + q'.(x - x'), where ' is what the codes say; by Cauchy and Schwarz the
-// last two are at most |q - q'| |x| + |q'| |x - x'|. The score of a row is the product to rounding.
-// A row whose code product lies more than twice all that under the k-th best is worse than k
-// others.
+// last two are at most |q - q'| |x| + |q'| |x - x'|, with x the row as it was given: what its half
+// precision lacks counts into both. A row whose code product lies more than twice all that under
+// the k-th best is worse than k others.
 void ExactScan::candidates(const float* query, std::size_t k, const std::uint64_t* allowed,
                            SimdLevel level, ExactScratch& scratch,
                            std::vector<std::uint32_t>& positions) const {
@@ -109,8 +108,10 @@ void ExactScan::candidates(const float* query, std::size_t k, const std::uint64_
     scratch.upper[i] = static_cast<std::int16_t>(std::max(dots[i] >> shift, -32768));
   const SelectKernels select = select_kernels(level);
   const double kth = std::ldexp(nth_largest(select, scratch.upper.data(), rows_, k), shift);
-  const double bound = asked.error * largest_norm_ + asked.coded_norm * largest_error_ +
-                       half_rows_rounding(dim_, asked.norm * largest_norm_);
+  const double rest = double{layout_.largest_rest()} / layout_.row_scale();
+  // The query itself is rounded to single precision where it was normalised.
+  const double bound = (asked.error + 6e-8 * asked.norm) * (largest_norm_ + rest) +
+                       asked.coded_norm * (largest_error_ + rest);
   const double least = std::floor(kth - 2 * bound / (asked.scale * scale_));
   // All that is open when the bound says nothing, as with rows that are not finite.
   const std::int32_t floor =

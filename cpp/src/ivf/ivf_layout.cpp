@@ -37,7 +37,7 @@ void IvfLayout::check_header() const {
     fail("it does not begin with FRSNIVFF; it is not an index layout");
   if (h.version != kIvfVersion)
     fail("it has version " + std::to_string(h.version) +
-         "; this code reads version 2: build the index again");
+         "; this code reads version 3: build the index again");
   if (hash_bytes(&h, offsetof(IvfHeader, header_checksum)) != h.header_checksum)
     fail("the checksum of its header does not match; the file was altered");
   if (h.file_bytes != size)
@@ -53,7 +53,8 @@ void IvfLayout::check_numbers() const {
                      h.vectors < (std::uint64_t{1} << 32) &&
                      static_cast<std::uint32_t>(h.metric) <= 2 && usable(h.centroid_scale) &&
                      usable(h.norm_scale) && usable(h.row_scale) && h.exact_share >= 0 &&
-                     h.exact_share <= 1;
+                     h.exact_share <= 1 && std::isfinite(h.largest_norm) && h.largest_norm >= 0 &&
+                     std::isfinite(h.largest_rest) && h.largest_rest >= 0;
   if (!sound) fail("the numbers in its header are out of range");
 }
 
@@ -75,7 +76,7 @@ void IvfLayout::check_sections() const {
       has(IvfPart::centroids, centroid_bytes(lists, dim)) &&
       has(IvfPart::centroid_norms, l2 ? lists * sizeof(float) : 0) &&
       has(IvfPart::codebook, code_quads(dim) * 4 * 2 * 16 * sizeof(float)) &&
-      has(IvfPart::rows, n * dim * 2) &&
+      has(IvfPart::rows, n * dim * 2) && has(IvfPart::rests, n * dim * 2) &&
       (h.string_ids != 0 ? section(IvfPart::ids).bytes >= (n + 1) * 8 : has(IvfPart::ids, n * 8));
   if (!fits) fail("the sections in its header do not fit the file");
   bool sorted = list_begin(0) == 0 && list_begin(lists) == n;

@@ -27,9 +27,9 @@ struct IvfDepth {
   std::uint32_t k;       // the k these are for; a larger k takes candidates in proportion
 };
 
-inline constexpr std::size_t kIvfSections = 8;
+inline constexpr std::size_t kIvfSections = 9;
 
-// The first bytes of a layout file, version 2.
+// The first bytes of a layout file, version 3.
 struct IvfHeader {
   char magic[8];
   std::uint32_t version;
@@ -44,10 +44,12 @@ struct IvfHeader {
   float norm_scale;      // a row's norm term is its code times this
   float row_scale;       // a row's value is its half-precision number times this, a power of two
   float exact_share;     // a filter that lets at most this share through is searched exactly
+  float largest_norm;    // of a row
+  float largest_rest;    // of a row: the norm of what its half precision lacks
   IvfSection sections[kIvfSections];  // in the order of IvfPart
   std::uint64_t header_checksum;
 };
-static_assert(sizeof(IvfHeader) == 272);
+static_assert(sizeof(IvfHeader) == 304);
 
 enum class IvfPart : std::size_t {
   list_offsets,    // u64[nlist + 1], in vectors
@@ -57,11 +59,12 @@ enum class IvfPart : std::size_t {
   codes,           // 4-bit codes, blocks of kCodeBlock rows, each list padded to whole blocks
   row_norms,       // int16 per row of a block: half of |row|^2 - |centroid|^2; L2 only, else empty
   rows,            // half precision [n][dim], list after list
+  rests,           // int16 [n][dim], what the halves lack: see row_rest.hpp
   ids,             // int64[n], or u64[n + 1] byte offsets and then the text
 };
 
 inline constexpr char kIvfMagic[8] = {'F', 'R', 'S', 'N', 'I', 'V', 'F', 'F'};
-inline constexpr std::uint32_t kIvfVersion = 2;
+inline constexpr std::uint32_t kIvfVersion = 3;
 inline constexpr std::uint32_t kMaxIvfDim = 1u << 13;
 
 // Centroids of one block; each group of four dimensions takes four bytes of each centroid.
@@ -104,6 +107,8 @@ class IvfLayout {
   [[nodiscard]] float centroid_scale() const noexcept { return header_.centroid_scale; }
   [[nodiscard]] float norm_scale() const noexcept { return header_.norm_scale; }
   [[nodiscard]] float row_scale() const noexcept { return header_.row_scale; }
+  [[nodiscard]] float largest_norm() const noexcept { return header_.largest_norm; }
+  [[nodiscard]] float largest_rest() const noexcept { return header_.largest_rest; }
 
   // The rows of list l are [list_begin(l), list_begin(l + 1)), its codes the blocks from
   // block_begin(l).

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <system_error>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "common/file_writer.hpp"
 #include "ivf/half.hpp"
 #include "ivf/ivf_layout.hpp"
+#include "ivf/row_rest.hpp"
 
 namespace friesian {
 
@@ -148,6 +150,36 @@ std::vector<std::uint16_t> half_rows(std::span<const float> vectors, float unit)
   return out;
 }
 
+std::vector<std::int16_t> row_rests(std::span<const float> vectors,
+                                    std::span<const std::uint16_t> rows, float unit) {
+  std::vector<std::int16_t> out(vectors.size());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = rest_of(vectors[i] / unit, rows[i]);
+  return out;
+}
+
+// No less than `value`.
+float upwards(double value) {
+  return std::nextafter(static_cast<float>(value), std::numeric_limits<float>::infinity());
+}
+
+// The largest norm of a row, and of what a row's half precision lacks.
+void bound_rows(const IvfParts& parts, std::span<const std::uint16_t> rows, IvfHeader& header) {
+  double norm = 0, rest = 0;
+  for (std::size_t begin = 0; begin < rows.size(); begin += parts.dim) {
+    double of_row = 0, of_rest = 0;
+    for (std::size_t i = begin; i < begin + parts.dim; ++i) {
+      const double value = parts.vectors[i];
+      const double lacking = value - double{half_to_float(rows[i])} * header.row_scale;
+      of_row += value * value;
+      of_rest += lacking * lacking;
+    }
+    norm = std::max(norm, of_row);
+    rest = std::max(rest, of_rest);
+  }
+  header.largest_norm = upwards(std::sqrt(norm));
+  header.largest_rest = upwards(std::sqrt(rest));
+}
+
 void seal(IvfHeader& header) {
   header.header_checksum = hash_bytes(&header, offsetof(IvfHeader, header_checksum));
 }
@@ -202,10 +234,12 @@ void write_ivf_layout(const std::string& path, const IvfParts& parts) {
   const ByteBuffer codes = code_section(parts);
   const std::vector<std::int16_t> of_rows = norm_codes(norms, header.norm_scale);
   const std::vector<std::uint16_t> rows = half_rows(parts.vectors, header.row_scale);
+  const std::vector<std::int16_t> rests = row_rests(parts.vectors, rows, header.row_scale);
+  bound_rows(parts, rows, header);
   const ByteBuffer texts = parts.has_string_ids ? string_section(parts.string_ids) : ByteBuffer();
   write_file(path, header,
              {bytes_of(parts.list_offsets), centroids, bytes_of(of_centroids), bytes_of(codebook),
-              codes, bytes_of(of_rows), bytes_of(rows),
+              codes, bytes_of(of_rows), bytes_of(rows), bytes_of(rests),
               parts.has_string_ids ? ByteSpan(texts) : bytes_of(parts.ids)});
 }
 

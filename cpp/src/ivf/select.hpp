@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "simd/simd_level.hpp"
 
@@ -31,5 +32,12 @@ struct SelectKernels {
 // above -32768. `wanted` is at least 1.
 [[nodiscard]] std::int16_t nth_largest(const SelectKernels& kernels, const std::int16_t* scores,
                                        std::size_t n, std::size_t wanted) noexcept;
+
+// Where the best `wanted` of n scores above -32768 stand, and those equal to the last of them, in
+// order: `hits` has room for n + kSelectSlack. Returns how many. For many scores of which few are
+// wanted, the bound is first sought among the largest of every eight, which is nearly as high.
+[[nodiscard]] std::size_t select_best(const SelectKernels& kernels, const std::int16_t* scores,
+                                      std::size_t n, std::size_t wanted,
+                                      std::vector<std::int16_t>& scratch, std::uint32_t* hits);
 
 }  // namespace friesian

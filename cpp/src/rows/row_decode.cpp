@@ -17,16 +17,26 @@ constexpr std::size_t kMaxPrefetchBytes = 512;
 // Four lanes in one baseline register.
 using Four [[gnu::vector_size(16)]] = std::uint32_t;
 
-// Four numbers of each of four rows, as four columns. Compilers make these shuffles.
+// Lanes of two vectors, b's from 4 on. Put together from elements, GCC would load and move each.
+template <int... Lanes>
+Four shuffled(Four a, Four b) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, Lanes...);
+#else
+  return __builtin_shuffle(a, b, Four{Lanes...});  // GCC 11
+#endif
+}
+
+// Four numbers of each of four rows, as four columns.
 void transpose(const unsigned char* const* rows, std::uint32_t offset, unsigned char* const* to) {
   const auto a = load<Four>(rows[0] + offset), b = load<Four>(rows[1] + offset);
   const auto c = load<Four>(rows[2] + offset), d = load<Four>(rows[3] + offset);
-  const Four ab_low{a[0], b[0], a[1], b[1]}, ab_high{a[2], b[2], a[3], b[3]};
-  const Four cd_low{c[0], d[0], c[1], d[1]}, cd_high{c[2], d[2], c[3], d[3]};
-  store(to[0], Four{ab_low[0], ab_low[1], cd_low[0], cd_low[1]});
-  store(to[1], Four{ab_low[2], ab_low[3], cd_low[2], cd_low[3]});
-  store(to[2], Four{ab_high[0], ab_high[1], cd_high[0], cd_high[1]});
-  store(to[3], Four{ab_high[2], ab_high[3], cd_high[2], cd_high[3]});
+  const Four ab_low = shuffled<0, 4, 1, 5>(a, b), ab_high = shuffled<2, 6, 3, 7>(a, b);
+  const Four cd_low = shuffled<0, 4, 1, 5>(c, d), cd_high = shuffled<2, 6, 3, 7>(c, d);
+  store(to[0], shuffled<0, 1, 4, 5>(ab_low, cd_low));
+  store(to[1], shuffled<2, 3, 6, 7>(ab_low, cd_low));
+  store(to[2], shuffled<0, 1, 4, 5>(ab_high, cd_high));
+  store(to[3], shuffled<2, 3, 6, 7>(ab_high, cd_high));
 }
 
 // What memcpy and memset do, for the few dozen bytes of a list: calling them takes longer. Whole

@@ -28,7 +28,7 @@ struct RowFault : std::runtime_error {
 // fits the misses that a core can have under way, and goes on while these are decoded.
 inline constexpr std::size_t kRowBlock = 8;
 // Rows between fetching one and decoding it: about as far ahead as memory streams.
-inline constexpr std::size_t kRowsAhead = 16;
+inline constexpr std::size_t kRowsAhead = 32;
 
 // Decodes packed rows into columns; what is to be copied where is worked out once.
 class RowDecoder {

@@ -66,7 +66,7 @@ def _load(path: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: they are raised anyway
+    options.log_severity_level = 4  # fatal ones: errors are raised, and each refused request would write a line
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions have no common base but this

@@ -217,8 +217,9 @@ class IvfIndex:
         """Find the best k vectors for each query.
 
         The lists nearest to a query are scanned by four-bit codes; the rows of the best candidates, in half
-        precision, give the scores. Equal scores are ordered by position in the layout, so the answer is the same
-        every time.
+        precision, give the scores. A search that compares every row, or every row that a filter lets through, is
+        exact: its answer is that of brute force over the vectors as they were given. Equal scores are ordered by
+        position in the layout, so the answer is the same every time.
 
         Parameters
         ----------
@@ -228,7 +229,7 @@ class IvfIndex:
             At most 2^20, and n k at most 2^28.
         nprobe : int, optional
             Lists to probe, at most `nlist`; by default `self.nprobe`. `nlist` without `rerank` compares every
-            row and is exact, up to the half precision of the rows (relative 2^-11 a component).
+            row and is exact.
         rerank : int, optional
             Candidates whose rows are compared, at least k of them; by default `self.rerank`, or in proportion
             when k is above `self.tuned_k`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import TimerHandle
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -52,16 +53,27 @@ class Corked:
 class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     """One connection.
 
-    A request whose line and headers never end is refused: uvicorn itself would go on collecting them. A plain request
+    A request whose line and headers never end is refused: uvicorn itself would go on collecting them. So is one that
+    is not there in whole within the keep-alive time, and a client that asks for nothing, or does not read its answers,
+    loses the connection after that time: uvicorn itself would hold it forever. A plain request
     for recommendations that finds the connection idle is answered at once, without the parser, a scope, a task and a
     cycle: they take more time than the rest of the HTTP front, and twice so after each run of a model, which leaves
     little of them in the caches.
     """
 
     _in_head, _head, _between, _ended = True, 0, True, False
+    _incomplete: TimerHandle | None = None
+    _unread: TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(Corked(transport))
+        self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._asked()
+        self._read()
+        self._unset_keepalive_if_required()
 
     def eof_received(self) -> bool:
         """Stay open until all is answered that was asked in full: a client may end its side once it has asked."""
@@ -88,7 +100,16 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
 
     def on_message_complete(self) -> None:
         self._between = True
+        self._asked()
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)  # closing would wait, too
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read()
 
     def data_received(self, data: bytes) -> None:
         if len(data) <= _PLAIN_BYTES and self._is_idle() and self._answered(data):
@@ -99,6 +120,31 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
                 self.send_400_response("The request line and headers are too long.")
                 return
         super().data_received(data)
+        # Runs from the first byte of a request on: what trickles in gains no time.
+        if self._incomplete is None and not (self._between and self._is_busy()) and not self.transport.is_closing():
+            self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
+
+    def _asked(self) -> None:
+        if self._incomplete is not None:
+            self._incomplete.cancel()
+            self._incomplete = None
+
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _not_asked(self) -> None:
+        """A request is not complete in time."""
+        if self._is_busy():  # one before it is: its answer ends the connection
+            self._ended = True
+        elif self._between or not self._in_head:  # nothing was begun, or what lacks its end is answered already
+            self.transport.close()
+        else:
+            text = b"The request was not complete in time."
+            head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[408] + head % len(text) + text)
+            self.transport.close()
 
     def _is_idle(self) -> bool:
         """Whether a request may begin here and nothing before it is still to be answered."""
@@ -132,6 +178,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body))
         self.transport.flush()
         self.server_state.total_requests += 1
+        self._asked()
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         return True

@@ -29,13 +29,24 @@ class HttpServer:
         run the requests themselves.
     share_port : bool, default False
         Whether other workers listen on the port too.
+    patience_s : float, default 30
+        Seconds that a client may be silent, take for one request, or leave its answers unread.
     """
 
-    def __init__(self, host: str, port: int, app: HttpApp, *, loops: int = 1, share_port: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        app: HttpApp,
+        *,
+        loops: int = 1,
+        share_port: bool = False,
+        patience_s: float = 30,
+    ) -> None:
         self._app = app
         self._socket = bound_socket(host, port, share_port=share_port)
         self.port: int = self._socket.getsockname()[1]
-        self._servers = [_Server(_config(app)) for _ in range(loops)]
+        self._servers = [_Server(_config(app, patience_s)) for _ in range(loops)]
         self._threads = [
             threading.Thread(target=server.run, args=([self._socket.dup()],), name=f"http-{number}", daemon=True)
             for number, server in enumerate(self._servers)
@@ -57,12 +68,12 @@ class HttpServer:
             server.config.timeout_graceful_shutdown = max(1, int(grace_s))
             server.should_exit = True
         until = time.monotonic() + grace_s + 5
-        for thread in self._threads:
+        for thread in filter(threading.Thread.is_alive, self._threads):  # none, where it had not started yet
             thread.join(max(0.0, until - time.monotonic()))
         self._socket.close()
 
 
-def _config(app: HttpApp) -> Any:
+def _config(app: HttpApp, patience_s: float = 30) -> Any:
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -74,7 +85,7 @@ def _config(app: HttpApp) -> Any:
         server_header=False,
         log_config=None,
         limit_concurrency=_CONNECTIONS,
-        timeout_keep_alive=30,
+        timeout_keep_alive=patience_s,
     )
 
 

@@ -1,0 +1,92 @@
+#include "ivf/list_pick.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "common/bitmap.hpp"
+
+namespace friesian {
+
+void ListPicker::open(const IvfLayout& layout, const IvfSearchOptions& options) {
+  layout_ = &layout;
+  options_ = &options;
+  coarse_dot_ = coarse_dot_kernel(options.level);
+  select_ = select_kernels(options.level);
+}
+
+// In the order of the layout.
+void ListPicker::pick(ProbedQuery& query) {
+  const std::size_t nlist = layout_->nlist();
+  const std::size_t blocks = (nlist + kCentroidBlock - 1) / kCentroidBlock;
+  dots_.resize(blocks * kCentroidBlock);
+  coarse_dot_(query.tables.codes(), layout_->part<std::int8_t>(IvfPart::centroids), blocks,
+              centroid_groups(layout_->dim()), dots_.data());
+  const std::span<std::int32_t> dots(dots_.data(), nlist);
+  query.tables.order_lists(*layout_, dots);
+  close_lists(dots);
+  query.probes.clear();
+  if (options_->nprobe == nlist) {
+    for (std::size_t i = 0; i < nlist; ++i)
+      query.probes.push_back({.list = static_cast<std::uint32_t>(i)});
+  } else {
+    keep_best(dots, query.probes);
+  }
+  if (options_->allowed_lists != nullptr)
+    std::erase_if(query.probes, [this](const Probe& probe) {
+      return !bitmap_has(options_->allowed_lists, probe.list);
+    });
+  place(query, dots);
+}
+
+// Lists without an allowed row come last, so that they take no other's place.
+void ListPicker::close_lists(std::span<std::int32_t> dots) const {
+  if (options_->allowed_lists == nullptr) return;
+  for (std::size_t list = 0; list < dots.size(); ++list)
+    if (!bitmap_has(options_->allowed_lists, list))
+      dots[list] = std::numeric_limits<std::int32_t>::min();
+}
+
+// Exactly nprobe of them; equal ones by their number.
+void ListPicker::keep_best(std::span<const std::int32_t> dots, std::vector<Probe>& probes) {
+  // The upper bits pick out few, and only those are put in order.
+  unsigned shift = 0;
+  const auto most = static_cast<std::uint64_t>(layout_->dim()) * 127 * 127;
+  while (most >> shift > 32767) ++shift;
+  grow(upper_, dots.size());
+  for (std::size_t i = 0; i < dots.size(); ++i)
+    upper_[i] = static_cast<std::int16_t>(std::clamp(dots[i] >> shift, -32767, 32767));
+  grow(hits_, dots.size() + kSelectSlack);
+  const std::size_t found =
+      select_best(select_, upper_.data(), dots.size(), options_->nprobe, scratch_, hits_.data());
+  const std::span<const std::uint32_t> hits(hits_.data(), found);
+  const auto key_of = [dots](std::uint32_t list) {
+    return (static_cast<std::uint64_t>(std::int64_t{dots[list]} + (1LL << 31)) << 32) |
+           static_cast<std::uint32_t>(~list);
+  };
+  keys_.clear();
+  for (const std::uint32_t list : hits) keys_.push_back(key_of(list));
+  const auto last = keys_.begin() + static_cast<std::ptrdiff_t>(options_->nprobe) - 1;
+  std::nth_element(keys_.begin(), last, keys_.end(), std::greater<>());
+  const std::uint64_t bound = *last;
+  for (const std::uint32_t list : hits)
+    if (key_of(list) >= bound) probes.push_back({.list = list});
+}
+
+// Where each list's rows and scores are, and what is added to its scores.
+void ListPicker::place(ProbedQuery& query, std::span<const std::int32_t> dots) const {
+  std::int64_t best = std::numeric_limits<std::int32_t>::min();
+  for (const Probe& probe : query.probes) best = std::max<std::int64_t>(best, dots[probe.list]);
+  std::uint32_t slot = 0;
+  for (Probe& probe : query.probes) {
+    const std::size_t begin = layout_->list_begin(probe.list);
+    probe.bias = query.tables.bias(best - dots[probe.list]);
+    probe.slot = slot;
+    probe.row = static_cast<std::uint32_t>(begin);
+    probe.rows = static_cast<std::uint32_t>(layout_->list_begin(probe.list + 1) - begin);
+    slot += static_cast<std::uint32_t>(code_blocks(probe.rows) * kCodeBlock);
+  }
+  query.slots = slot;
+}
+
+}  // namespace friesian
