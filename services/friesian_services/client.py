@@ -129,7 +129,12 @@ class RemoteRecall:
         with named(self._remote):
             reply = self._stub.SearchCandidates(request, **limits())
         ids = wire.ids_from_message(reply.ids, self._item_id_type)
-        return Candidates(ids=ids, scores=wire.floats_from_bytes(reply.scores, len(ids)), user_found=reply.user_found)
+        return Candidates(
+            ids=ids,
+            scores=wire.floats_from_bytes(reply.scores, len(ids)),
+            user_found=reply.user_found,
+            columns=wire.candidate_columns(reply.columns, len(ids)),
+        )
 
 
 class RemoteRanker:

@@ -137,6 +137,18 @@ def tensors_from_messages(messages: Iterable[v1.Tensor]) -> dict[str, NDArray[An
     return arrays
 
 
+def candidate_columns(messages: Iterable[v1.Tensor], count: int) -> dict[str, NDArray[np.float32]]:
+    """Columns of float32 with a value for each of `count` candidates."""
+    columns = tensors_from_messages(messages)
+    for name, values in columns.items():
+        if values.dtype != np.float32 or values.shape != (count,):
+            raise InvalidInputError(
+                f"column '{name}' of {count} candidates is {values.dtype} of shape {values.shape}; it must be float32 "
+                f"of shape ({count},)"
+            )
+    return columns
+
+
 def _shaped(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
         return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)

@@ -43,6 +43,16 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CandidatesPlan:
+    """What a nearline step proposes: a row for each user and item, with the columns of row set ``candidate``."""
+
+    path: Path
+    user: str
+    item: str
+    score: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankPlan:
     """What may run the ranker; nothing said means what is installed, timed and checked.
 
@@ -53,7 +63,7 @@ class RankPlan:
     runtimes : tuple of str, optional
         Those to choose from, besides ``onnxruntime-fp32``.
     candidates : int, default 50
-        How many items a request ranks: what the servers' ``canK`` will be. More cost more, and lie closer together.
+        How many items a request ranks that does not say ``canK``. More cost more, and lie closer together.
     """
 
     runtime: str | None = None
@@ -76,6 +86,7 @@ class PublishPlan:
     rank : RankPlan
     columns : ItemColumnsPlan, optional
     seen : Seen, optional
+    candidates : CandidatesPlan, optional
     rules : Path, optional
         A JSON file.
     """
@@ -88,6 +99,7 @@ class PublishPlan:
     rank: RankPlan = RankPlan()
     columns: ItemColumnsPlan | None = None
     seen: Seen | None = None
+    candidates: CandidatesPlan | None = None
     rules: Path | None = None
 
     @classmethod
@@ -108,7 +120,7 @@ class PublishPlan:
             data,
             path,
             required=("spec", "rows", "vectors", "ranker", "interactions"),
-            optional=("rank", "columns", "seen", "rules"),
+            optional=("rank", "columns", "seen", "candidates", "rules"),
         )
         interactions = _mapping(data, path, "interactions")
         _check_keys(interactions, path, required=("path", "item"), optional=("label",), under="interactions.")
@@ -128,6 +140,7 @@ class PublishPlan:
             rank=_rank(data, path),
             columns=_columns_plan(data, path),
             seen=_seen(data, path),
+            candidates=_candidates(data, path),
             rules=base / _string(data, path, "rules") if "rules" in data else None,
         )
 
@@ -154,6 +167,19 @@ def _seen(data: Mapping[str, Any], path: Path) -> Seen | None:
         path=path.parent / _string(seen, path, "path", "seen."),
         user=_string(seen, path, "user", "seen."),
         item=_string(seen, path, "item", "seen."),
+    )
+
+
+def _candidates(data: Mapping[str, Any], path: Path) -> CandidatesPlan | None:
+    if "candidates" not in data:
+        return None
+    given = _mapping(data, path, "candidates")
+    _check_keys(given, path, required=("path", "user", "item", "score"), under="candidates.")
+    return CandidatesPlan(
+        path=path.parent / _string(given, path, "path", "candidates."),
+        user=_string(given, path, "user", "candidates."),
+        item=_string(given, path, "item", "candidates."),
+        score=_string(given, path, "score", "candidates."),
     )
 
 
@@ -187,6 +213,14 @@ def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
         data["columns"] = {"path": relative(plan.columns.path), "names": list(plan.columns.names)}
     if plan.seen is not None:
         data["seen"] = {"path": relative(plan.seen.path), "user": plan.seen.user, "item": plan.seen.item}
+    if plan.candidates is not None:
+        given = plan.candidates
+        data["candidates"] = {
+            "path": relative(given.path),
+            "user": given.user,
+            "item": given.item,
+            "score": given.score,
+        }
     if plan.rules is not None:
         data["rules"] = relative(plan.rules)
     text = _yaml().safe_dump(data, sort_keys=False)

@@ -17,11 +17,12 @@ from friesian_fast.errors import FriesianError
 from friesian_fast.rank import REFERENCE, RESCORED, RUNTIMES, CascadeRanker, Ranker, open_ranker, require_runtime
 from friesian_fast.rank.cpu import cpu_model
 from friesian_fast.recall import IvfIndex
+from friesian_fast.release.candidates import CandidateStore
 from friesian_fast.release.inputs import Inputs
 from friesian_fast.release.manifest import IndexEntry, MachineEntry, RankerEntry, RowSetEntry, RuntimeEntry
 from friesian_fast.release.plan import RankPlan
 from friesian_fast.release.ranker_files import write_model
-from friesian_fast.spec import FeatureSpec
+from friesian_fast.spec import CANDIDATE, FeatureSpec
 from friesian_fast.store import MappedRowStore
 
 MODELS = "rank"
@@ -213,28 +214,41 @@ def _requests(
     inputs: Inputs, building: Path, row_sets: Mapping[str, RowSetEntry], index: IndexEntry
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """The ranker's inputs for users drawn at random: what recall finds for them, with their rows."""
-    users = inputs.vectors["user"]
+    users, spec = inputs.vectors["user"], inputs.spec
     drawn = np.sort(np.random.default_rng(0).permutation(len(users.ids))[:REQUESTS])
-    found, scores = IvfIndex.open(building / index.layout).search(
-        np.ascontiguousarray(users.vectors[drawn]), min(inputs.rank.candidates, index.vectors)
-    )
-    stores = {name: _open_rows(inputs.spec, building, name, row_sets[name]) for name in ("user", "item")}
+    names = [name for name in ("user", "item", CANDIDATE) if name in row_sets]
+    stores = {name: _open_rows(spec, building, name, row_sets[name]) for name in names}
+    searched = IvfIndex.open(building / index.layout)
+    limit = min(inputs.rank.candidates, index.vectors)
+    lists = CandidateStore(stores[CANDIDATE]) if CANDIDATE in stores else None
     try:
-        for position, items, nearness in zip(drawn, found, scores, strict=True):
-            items = items[nearness > -np.inf]
-            columns = {
-                "user": stores["user"].decode(_ids([users.ids[position]])).columns,
-                "item": stores["item"].decode(_ids(items)).columns,
-            }
+        for position in drawn:
+            user = _ids([users.ids[position]])
+            columns = {"user": stores["user"].decode(user).columns}
+            query = np.ascontiguousarray(users.vectors[position : position + 1])
+            items, columns[CANDIDATE] = _proposed(user, query, searched, lists, limit)
+            columns["item"] = stores["item"].decode(items).columns
             yield {
                 value.name: np.repeat(columns["user"][value.column], len(items), axis=0)
                 if value.row_set == "user"
-                else columns["item"][value.column]
-                for value in inputs.spec.model_inputs
+                else columns[value.row_set][value.column]
+                for value in spec.model_inputs
             }
     finally:
         for store in stores.values():
             store.close()
+
+
+def _proposed(
+    user: Any, query: NDArray[np.float32], index: IvfIndex, lists: CandidateStore | None, limit: int
+) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """The items that recall finds for a user, and what is known of each; from the index where no list is."""
+    listed = None if lists is None else lists.of(user)
+    if listed is not None:
+        return index.ids_at(listed.positions[:limit]), {name: v[:limit] for name, v in listed.columns.items()}
+    found, scores = index.search(query, limit)
+    items = _ids(found[0][scores[0] > -np.inf])
+    return items, {} if lists is None else dict(lists.defaults(len(items)))
 
 
 def _open_rows(spec: FeatureSpec, building: Path, name: str, entry: RowSetEntry) -> MappedRowStore:
