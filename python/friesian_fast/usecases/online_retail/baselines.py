@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def _evaluated(
 
 def popularity(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
     """Most buyers of late."""
-    for days in (7, 14, 28, 56, 91):
+    for days in (3, 7, 14, 28, 91):
         if _asked(name := f"buyers of {days} days", wanted):
             yield name, np.broadcast_to(history.buyers(days), (len(users), len(history.items)))
 
@@ -90,8 +91,8 @@ def own_items(history: History, users: NDArray[Any], wanted: Collection[str] | N
 def knn(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
     """Item-kNN by shrunk cosine."""
     for kind, counts in _inputs(history).items():
-        for shrink in (0.0, 10.0, 30.0):
-            for neighbours in (50, 200):
+        for shrink in (0.0, 10.0, 30.0, 100.0):
+            for neighbours in (25, 50, 100, 200, 400):
                 if _asked(name := f"{kind}, shrink {shrink:g}, {neighbours} neighbours", wanted):
                     yield name, counts[users] @ item_knn(counts, shrink, neighbours)
 
@@ -99,7 +100,7 @@ def knn(history: History, users: NDArray[Any], wanted: Collection[str] | None) -
 def ease_r(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
     """EASE^R."""
     for kind, counts in _inputs(history).items():
-        for penalty in (5.0, 20.0, 60.0, 200.0, 500.0):
+        for penalty in (1.0, 2.0, 5.0, 20.0, 60.0, 200.0, 500.0, 1000.0):
             if _asked(name := f"{kind}, penalty {penalty:g}", wanted):
                 yield name, counts[users] @ ease(counts, penalty)
 
@@ -111,18 +112,17 @@ def als(history: History, users: NDArray[Any], wanted: Collection[str] | None) -
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise MissingExtraError("the ALS baseline", "bench") from error
-    for kind, counts in _inputs(history).items():
-        for factors in (32, 64, 128):
-            for alpha in (1.0, 10.0):
-                for penalty in (0.1, 10.0):
-                    if not _asked(name := f"{kind}, {factors} factors, alpha {alpha:g}, penalty {penalty:g}", wanted):
-                        continue
-                    model = AlternatingLeastSquares(
-                        factors=factors, alpha=alpha, regularization=penalty, iterations=15, random_state=0
-                    )
-                    with threadpool_limits(1, "blas"):  # it runs threads of its own
-                        model.fit(sparse.csr_matrix(counts), show_progress=False)
-                    yield name, model.user_factors[users] @ model.item_factors.T
+    kinds = {kind: counts for kind, counts in _inputs(history).items() if kind != "had at all"}
+    for kind, factors, alpha, penalty in product(kinds, (128, 256, 512), (1.0, 10.0), (1.0, 10.0, 100.0)):
+        if not _asked(name := f"{kind}, {factors} factors, alpha {alpha:g}, penalty {penalty:g}", wanted):
+            continue
+        counts = sparse.csr_matrix(kinds[kind])
+        model = AlternatingLeastSquares(
+            factors=factors, alpha=alpha, regularization=penalty, iterations=15, random_state=0
+        )
+        with threadpool_limits(1, "blas"):  # it runs threads of its own
+            model.fit(counts, show_progress=False)
+        yield name, model.user_factors[users] @ model.item_factors.T
 
 
 FAMILIES: dict[str, Family] = {

@@ -42,7 +42,7 @@ def main(
     report: dict[str, Any] = {"rows": len(lines), "dropped": dropped, "sales": len(sales)}
     with replacing_directory(out) as partial:
         (partial / "meta").mkdir()
-        report |= write_tables(sales, partial)
+        report["tables"] = write_tables(sales, partial)
         save_json(report, partial / REPORT)
     console.print(f"{len(lines):,} rows, {len(sales):,} of them sales of products to known customers")
     for name, value in report.items():
