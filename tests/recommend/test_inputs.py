@@ -131,5 +131,7 @@ def test_inputs_of_another_row_set_are_refused():
         row_sets=(USER, ITEM, vector),
         model_inputs=(ModelInput(name="age", row_set="user_vector", column="age"),),
     )
-    with pytest.raises(InvalidInputError, match="'age' is fed by row set 'user_vector'; user and item feed rankers"):
+    with pytest.raises(
+        InvalidInputError, match="'age' is fed by row set 'user_vector'; user, item and candidate feed rankers"
+    ):
         InputBuilder(spec)
