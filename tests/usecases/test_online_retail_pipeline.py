@@ -17,6 +17,7 @@ from friesian_fast.release.tables import read_columns
 from friesian_fast.usecases.online_retail.evaluate import means, truth_of
 from friesian_fast.usecases.online_retail.examples import input_rows
 from friesian_fast.usecases.online_retail.features import PAIR_COLUMNS
+from friesian_fast.usecases.online_retail.prepare import read_split
 from friesian_fast.usecases.online_retail.proposals import Proposed
 from friesian_fast.usecases.online_retail.served import Catalogue, served_lists, served_values
 from friesian_fast.usecases.online_retail.train import listed
@@ -140,6 +141,7 @@ def test_preparing_again_gives_the_same_bytes(home):
     assert done.returncode == 0, done.stderr
     assert {path.name: path.read_bytes() for path in (home / "prepared").iterdir() if path.is_file()} == before
     report = json.loads((home / "prepared" / "meta" / "prepare.json").read_text())
+    assert read_split(home / "prepared") == pd.Timestamp("2011-11-01")
     assert (report["rows"], report["sales"]) == (541_909, 396_337)
 
 

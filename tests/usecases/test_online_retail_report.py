@@ -97,6 +97,7 @@ def findings(monkeypatch):
         release=SimpleNamespace(id="release-1"),
         catalogue=Catalogue(users=users, items=items, owned=owned),
         sales=sales,
+        split=CUT,
         truth=truth,
         values=values,
         baselines=baselines,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,7 @@ from friesian_fast.usecases.online_retail.features import Vocabularies, item_fea
 from friesian_fast.usecases.online_retail.history import History
 from friesian_fast.usecases.online_retail.proposals import ProposalSettings, Proposed, propose
 
-# Proposals as of each of these but the last are labelled with what was bought until the next.
-MONTHS = tuple(pd.Timestamp(f"2011-{month:02}-01") for month in (8, 9, 10, 11))
+MONTHS = 3  # to learn from
 
 Rows = dict[str, NDArray[Any]]
 
@@ -53,8 +53,13 @@ class Moment:
         return propose(self.history, self.prices, asked, settings)
 
 
+def months_before(split: pd.Timestamp) -> tuple[pd.Timestamp, ...]:
+    """The starts of the months to learn from, and the split."""
+    return tuple(split - pd.DateOffset(months=months) for months in range(MONTHS, -1, -1))
+
+
 def examples(
-    spec: FeatureSpec, sales: pd.DataFrame, settings: ProposalSettings, months: tuple[pd.Timestamp, ...] = MONTHS
+    spec: FeatureSpec, sales: pd.DataFrame, settings: ProposalSettings, months: Sequence[pd.Timestamp]
 ) -> tuple[Rows, NDArray[np.float32]]:
     """Proposals to everyone who then bought, and whether it was that.
 
@@ -63,8 +68,8 @@ def examples(
     spec : FeatureSpec
     sales : pandas.DataFrame
     settings : ProposalSettings
-    months : tuple of Timestamp
-        As `MONTHS`.
+    months : sequence of Timestamp
+        Proposals as of each but the last are labelled with what was bought until the next.
 
     Returns
     -------

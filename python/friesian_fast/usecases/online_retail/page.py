@@ -14,8 +14,7 @@ from friesian_fast.evaluate.page import document, html_table
 from friesian_fast.evaluate.svg import bar_plot
 from friesian_fast.train.files import save_json
 from friesian_fast.usecases.online_retail.evaluate import Truth
-from friesian_fast.usecases.online_retail.examples import MONTHS
-from friesian_fast.usecases.online_retail.prepare import SPLIT
+from friesian_fast.usecases.online_retail.examples import months_before
 from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED, Findings
 from friesian_fast.usecases.online_retail.served import served_lists
 from friesian_fast.usecases.online_retail.train import RANKED
@@ -28,8 +27,8 @@ _NOTES = (
     "Means over the users with 95 % intervals: users drawn with replacement, 1,000 times. 'New items': what a user had "
     "bought before the split is left out of the lists and of what counts as found; users without anything left are "
     "left out. The catalogue is every item sold before the split; items first sold later count as never found.",
-    "Every baseline was tuned on October 2011, learnt from what was before, for each column by itself, and then learnt "
-    "anew from all before the split. Served, retrieval order and two-tower alone are one setting for all columns.",
+    "Every baseline was tuned on the month before the split, learnt from what was before, for each column by itself, "
+    "and then learnt anew from all before the split. Served, retrieval order and two-tower alone are one setting for all columns.",
 )
 
 
@@ -59,11 +58,11 @@ def html_page(findings: Findings, seed: int) -> str:
         *(f'<p class="note">{escape(note)}</p>' for note in _NOTES),
         "<h3>Served less the best baseline, user by user</h3>",
         html_table(["metric", "best baseline", "difference", "95 % interval", "verdict"], _verdicts(findings)),
-        "<h3>What was chosen on October 2011</h3>",
+        "<h3>What was chosen on the month before the split</h3>",
         html_table(["baseline", "settings tried", *HEADS], _chosen(findings)),
         "<h2>The ranker</h2>",
         f"<p>The same candidates before and after it, and its AUC on what was retrieved, the first {RANKED} of a user, "
-        "beside LightGBM, which learnt from the same examples and features and chose its rounds on October 2011.</p>",
+        "beside LightGBM, which learnt from the same examples and features and chose its rounds on the last month.</p>",
         html_table(
             ["metric", "retrieval order", "served", "gain", "95 % interval of the difference"], _gains(findings)
         ),
@@ -100,11 +99,12 @@ def _about(findings: Findings) -> list[str]:
         "items of a user after the split": f"{truth.totals.mean():.1f} on average, {_share(truth, new)} bought before",
         "release": release.id,
     }
+    split, tuning = (f"{day:%Y-%m-%d}" for day in (findings.split, months_before(findings.split)[-2]))
     return [
         '<p>The transactions of a UK gift shop: Chen, Sain and Guo 2012, "Online Retail", UCI Machine Learning '
         "Repository (doi:10.1057/dbm.2012.17). Kept are sales of products to known customers.</p>",
-        f"<p>Everything is learnt from what was before {SPLIT:%Y-%m-%d} and measured on what was bought from then "
-        f"on. Settings were chosen on the month from {MONTHS[-2]:%Y-%m-%d}, learnt from what was before. The lists "
+        f"<p>Everything is learnt from what was before {split} and measured on what was bought from then on. Settings "
+        f"were chosen on the month from {tuning}, learnt from what was before. The lists "
         "called 'served' are the answers of the release's own recommender, asked user by user.</p>",
         html_table(["", ""], counts.items()),
     ]

@@ -21,9 +21,9 @@ from friesian_fast.spec import FeatureSpec
 from friesian_fast.usecases.online_retail.baselines import FAMILIES, Tuned, tuned
 from friesian_fast.usecases.online_retail.boosted import BoostedTrees
 from friesian_fast.usecases.online_retail.evaluate import RECALL_K, Truth, Values, best, both_ways, means, truth_of
-from friesian_fast.usecases.online_retail.examples import MONTHS, examples
+from friesian_fast.usecases.online_retail.examples import examples, months_before
 from friesian_fast.usecases.online_retail.history import History
-from friesian_fast.usecases.online_retail.prepare import SPLIT
+from friesian_fast.usecases.online_retail.prepare import read_split
 from friesian_fast.usecases.online_retail.proposals import ProposalSettings
 from friesian_fast.usecases.online_retail.served import Catalogue, explanations, retrieved_values, served_values
 from friesian_fast.usecases.online_retail.train import SALES
@@ -52,6 +52,7 @@ class Findings:
     catalogue : Catalogue
     sales : pandas.DataFrame
         Before the split.
+    split : Timestamp
     truth : Truth
     values : mapping of list to mapping of metric to ndarray, shape (users,)
     baselines : mapping of family to Tuned
@@ -61,6 +62,7 @@ class Findings:
     release: Release
     catalogue: Catalogue
     sales: pd.DataFrame
+    split: pd.Timestamp
     truth: Truth
     values: Mapping[str, Values]
     baselines: Mapping[str, Tuned]
@@ -102,15 +104,18 @@ def main(
 
 def measure(data_dir: Path, release: Release, seed: int) -> Findings:
     """All lists and both rankers on what was bought after the split."""
+    split = read_split(data_dir)
     sales = read_columns(data_dir / "sales.parquet", list(SALES)).to_pandas()
     bought = read_columns(data_dir / "test_purchases.parquet", ["user_id", "item_id"]).to_pandas()
     catalogue = Catalogue.of(release, sales)
     truth = truth_of(bought, catalogue.users, catalogue.items)
-    console.print(f"{len(truth.users):,} users with history bought after {SPLIT:%Y-%m-%d}; asking the release for them")
+    console.print(
+        f"{len(truth.users):,} users with history bought from {split:%Y-%m-%d} on; asking the release for them"
+    )
     values = {SERVED: served_values(release, catalogue, truth)}
     values[RETRIEVED] = retrieved_values(release, catalogue, truth)
     values[TOWERS] = _tower_values(release, catalogue, truth)
-    baselines = dict(_baselines(sales, catalogue, truth))
+    baselines = dict(_baselines(sales, split, catalogue, truth))
     values |= {name: family.values for name, family in baselines.items()}
     return Findings(
         release=release,
@@ -119,17 +124,20 @@ def measure(data_dir: Path, release: Release, seed: int) -> Findings:
         truth=truth,
         values=values,
         baselines=baselines,
-        peers=_peers(release, catalogue, truth, sales, seed),
+        split=split,
+        peers=_peers(release, catalogue, truth, sales, split, seed),
     )
 
 
-def _baselines(sales: pd.DataFrame, catalogue: Catalogue, truth: Truth) -> Iterator[tuple[str, Tuned]]:
-    validate = MONTHS[-2]
+def _baselines(
+    sales: pd.DataFrame, split: pd.Timestamp, catalogue: Catalogue, truth: Truth
+) -> Iterator[tuple[str, Tuned]]:
+    validate = months_before(split)[-2]
     before = sales[sales["time"] < validate]
     users, items = (pd.Index(np.sort(before[name].unique())) for name in ("user_id", "item_id"))
     month = sales.loc[(sales["time"] >= validate) & sales["user_id"].isin(users), ["user_id", "item_id"]]
     earlier = History(sales, validate, users, items), truth_of(month.drop_duplicates(), users, items)
-    later = History(sales, SPLIT, catalogue.users, catalogue.items), truth
+    later = History(sales, split, catalogue.users, catalogue.items), truth
     for name, family in FAMILIES.items():
         found = tuned(family, earlier, later)
         console.print(f"{name}: the best of {found.tried} settings")
@@ -150,9 +158,12 @@ def _tower_values(release: Release, catalogue: Catalogue, truth: Truth) -> Value
     return both_ways(lists, truth, catalogue.owned)
 
 
-def _peers(release: Release, catalogue: Catalogue, truth: Truth, sales: pd.DataFrame, seed: int) -> dict[str, Peers]:
+def _peers(
+    release: Release, catalogue: Catalogue, truth: Truth, sales: pd.DataFrame, split: pd.Timestamp, seed: int
+) -> dict[str, Peers]:
     spec: FeatureSpec = release.spec
-    parts = [examples(spec, sales, ProposalSettings(), months) for months in (MONTHS[:-1], MONTHS[-2:])]
+    months = months_before(split)
+    parts = [examples(spec, sales, ProposalSettings(), some) for some in (months[:-1], months[-2:])]
     trees = BoostedTrees(*parts, seed=seed)
     console.print(f"LightGBM: {trees.rounds} rounds on {len(trees.names)} features")
     found = {}

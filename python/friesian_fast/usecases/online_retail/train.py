@@ -55,8 +55,8 @@ def main(
     spec = FeatureSpec.load(data_dir / "meta" / "spec.json")
     tables = read_tables(data_dir, spec)
     use_cores(cores)
-    from friesian_fast.usecases.online_retail.examples import Moment, examples, input_rows
-    from friesian_fast.usecases.online_retail.prepare import SPLIT
+    from friesian_fast.usecases.online_retail.examples import Moment, examples, input_rows, months_before
+    from friesian_fast.usecases.online_retail.prepare import read_split
     from friesian_fast.usecases.online_retail.proposals import ProposalSettings
     from friesian_fast.usecases.online_retail.ranking import train_ranker
     from friesian_fast.usecases.online_retail.retrieval import RetrievalSettings, train_towers
@@ -64,10 +64,11 @@ def main(
     users, items, sales = tables["user"], tables["item"], tables["sales"]
     vectors = train_towers(spec, users, items, sales, RetrievalSettings(epochs=epochs, seed=seed), console.print)
     settings = ProposalSettings()
-    rows, labels = examples(spec, sales, settings)
+    split = read_split(data_dir)
+    rows, labels = examples(spec, sales, settings, months_before(split))
     console.print(f"Ranker: {len(labels):,} proposals of earlier months, {labels.mean():.1%} of them bought")
     ranker = train_ranker(rows, labels, epochs=ranker_epochs, seed=seed)
-    proposed = Moment.of(sales, SPLIT, users, items).propose(np.arange(len(users)), settings)
+    proposed = Moment.of(sales, split, users, items).propose(np.arange(len(users)), settings)
     rows = input_rows(spec, users, items, proposed)
     aucs, metrics = measure(tables, vectors, proposed, _predict(ranker, rows))
     model_dir.mkdir(parents=True, exist_ok=True)
