@@ -90,7 +90,7 @@ def findings(monkeypatch):
     values = {name: {metric: rng.normal(v, 0.01, 30) for metric in METRICS} for name, v in level.items()}
     chosen = dict.fromkeys(METRICS, "some setting")
     baselines = {name: Tuned(values=values[name], chosen=chosen, tried=3) for name in ("popularity", "EASE^R")}
-    peers = Peers(ranker=Interval(0.8, 0.7, 0.9, 0.95), trees=Interval(0.81, 0.7, 0.9, 0.95), rounds=9, rows=100)
+    peers = Peers(ranker=Interval(0.8, 0.7, 0.9, 0.95), trees=Interval(0.81, 0.7, 0.9, 0.95), rows=100)
     lists = rng.permuted(np.tile(np.arange(60), (10, 1)), axis=1)[:, :50]
     monkeypatch.setattr(page, "served_lists", lambda release, catalogue, users, *, hide_seen: lists[: len(users)])
     return Findings(
@@ -102,6 +102,7 @@ def findings(monkeypatch):
         values=values,
         baselines=baselines,
         peers={"": peers, "new_": peers},
+        trees="9 trees of 31 leaves",
     )
 
 
@@ -111,7 +112,16 @@ def test_the_page_shows_it_all_and_fetches_nothing(findings):
     assert html.count("<h3>User ") == 10
     assert "<MUG>" not in html
     assert "&lt;mug&gt;" in html
-    for text in ("served is better", "EASE^R", "some setting", "-0.0100", "+25.", "release-1", "two-tower alone"):
+    for text in (
+        "served is better",
+        "EASE^R",
+        "some setting",
+        "-0.0100",
+        "+25.",
+        "release-1",
+        "9 trees of 31 leaves",
+        "two-tower alone",
+    ):
         assert text in html, text
 
 

@@ -12,11 +12,11 @@ from friesian_fast.errors import MissingExtraError
 
 ROUNDS = 600
 PATIENCE = 30
-SETTINGS = {
+LEAVES = (15, 31, 63)
+SETTINGS: dict[str, Any] = {
     "objective": "binary",
     "metric": "auc",
     "learning_rate": 0.05,
-    "num_leaves": 31,
     "min_data_in_leaf": 100,
     "feature_fraction": 0.7,
     "bagging_fraction": 0.8,
@@ -29,7 +29,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 class BoostedTrees:
-    """Gradient-boosted trees, as many as did best on the last month of the examples, learnt from all of them.
+    """Gradient-boosted trees, as large and as many as did best on the last month of the examples, learnt from all.
 
     Parameters
     ----------
@@ -44,13 +44,17 @@ class BoostedTrees:
         except ImportError as error:
             raise MissingExtraError("LightGBM beside the ranker", "bench") from error
         self.names = list(earlier[0])
-        settings = SETTINGS | {"seed": seed}
         parts = [(self._table(columns), labels) for columns, labels in (earlier, last)]
-        train = lightgbm.Dataset(*parts[0])
-        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        valid = lightgbm.Dataset(*parts[1], reference=train)
-        tried = lightgbm.train(settings, train, ROUNDS, valid_sets=[valid], callbacks=[stop])
-        self.rounds: int = tried.best_iteration
+        tried = []
+        for leaves in LEAVES:
+            settings = SETTINGS | {"seed": seed, "num_leaves": leaves}
+            train = lightgbm.Dataset(*parts[0])
+            valid = lightgbm.Dataset(*parts[1], reference=train)
+            stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+            model = lightgbm.train(settings, train, ROUNDS, valid_sets=[valid], callbacks=[stop])
+            tried.append((model.best_score["valid_0"]["auc"], model.best_iteration, settings))
+        _, self.rounds, settings = max(tried, key=lambda one: one[0])
+        self.leaves: int = settings["num_leaves"]
         table, labels = (np.concatenate([part[i] for part in parts]) for i in range(2))
         self._model: Any = lightgbm.train(settings, lightgbm.Dataset(table, labels), self.rounds)
 

@@ -28,7 +28,8 @@ _NOTES = (
     "bought before the split is left out of the lists and of what counts as found; users without anything left are "
     "left out. The catalogue is every item sold before the split; items first sold later count as never found.",
     "Every baseline was tuned on the month before the split, learnt from what was before, for each column by itself, "
-    "and then learnt anew from all before the split. Served, retrieval order and two-tower alone are one setting for all columns.",
+    "and then learnt anew from all before the split. Served, retrieval order and two-tower alone are one setting for "
+    "all columns.",
 )
 
 
@@ -62,7 +63,8 @@ def html_page(findings: Findings, seed: int) -> str:
         html_table(["baseline", "settings tried", *HEADS], _chosen(findings)),
         "<h2>The ranker</h2>",
         f"<p>The same candidates before and after it, and its AUC on what was retrieved, the first {RANKED} of a user, "
-        "beside LightGBM, which learnt from the same examples and features and chose its rounds on the last month.</p>",
+        "beside LightGBM, which learnt from the same examples and features and chose its leaves and rounds on their "
+        f"last month: {findings.trees}.</p>",
         html_table(
             ["metric", "retrieval order", "served", "gain", "95 % interval of the difference"], _gains(findings)
         ),

@@ -38,7 +38,6 @@ class Peers:
 
     ranker: Interval
     trees: Interval
-    rounds: int
     rows: int
 
 
@@ -57,6 +56,8 @@ class Findings:
     values : mapping of list to mapping of metric to ndarray, shape (users,)
     baselines : mapping of family to Tuned
     peers : mapping of "" and "new_" to Peers
+    trees : str
+        What LightGBM chose.
     """
 
     release: Release
@@ -67,6 +68,7 @@ class Findings:
     values: Mapping[str, Values]
     baselines: Mapping[str, Tuned]
     peers: Mapping[str, Peers]
+    trees: str
 
     def intervals(self, name: str) -> dict[str, Interval]:
         """A list's means."""
@@ -117,6 +119,8 @@ def measure(data_dir: Path, release: Release, seed: int) -> Findings:
     values[TOWERS] = _tower_values(release, catalogue, truth)
     baselines = dict(_baselines(sales, split, catalogue, truth))
     values |= {name: family.values for name, family in baselines.items()}
+    trees, peers = _peers(release, catalogue, truth, sales, split, seed)
+    console.print(f"LightGBM: {trees}")
     return Findings(
         release=release,
         catalogue=catalogue,
@@ -125,7 +129,8 @@ def measure(data_dir: Path, release: Release, seed: int) -> Findings:
         values=values,
         baselines=baselines,
         split=split,
-        peers=_peers(release, catalogue, truth, sales, split, seed),
+        peers=peers,
+        trees=trees,
     )
 
 
@@ -160,12 +165,11 @@ def _tower_values(release: Release, catalogue: Catalogue, truth: Truth) -> Value
 
 def _peers(
     release: Release, catalogue: Catalogue, truth: Truth, sales: pd.DataFrame, split: pd.Timestamp, seed: int
-) -> dict[str, Peers]:
+) -> tuple[str, dict[str, Peers]]:
     spec: FeatureSpec = release.spec
     months = months_before(split)
     parts = [examples(spec, sales, ProposalSettings(), some) for some in (months[:-1], months[-2:])]
     trees = BoostedTrees(*parts, seed=seed)
-    console.print(f"LightGBM: {trees.rounds} rounds on {len(trees.names)} features")
     found = {}
     for way, users in (("", truth.users), ("new_", truth.without(catalogue.owned[truth.users]).users)):
         rows = _ranked(release, catalogue, truth, users, hide_seen=way == "new_")
@@ -173,10 +177,9 @@ def _peers(
         found[way] = Peers(
             ranker=bootstrap_auc(labels, scores, owner),
             trees=bootstrap_auc(labels, trees.score(features), owner),
-            rounds=trees.rounds,
             rows=len(labels),
         )
-    return found
+    return f"{trees.rounds} trees of {trees.leaves} leaves on {len(trees.names)} features", found
 
 
 def _ranked(
