@@ -16,10 +16,11 @@ from friesian_fast.errors import FriesianError, MissingExtraError, ReleaseError,
 from friesian_fast.rank import REFERENCE, Ranker, open_ranker
 from friesian_fast.recall import ItemColumns, IvfIndex
 from friesian_fast.recall.columns import FILE_NAME as COLUMNS_FILE
+from friesian_fast.release.candidates import candidate_columns
 from friesian_fast.release.manifest import FILE_NAME, Manifest
 from friesian_fast.release.rules import Rules, rules_from_json
 from friesian_fast.release.seen import SEEN
-from friesian_fast.spec import FeatureSpec
+from friesian_fast.spec import CANDIDATE, FeatureSpec
 from friesian_fast.store import MappedRowStore
 
 CURRENT = "CURRENT"
@@ -290,6 +291,8 @@ def _check_parts(release: Release) -> None:
             raise ReleaseError(f"{path} was made under another spec: its tag is {entry.tag}; {_MEND}")
         try:
             store = release.row_store(name)
+            if name == CANDIDATE:
+                candidate_columns(store.row_set)
         except FriesianError as error:
             raise ReleaseError(f"{path} cannot be opened: {error}; {_MEND}") from error
         rows = len(store)
