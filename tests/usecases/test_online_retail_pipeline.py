@@ -14,11 +14,15 @@ from tests.usecases.online_retail import lines, real_file
 from friesian_fast.release.candidates import CandidateStore
 from friesian_fast.release.open import open_release
 from friesian_fast.release.tables import read_columns
-from friesian_fast.usecases.online_retail.evaluate import means, truth_of
-from friesian_fast.usecases.online_retail.examples import input_rows
+from friesian_fast.usecases.online_retail import boosted, report
+from friesian_fast.usecases.online_retail.baselines import popularity
+from friesian_fast.usecases.online_retail.evaluate import Truth, means, truth_of
+from friesian_fast.usecases.online_retail.examples import input_rows, months_before
 from friesian_fast.usecases.online_retail.features import PAIR_COLUMNS
+from friesian_fast.usecases.online_retail.page import write_report
 from friesian_fast.usecases.online_retail.prepare import read_split
 from friesian_fast.usecases.online_retail.proposals import Proposed
+from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED
 from friesian_fast.usecases.online_retail.served import Catalogue, served_lists, served_values
 from friesian_fast.usecases.online_retail.train import listed
 
@@ -132,6 +136,30 @@ def test_the_metrics_in_the_manifest_are_of_what_is_served(home):
     values = served_values(release, catalogue, truth_of(bought, catalogue.users, catalogue.items))
     for name, mean in means(values).items():
         assert mean == pytest.approx(release.manifest.metrics[f"served_{name}"], abs=5e-4), name
+
+
+@pytest.mark.slow
+def test_the_report_measures_the_release(home, tmp_path, monkeypatch):
+    """On every tenth user, the cheapest baseline, two months of examples and few trees."""
+    monkeypatch.setattr(report, "FAMILIES", {"popularity": popularity})
+    monkeypatch.setattr(report, "months_before", lambda split: months_before(split)[1:])
+    monkeypatch.setattr(boosted, "ROUNDS", 5)
+    monkeypatch.setattr(boosted, "LEAVES", (7,))
+
+    def some(*args):
+        truth = truth_of(*args)
+        return Truth(users=truth.users[::10], bought=truth.bought[::10], totals=truth.totals[::10])
+
+    monkeypatch.setattr(report, "truth_of", some)
+    findings = report.measure(home / "prepared", open_release(home / "releases"), seed=0)
+    served, retrieved, popular = (findings.intervals(name) for name in (SERVED, RETRIEVED, "popularity"))
+    for metric in ("recall@50", "ndcg@10"):
+        assert served[metric].value > retrieved[metric].value > popular[metric].value
+    for peers in findings.peers.values():
+        assert peers.ranker.value > 0.65
+        assert peers.trees.value > 0.5
+    html = write_report(findings, tmp_path / "out", seed=0).read_text()
+    assert html.count("<h3>User ") == 10
 
 
 @pytest.mark.slow
