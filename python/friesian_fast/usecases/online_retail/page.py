@@ -179,8 +179,8 @@ def _users(findings: Findings, seed: int) -> Iterator[str]:
         known = int(truth.totals[drawn[at]])
         yield f"<h3>User {catalogue.users[user]}</h3>"
         yield (
-            f"<p>{mine['invoice'].nunique()} orders of {int(owned.sum())} items before the split, {known} items after "
-            f"it, {int((bought & owned).sum())} of them bought before.</p>"
+            f"<p>Before the split: orders {mine['invoice'].nunique()}, items {int(owned.sum())}. After it: items "
+            f"{known}, of them bought before {int((bought & owned).sum())}.</p>"
         )
         yield _columns(columns, titles, bought, owned)
 
