@@ -5,7 +5,6 @@ from friesian_fast.recommend.listed import ListedRecall, open_recall
 from friesian_fast.recommend.recommender import Recommendation, Recommender, TooFewCandidatesError, open_recommender
 from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
-    MAX_CANDIDATES,
     Candidates,
     CandidateSource,
     Clock,
@@ -14,6 +13,7 @@ from friesian_fast.recommend.stages import (
     as_ids,
     untimed,
 )
+from friesian_fast.release.manifest import MAX_CANDIDATES
 
 __all__ = [
     "MAX_CANDIDATES",

@@ -11,7 +11,6 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import CompiledFilter, IvfIndex
 from friesian_fast.recall.columns import bits_at
 from friesian_fast.recommend.stages import (
-    MAX_CANDIDATES,
     Candidates,
     CandidateSource,
     Clock,
@@ -25,6 +24,7 @@ from friesian_fast.recommend.stages import (
     with_pins,
 )
 from friesian_fast.release.candidates import CandidateStore, Proposals
+from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.release.open import Release
 from friesian_fast.spec import CANDIDATE, IdType
 from friesian_fast.store import RowStore

@@ -20,7 +20,6 @@ from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.recommend.listed import open_recall
 from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
-    MAX_CANDIDATES,
     Candidates,
     CandidateSource,
     Clock,
@@ -28,6 +27,7 @@ from friesian_fast.recommend.stages import (
     as_ids,
     untimed,
 )
+from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.release.open import Release
 from friesian_fast.store import RowBatch, RowStore
 
@@ -128,9 +128,7 @@ class Recommender:
         InvalidInputError
             If the id is of the wrong type, or `k` or `candidates` is out of range.
         """
-        k = min(_DEFAULT_K, self.catalogue) if k is None else k
-        if candidates is None:
-            candidates = max(k, min(self._release.manifest.ranker.candidates, self.catalogue))
+        k, candidates = self.sizes(k, candidates)
         self._check(k, candidates)
         user = as_ids([user_id], self.user_id_type)
         with self._clock("recommend.overall"):
@@ -141,6 +139,13 @@ class Recommender:
             except FriesianError as error:
                 _log.warning("user %r gets the popular items: %s", user_id, error)
                 return self._popular(user, k, str(error))
+
+    def sizes(self, k: int | None, candidates: int | None) -> tuple[int, int]:
+        """`k` and `candidates` of a request, with what `recommend` takes for those not given."""
+        k = min(_DEFAULT_K, self.catalogue) if k is None else k
+        if candidates is None:
+            candidates = max(k, min(self._release.manifest.ranker.candidates, self.catalogue))
+        return k, candidates
 
     def close(self) -> None:
         """Let go of the row stores."""

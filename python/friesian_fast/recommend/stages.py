@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import CompiledFilter, IvfIndex
+from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.spec import IdType
 from friesian_fast.store import RowStore
 
 Ids: TypeAlias = "NDArray[np.int64] | list[str]"
 Clock: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 
-MAX_CANDIDATES = 10_000
 VECTOR_COLUMN = "embedding"
 _NOTHING = nullcontext()
 

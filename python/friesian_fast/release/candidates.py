@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.spec import CANDIDATE, Column, RowSet
 from friesian_fast.store import RowStore
 
 # 1 + the position in the item index: 0 fills a list up.
 PLACE = "place"
 SCORE = "score"
-LONGEST = 10_000  # a request ranks no more
 
 
 def candidate_row_set(user: RowSet, columns: Iterable[str], longest: int) -> RowSet:
@@ -27,8 +27,10 @@ def candidate_row_set(user: RowSet, columns: Iterable[str], longest: int) -> Row
     InvalidInputError
         If the lists are too long, or a column has the name of one that every such row set has.
     """
-    if not 1 <= longest <= LONGEST:
-        raise InvalidInputError(f"lists of {longest} candidates cannot be served; a user may have 1 to {LONGEST}")
+    if not 1 <= longest <= MAX_CANDIDATES:
+        raise InvalidInputError(
+            f"lists of {longest} candidates cannot be served; a user may have 1 to {MAX_CANDIDATES}"
+        )
     values = [Column(name=name, type="float32", kind="list", length=longest) for name in (SCORE, *columns)]
     return RowSet(
         name=CANDIDATE,

@@ -11,6 +11,7 @@ from typing import Any
 from friesian_fast._files import replacing
 from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError
 from friesian_fast.rank import RUNTIMES
+from friesian_fast.release.manifest import MAX_CANDIDATES
 
 ENTITIES = ("user", "item")
 CANDIDATES = 50  # what the recommender ranks unless it is asked for more
@@ -242,8 +243,10 @@ def _rank(data: Mapping[str, Any], path: Path) -> RankPlan:
         if name not in RUNTIMES:
             raise ConfigError(f"{path}: 'rank' names the runtime {name!r}; known are {', '.join(RUNTIMES)}")
     candidates = rank.get("candidates", CANDIDATES)
-    if not isinstance(candidates, int) or isinstance(candidates, bool) or candidates < 1:
-        raise ConfigError(f"{path}: 'rank.candidates' must be a whole number above 0, not {candidates!r}")
+    if not isinstance(candidates, int) or isinstance(candidates, bool) or not 1 <= candidates <= MAX_CANDIDATES:
+        raise ConfigError(
+            f"{path}: 'rank.candidates' must be a whole number from 1 to {MAX_CANDIDATES}, not {candidates!r}"
+        )
     return RankPlan(
         runtime=rank.get("runtime"), runtimes=None if names is None else tuple(names), candidates=candidates
     )
