@@ -16,6 +16,7 @@ FORMAT = "friesian-spec"
 VERSION = 1
 # The row set of what is proposed to each user: its columns are lists, with an element for each candidate.
 CANDIDATE = "candidate"
+PLACE = "place"  # its column that says where in the item index a candidate lies: a number, but no feature
 
 DType = Literal["int32", "int64", "float32", "float64"]
 Kind = Literal["scalar", "fixed", "list"]
@@ -158,6 +159,11 @@ class FeatureSpec:
     def input_column(self, model_input: ModelInput) -> Column:
         """The column behind a model input, as the ranker takes it: of a candidate one element of each list."""
         column = self.row_set(model_input.row_set).column(model_input.column)
+        if (model_input.row_set, model_input.column) == (CANDIDATE, PLACE):
+            raise InvalidInputError(
+                f"model input '{model_input.name}' is fed by column '{PLACE}' of row set '{CANDIDATE}', which "
+                "says where in the index an item lies and nothing of the pair; feed it another column"
+            )
         return replace(column, kind="scalar", length=1) if model_input.row_set == CANDIDATE else column
 
     def to_dict(self) -> dict[str, Any]:

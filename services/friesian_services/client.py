@@ -130,6 +130,10 @@ class RemoteRecall:
             reply = self._stub.SearchCandidates(request, **limits())
         return wire.candidates_from_message(reply, self._item_id_type)
 
+    def close(self) -> None:
+        """End the connection."""
+        self._remote.close()
+
 
 class RemoteRanker:
     """Scores of a ranking service.

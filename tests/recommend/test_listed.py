@@ -1,7 +1,9 @@
 """Recall from lists of candidates: who has one, who has none, short ones, rules, and the same over the wire."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import grpc
 import numpy as np
@@ -12,12 +14,24 @@ from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from tests.services import tiny_release
 from tests.services.tiny_release import ITEMS, LISTED_USERS, UNKNOWN_USER, item_id, user_id
 
-from friesian_fast.errors import ConfigError, InvalidInputError
-from friesian_fast.recommend import Candidates, IndexRecall, Recommender, RulesStage, open_recall, open_recommender
-from friesian_fast.release.open import open_release
+from friesian_fast.errors import ConfigError, InvalidInputError, ReleaseError
+from friesian_fast.recommend import (
+    Candidates,
+    IndexRecall,
+    Recommender,
+    RulesStage,
+    as_ids,
+    open_recall,
+    open_recommender,
+)
+from friesian_fast.release import ranker
+from friesian_fast.release.inputs import read_inputs
+from friesian_fast.release.open import open_release, sha256_of
 from friesian_fast.release.plan import PublishPlan, write_plan
 from friesian_fast.release.publish import publish
 from friesian_fast.release.rules import Pin, Rules
+from friesian_fast.release.seen import PLACE, SeenStore, seen_row_set
+from friesian_fast.store import MappedRowStore
 from friesian_services.client import RemoteRecall, connect
 from friesian_services.recall.servicer import CandidatesServicer
 
@@ -120,27 +134,74 @@ def test_rules_hold_for_lists(release, string_ids):
     assert len(filled.ids) == 60 + (filled.scores[-1] == -np.inf)
 
 
-def test_the_recall_service_gives_the_same(release, string_ids):
+@contextmanager
+def split(release, rules=None):
+    """The chain with recall behind a wire."""
     kind = release.spec.row_set("user").id_type
     server = grpc.server(ThreadPoolExecutor(2))
-    v1_grpc.add_RecallServicer_to_server(CandidatesServicer(recall_of(release), kind, release.id), server)
+    v1_grpc.add_RecallServicer_to_server(CandidatesServicer(recall_of(release, rules), kind, release.id), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    remote = connect("recall", f"127.0.0.1:{port}")
-    split = Recommender(
-        release,
-        users=release.row_store("user"),
-        items=release.row_store("item"),
-        recall=RemoteRecall(remote, kind, kind, release.id),
-        ranker=release.ranker(),
-    )
-    fused = open_recommender(release)
-    for n in (0, 7, LISTED_USERS - 1, LISTED_USERS, tiny_release.USERS - 1):
-        one, other = (chain.recommend(user_id(n, string_ids), k=20) for chain in (split, fused))
-        assert plain(one.ids) == plain(other.ids)
-        np.testing.assert_array_equal(one.scores, other.scores)
-    remote.close()
+    remote = RemoteRecall(connect("recall", f"127.0.0.1:{port}"), kind, kind, release.id)
+    stores = {"users": release.row_store("user"), "items": release.row_store("item")}
+    chain = Recommender(release, **stores, recall=remote, ranker=release.ranker())
+    yield chain
+    chain.close()
     server.stop(None)
+
+
+def test_the_recall_service_gives_the_same(release, string_ids):
+    fused = open_recommender(release)
+    with split(release) as chain:
+        for n in (0, 7, LISTED_USERS - 1, LISTED_USERS, tiny_release.USERS - 1):
+            one, other = (any_chain.recommend(user_id(n, string_ids), k=20) for any_chain in (chain, fused))
+            assert plain(one.ids) == plain(other.ids)
+            np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_what_was_seen_is_hidden_from_lists(release, string_ids, tmp_path):
+    """Of the list and of what fills it up, here and behind the wire."""
+    n = 5
+    ids, affinity = listed(n, string_ids)
+    unlisted = [
+        item for item in plain(recall_of(release).candidates(user_id(n, string_ids), 60).ids) if item not in ids
+    ]
+    seen = [ids[0], ids[3], unlisted[0]]
+    row_set, tag = seen_row_set(release.spec.row_set("user"), len(seen)), b"the seen"
+    places = release.index().positions(as_ids(seen, release.spec.row_set("item").id_type)).astype(np.int32) + 1
+    MappedRowStore.write(tmp_path / "seen", row_set, tag, [user_id(n, string_ids)], {PLACE: places[np.newaxis]})
+    rows = SeenStore(MappedRowStore.open(tmp_path / "seen", row_set, tag), tag)
+    rules = RulesStage(Rules(hide_seen=True), release.index(), seen=rows)
+    found = recall_of(release, rules).candidates(user_id(n, string_ids), 3)
+    assert plain(found.ids) == [ids[1], ids[2], ids[4]]
+    np.testing.assert_array_equal(found.columns["affinity"], affinity[[1, 2, 4]])
+    filled = plain(recall_of(release, rules).candidates(user_id(n, string_ids), 60).ids)
+    assert len(filled) == 60
+    assert not set(seen) & set(filled)
+    with split(release, rules) as chain:
+        answer = chain.recommend(user_id(n, string_ids), k=60, candidates=60)
+    assert answer.fallback is None
+    assert sorted(plain(answer.ids)) == sorted(filled)
+
+
+def test_closing_lets_go_of_all_stores(release, string_ids):
+    recall = recall_of(release)
+    stores = {"users": release.row_store("user"), "items": release.row_store("item")}
+    chain = Recommender(release, **stores, recall=recall, ranker=release.ranker())
+    chain.close()
+    with pytest.raises(InvalidInputError, match="row store of 'candidate' is closed"):
+        recall.candidates(user_id(0, string_ids), 3)
+    nearest = IndexRecall(release.index(), release.row_store("user_vector"), release.spec.row_set("item").id_type)
+    nearest.close()
+    with pytest.raises(InvalidInputError, match="row store of 'user_vector' is closed"):
+        nearest.candidates(user_id(0, string_ids), 3)
+
+
+def test_publish_times_the_ranker_on_requests_as_they_are_served(root, release):
+    """No user has a list of 50: the index fills it up, and makes the whole of it where there is none."""
+    inputs = read_inputs(PublishPlan.load(root / "publish.yaml"))
+    requests = ranker._requests(inputs, release.path, release.manifest.row_sets, release.manifest.index)
+    assert {len(rows["affinity"]) for rows in requests} == {50}
 
 
 def test_a_recall_stage_that_knows_nothing_of_the_pairs_is_refused(release, string_ids):
@@ -197,6 +258,50 @@ def test_candidates_of_others_and_too_many_are_refused(root, tmp_path, string_id
         (root / "bad.yaml").write_text(yaml.safe_dump(plan))
         with pytest.raises(InvalidInputError, match=message):
             publish(root / "bad.yaml", tmp_path / "releases")
+
+
+def test_the_score_feeds_the_ranker_where_it_takes_it(root, tmp_path, string_ids):
+    tiny_release.spec(string_ids, lists=True, fed_by="score").save(root / "scored.json")
+    plan = yaml.safe_load((root / "publish.yaml").read_text()) | {"spec": "scored.json"}
+    table = pq.read_table(root / "candidates.parquet")
+    scaled = [score / len(table) for score in table["near"].to_pylist()]
+    pq.write_table(table.set_column(2, "near", [scaled]), root / "scaled.parquet")
+    plan["candidates"]["path"] = "scaled.parquet"
+    (root / "scored.yaml").write_text(yaml.safe_dump(plan))
+    release = open_release(publish(root / "scored.yaml", tmp_path))
+    ids, _ = listed(3, string_ids)
+    proposed = recall_of(release).candidates(user_id(3, string_ids), 60)
+    scores = proposed.columns["score"]
+    np.testing.assert_array_equal(scores[: len(ids)], proposed.scores[: len(ids)])
+    np.testing.assert_array_equal(scores[len(ids) :], np.zeros(60 - len(ids)))
+    with split(release) as chain:
+        for any_chain in (chain, open_recommender(release)):
+            answer = any_chain.recommend(user_id(3, string_ids), k=60, candidates=60)
+            known = dict(zip(plain(proposed.ids), scores, strict=True))
+            fed = np.array([known[item] for item in plain(answer.ids)])
+            wanted = scores_of(3, plain(answer.ids), fed, string_ids)
+            np.testing.assert_allclose(answer.scores, wanted, rtol=1e-5)
+
+
+def test_the_place_feeds_no_ranker(string_ids):
+    with pytest.raises(InvalidInputError, match="'affinity' is fed by column 'place' of row set 'candidate'"):
+        tiny_release.spec(string_ids, lists=True, fed_by="place")
+
+
+def test_a_list_with_a_place_twice_is_refused(release, root, tmp_path, string_ids):
+    shutil.copytree(release.path, tmp_path / release.id)
+    store, path = release.row_store("candidate"), tmp_path / release.id / "rows" / "candidate.rows"
+    ids = store.ids()
+    columns = {name: values.copy() for name, values in store.decode(ids).columns.items()}
+    row = 123
+    columns["place"][row, 4] = columns["place"][row, 2]
+    MappedRowStore.write(path, store.row_set, release.spec.row_tag("candidate"), ids, columns)
+    manifest = json.loads((tmp_path / release.id / "manifest.json").read_text())
+    manifest["files"]["rows/candidate.rows"] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    (tmp_path / release.id / "manifest.json").write_text(json.dumps(manifest))
+    place = columns["place"][row, 2]
+    with pytest.raises(ReleaseError, match=f"the list of user {ids[row]} holds place {place} twice"):
+        open_release(tmp_path / release.id)
 
 
 def test_the_plan_survives_a_round_trip(root, tmp_path):

@@ -29,13 +29,13 @@ def item_id(n, string_ids=False):
     return f"item/{n} é" if string_ids else 1000 + 7 * n
 
 
-def spec(string_ids=False, lists=False):
+def spec(string_ids=False, lists=False, fed_by="affinity"):
     plain = _plain_spec("string" if string_ids else "int64")
     if not lists:
         return plain
     row_set = candidate_row_set(plain.row_set("user"), ("affinity",), LONGEST)
-    affinity = ModelInput(name="affinity", row_set="candidate", column="affinity")
-    return replace(plain, row_sets=(*plain.row_sets, row_set), model_inputs=(*plain.model_inputs, affinity))
+    fed = ModelInput(name="affinity", row_set="candidate", column=fed_by)
+    return replace(plain, row_sets=(*plain.row_sets, row_set), model_inputs=(*plain.model_inputs, fed))
 
 
 def _plain_spec(kind):

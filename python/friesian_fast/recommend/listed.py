@@ -23,10 +23,10 @@ from friesian_fast.recommend.stages import (
     untimed,
     with_pins,
 )
-from friesian_fast.release.candidates import CandidateStore, Proposals
+from friesian_fast.release.candidates import CandidateStore, Proposals, takes_score
 from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.release.open import Release
-from friesian_fast.spec import CANDIDATE, IdType
+from friesian_fast.spec import CANDIDATE, FeatureSpec, IdType
 from friesian_fast.store import RowStore
 
 
@@ -82,6 +82,11 @@ class ListedRecall:
             answer = _filled(answer, self._nearest.candidates(user_id, k), k)
         return answer if self._rules is None else with_pins(answer, self._rules.pins_for(allowed))
 
+    def close(self) -> None:
+        """Let go of the row stores, those of the nearest too."""
+        self._lists.close()
+        self._nearest.close()
+
     def _allowed(self, proposed: Proposals, allowed: CompiledFilter | None, k: int) -> Candidates:
         """The first `k` that the user may be shown."""
         places = np.flatnonzero(_may_be_shown(proposed.positions, allowed, len(self._index)))[:k]
@@ -118,8 +123,21 @@ def open_recall(
     rules: SearchRules | None = None,
 ) -> CandidateSource:
     """The recall stage of a release: over its lists of candidates where it has them, else over its index alone."""
-    nearest = IndexRecall(index, user_vectors, release.spec.row_set("item").id_type, clock, rules)
-    if CANDIDATE not in release.manifest.row_sets:
+    lists = release.row_store(CANDIDATE) if CANDIDATE in release.manifest.row_sets else None
+    return recall_over(release.spec, index, user_vectors, lists, clock, rules)
+
+
+def recall_over(
+    spec: FeatureSpec,
+    index: IvfIndex,
+    user_vectors: RowStore,
+    lists: RowStore | None,
+    clock: Clock = untimed,
+    rules: SearchRules | None = None,
+) -> CandidateSource:
+    """The recall stage over parts that are open; `lists` holds the row set ``candidate``, if there is one."""
+    nearest = IndexRecall(index, user_vectors, spec.row_set("item").id_type, clock, rules)
+    if lists is None:
         return nearest
-    lists = CandidateStore(release.row_store(CANDIDATE))
-    return ListedRecall(lists, index, nearest, release.spec.row_set("user").id_type, clock, rules)
+    store = CandidateStore(lists, score=takes_score(spec))
+    return ListedRecall(store, index, nearest, spec.row_set("user").id_type, clock, rules)

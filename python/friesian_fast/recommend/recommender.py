@@ -148,7 +148,8 @@ class Recommender:
         return k, candidates
 
     def close(self) -> None:
-        """Let go of the row stores."""
+        """Let go of the row stores, those of the stages too."""
+        self._recall.close()
         self._users.close()
         self._items.close()
         if self._rules is not None:

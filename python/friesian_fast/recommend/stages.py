@@ -75,6 +75,10 @@ class CandidateSource(Protocol):
         """At most `k` items, best first."""
         ...
 
+    def close(self) -> None:
+        """Let go of row stores."""
+        ...
+
 
 class SearchRules(Protocol):
     """The part of a release's rules that belongs into the search."""
@@ -138,6 +142,10 @@ class IndexRecall:
         kept: Ids = list(found) if self._item_id_type == "string" else np.ascontiguousarray(found, np.int64)
         answer = Candidates(ids=kept, scores=np.ascontiguousarray(scores[0][:count]), user_found=True)
         return answer if self._rules is None else with_pins(answer, self._rules.pins_for(allowed))
+
+    def close(self) -> None:
+        """Let go of the row store."""
+        self._vectors.close()
 
 
 def with_pins(found: Candidates, pins: Sequence[int | str]) -> Candidates:

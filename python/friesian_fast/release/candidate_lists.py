@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import IvfIndex
-from friesian_fast.release.candidates import PLACE, SCORE, candidate_columns, candidate_row_set
+from friesian_fast.release.candidates import SCORE, candidate_columns, candidate_row_set
 from friesian_fast.release.manifest import RowSetEntry
 from friesian_fast.release.plan import CandidatesPlan, PublishPlan
 from friesian_fast.release.tables import read_columns
-from friesian_fast.spec import CANDIDATE, FeatureSpec, RowSet
+from friesian_fast.spec import CANDIDATE, PLACE, FeatureSpec, RowSet
 from friesian_fast.store import MappedRowStore
 
 DEFAULT_LONGEST = 1000  # where the spec declares no lists, since the ranker takes nothing of them

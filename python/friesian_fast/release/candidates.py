@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.release.manifest import MAX_CANDIDATES
-from friesian_fast.spec import CANDIDATE, Column, RowSet
-from friesian_fast.store import RowStore
+from friesian_fast.spec import CANDIDATE, PLACE, Column, FeatureSpec, RowSet
+from friesian_fast.store import MappedRowStore, RowStore
 
-# 1 + the position in the item index: 0 fills a list up.
-PLACE = "place"
 SCORE = "score"
+_CELLS = 1 << 20  # decoded at once where all lists are checked
 
 
 def candidate_row_set(user: RowSet, columns: Iterable[str], longest: int) -> RowSet:
@@ -57,6 +56,30 @@ def candidate_columns(row_set: RowSet) -> list[str]:
     return names
 
 
+def takes_score(spec: FeatureSpec) -> bool:
+    """Whether an input of the ranker is fed by the candidates' score."""
+    return any((value.row_set, value.column) == (CANDIDATE, SCORE) for value in spec.model_inputs)
+
+
+def check_lists(store: MappedRowStore) -> None:
+    """Read every list: an item that stands in one twice would be served twice.
+
+    Raises
+    ------
+    InvalidInputError
+        Names the first such user.
+    """
+    ids, columns = store.ids(), store.row_set.columns
+    step = max(_CELLS // (len(columns) * columns[0].length), 1)
+    for start in range(0, len(ids), step):
+        block = ids[start : start + step]
+        places = np.sort(store.decode(block).columns[PLACE], axis=1)
+        twice = (places[:, 1:] == places[:, :-1]) & (places[:, 1:] != 0)
+        if twice.any():
+            row, place = np.argwhere(twice)[0]
+            raise InvalidInputError(f"the list of user {block[row]} holds place {places[row, place]} twice")
+
+
 def _described(row_set: RowSet) -> str:
     return ", ".join(f"{column.name} ({column.kind} of {column.length} {column.type})" for column in row_set.columns)
 
@@ -84,12 +107,14 @@ class CandidateStore:
     Parameters
     ----------
     store : RowStore
-        Of the row set ``candidate``.
+        Of the row set ``candidate``. A place is 1 + the position in the item index: 0 fills a list up.
+    score : bool, default False
+        Whether the columns hold the score too, for a ranker that takes it.
     """
 
-    def __init__(self, store: RowStore) -> None:
+    def __init__(self, store: RowStore, *, score: bool = False) -> None:
         self._store = store
-        self._names = candidate_columns(store.row_set)
+        self._names = [*([SCORE] if score else []), *candidate_columns(store.row_set)]
 
     def of(self, user: Any) -> Proposals | None:
         """The candidates of one user; None if none were computed.

@@ -17,7 +17,6 @@ from friesian_fast.errors import FriesianError
 from friesian_fast.rank import REFERENCE, RESCORED, RUNTIMES, CascadeRanker, Ranker, open_ranker, require_runtime
 from friesian_fast.rank.cpu import cpu_model
 from friesian_fast.recall import IvfIndex
-from friesian_fast.release.candidates import CandidateStore
 from friesian_fast.release.inputs import Inputs
 from friesian_fast.release.manifest import IndexEntry, MachineEntry, RankerEntry, RowSetEntry, RuntimeEntry
 from friesian_fast.release.plan import RankPlan
@@ -213,50 +212,28 @@ def _run_all(trials: Mapping[str, _Trial], requests: Sequence[Rows], track: Trac
 def _requests(
     inputs: Inputs, building: Path, row_sets: Mapping[str, RowSetEntry], index: IndexEntry
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """The ranker's inputs for users drawn at random: what recall finds for them, with their rows."""
-    users, spec = inputs.vectors["user"], inputs.spec
-    drawn = np.sort(np.random.default_rng(0).permutation(len(users.ids))[:REQUESTS])
-    names = [name for name in ("user", "item", CANDIDATE) if name in row_sets]
+    """The ranker's inputs for users drawn at random, made by the stages that will serve them."""
+    from friesian_fast.recommend.inputs import InputBuilder  # it stands above releases, and imports them
+    from friesian_fast.recommend.listed import recall_over
+
+    users, spec = inputs.vectors["user"].ids, inputs.spec
+    drawn = np.sort(np.random.default_rng(0).permutation(len(users))[:REQUESTS])
+    names = [name for name in ("user", "item", "user_vector", CANDIDATE) if name in row_sets]
     stores = {name: _open_rows(spec, building, name, row_sets[name]) for name in names}
-    searched = IvfIndex.open(building / index.layout)
-    limit = min(inputs.rank.candidates, index.vectors)
-    lists = CandidateStore(stores[CANDIDATE]) if CANDIDATE in stores else None
+    recall = recall_over(spec, IvfIndex.open(building / index.layout), stores["user_vector"], stores.get(CANDIDATE))
+    builder, limit = InputBuilder(spec), min(inputs.rank.candidates, index.vectors)
     try:
         for position in drawn:
-            user = _ids([users.ids[position]])
-            columns = {"user": stores["user"].decode(user).columns}
-            query = np.ascontiguousarray(users.vectors[position : position + 1])
-            items, columns[CANDIDATE] = _proposed(user, query, searched, lists, limit)
-            columns["item"] = stores["item"].decode(items).columns
-            yield {
-                value.name: np.repeat(columns["user"][value.column], len(items), axis=0)
-                if value.row_set == "user"
-                else columns[value.row_set][value.column]
-                for value in spec.model_inputs
-            }
+            user = users[position] if isinstance(users, list) else users[position].item()
+            found = recall.candidates(user, limit)
+            yield builder.build(stores["user"].find([user]), stores["item"].find(found.ids), found.columns)
     finally:
         for store in stores.values():
             store.close()
 
 
-def _proposed(
-    user: Any, query: NDArray[np.float32], index: IvfIndex, lists: CandidateStore | None, limit: int
-) -> tuple[Any, dict[str, NDArray[Any]]]:
-    """The items that recall finds for a user, and what is known of each; from the index where no list is."""
-    listed = None if lists is None else lists.of(user)
-    if listed is not None:
-        return index.ids_at(listed.positions[:limit]), {name: v[:limit] for name, v in listed.columns.items()}
-    found, scores = index.search(query, limit)
-    items = _ids(found[0][scores[0] > -np.inf])
-    return items, {} if lists is None else dict(lists.defaults(len(items)))
-
-
 def _open_rows(spec: FeatureSpec, building: Path, name: str, entry: RowSetEntry) -> MappedRowStore:
     return MappedRowStore.open(building / entry.file, spec.row_set(name), spec.row_tag(name))
-
-
-def _ids(values: Sequence[Any] | NDArray[Any]) -> Any:
-    return [str(value) for value in values] if isinstance(values[0], str) else np.array(values, np.int64)
 
 
 def _remove_unused(directory: Path, used: set[str]) -> None:
