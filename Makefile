@@ -11,7 +11,7 @@ NATIVE := CMakeLists.txt $(shell find cpp services/proto -name '*.cpp' -o -name 
 CPP := $(shell find cpp tests/native -name '*.cpp' -o -name '*.hpp')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python lint bench wheel asan portable clean
+.PHONY: help setup demo test test-python lint bench report report-online-retail wheel asan portable clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ lint: setup ## ruff, mypy --strict, clang-format
 
 bench: setup ## every benchmark, each beside its peer; see bench/README.md
 	$(BIN)/pytest bench --benchmark-only --benchmark-columns=min,median,rounds --benchmark-group-by=group
+
+report: report-online-retail ## build/report/: the pages of what the use cases serve, made anew from the data
+
+report-online-retail: setup
+	@mkdir -p build/report/work/online_retail
+	cd build/report/work/online_retail && for step in prepare train publish; do \
+	  $(abspath $(BIN))/friesian online_retail $$step || exit 1; done
+	cd build/report/work/online_retail && $(abspath $(BIN))/friesian online_retail report --out ../../online_retail
 
 wheel: setup ## dist/*.whl, installed into an empty venv and tried
 	rm -rf dist

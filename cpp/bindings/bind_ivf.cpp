@@ -184,6 +184,22 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
   return py::make_tuple(numbers, scores);
 }
 
+py::object ids_at(const IvfLayout& layout, const py::array& positions) {
+  if (!positions.dtype().equal(py::dtype::of<std::uint32_t>()) || positions.ndim() != 1 ||
+      (positions.flags() & py::array::c_style) == 0)
+    throw InvalidInput("positions must be C-contiguous uint32 of one dimension");
+  const auto* const data = static_cast<const std::uint32_t*>(positions.data());
+  const std::vector<std::uint32_t> wanted(data, data + positions.size());
+  for (const std::uint32_t position : wanted)
+    if (position >= layout.size())
+      throw InvalidInput("position " + std::to_string(position) + " is not among the " +
+                         std::to_string(layout.size()) + " of the index");
+  if (layout.string_ids()) return string_ids(layout, wanted);
+  py::array_t<std::int64_t> numbers(positions.size());
+  number_ids(layout, wanted, numbers.mutable_data());
+  return numbers;
+}
+
 }  // namespace
 
 void register_ivf(py::module_& module) {
@@ -220,6 +236,7 @@ void register_ivf(py::module_& module) {
                   static_cast<std::int64_t>(layout.list_begin(i + 1) - layout.list_begin(i));
             return sizes;
           })
+      .def("ids_at", &ids_at, py::arg("positions"))
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("nprobe") = py::none(),
            py::arg("rerank") = py::none(), py::arg("threads") = 1, py::kw_only(),
            py::arg("level") = py::none(), py::arg("allowed") = py::none(),

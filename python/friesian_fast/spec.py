@@ -14,6 +14,9 @@ from friesian_fast.errors import InvalidInputError, NotFoundError
 
 FORMAT = "friesian-spec"
 VERSION = 1
+# The row set of what is proposed to each user: its columns are lists, with an element for each candidate.
+CANDIDATE = "candidate"
+PLACE = "place"  # its column that says where in the item index a candidate lies: a number, but no feature
 
 DType = Literal["int32", "int64", "float32", "float64"]
 Kind = Literal["scalar", "fixed", "list"]
@@ -154,8 +157,14 @@ class FeatureSpec:
         raise NotFoundError(f"spec '{self.name}' has no row set '{name}'; it has {known}")
 
     def input_column(self, model_input: ModelInput) -> Column:
-        """The column behind a model input."""
-        return self.row_set(model_input.row_set).column(model_input.column)
+        """The column behind a model input, as the ranker takes it: of a candidate one element of each list."""
+        column = self.row_set(model_input.row_set).column(model_input.column)
+        if (model_input.row_set, model_input.column) == (CANDIDATE, PLACE):
+            raise InvalidInputError(
+                f"model input '{model_input.name}' is fed by column '{PLACE}' of row set '{CANDIDATE}', which "
+                "says where in the index an item lies and nothing of the pair; feed it another column"
+            )
+        return replace(column, kind="scalar", length=1) if model_input.row_set == CANDIDATE else column
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, as written to ``spec.json``."""

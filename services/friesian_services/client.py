@@ -128,8 +128,11 @@ class RemoteRecall:
         request = v1.CandidatesRequest(release_id=self._release_id, user=user, k=k)
         with named(self._remote):
             reply = self._stub.SearchCandidates(request, **limits())
-        ids = wire.ids_from_message(reply.ids, self._item_id_type)
-        return Candidates(ids=ids, scores=wire.floats_from_bytes(reply.scores, len(ids)), user_found=reply.user_found)
+        return wire.candidates_from_message(reply, self._item_id_type)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._remote.close()
 
 
 class RemoteRanker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from friesian_fast.recommend import Recommender, RulesStage
+from friesian_fast.recommend import Recommender, RulesStage, open_recall
 from friesian_fast.release.open import open_release
 from friesian_services.backends import LocalBackends
 from friesian_services.config import AllConfig
@@ -19,7 +19,6 @@ from friesian_services.wiring import (
     check_index,
     check_model_path,
     open_ranker,
-    open_recall,
     open_stores,
 )
 
@@ -41,7 +40,7 @@ def serve(settings: AllConfig, place: Place) -> None:
         release,
         users=TimedStore(stores["user"], timers),
         items=TimedStore(stores["item"], timers),
-        recall=open_recall(release, TimedStore(stores["user_vector"], timers), timers.time, index, rules),
+        recall=open_recall(release, index, TimedStore(stores["user_vector"], timers), timers.time, rules),
         ranker=TimedRanker(open_ranker(release), timers),
         executor=ThreadPoolExecutor(THREADS, thread_name_prefix="user-row") if waits else None,
         clock=timers.time,

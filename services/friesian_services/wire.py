@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError, ReleaseMismatchError
-from friesian_fast.recommend import MAX_CANDIDATES, Ids, Recommendation
+from friesian_fast.recommend import MAX_CANDIDATES, Candidates, Ids, Recommendation
 from friesian_fast.spec import IdType
 from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services.errors import PreconditionError
@@ -135,6 +135,40 @@ def tensors_from_messages(messages: Iterable[v1.Tensor]) -> dict[str, NDArray[An
             )
         arrays[message.name] = _shaped(message.name, np.frombuffer(message.data, dtype), shape)
     return arrays
+
+
+def candidates_to_message(found: Candidates, release_id: str) -> v1.CandidatesReply:
+    """What recall proposes."""
+    return v1.CandidatesReply(
+        release_id=release_id,
+        ids=ids_to_message(found.ids),
+        scores=floats_to_bytes(found.scores),
+        user_found=found.user_found,
+        columns=tensors_to_messages(found.columns),
+    )
+
+
+def candidates_from_message(message: v1.CandidatesReply, id_type: IdType) -> Candidates:
+    """The way back."""
+    ids = ids_from_message(message.ids, id_type)
+    return Candidates(
+        ids=ids,
+        scores=floats_from_bytes(message.scores, len(ids)),
+        user_found=message.user_found,
+        columns=_candidate_columns(message.columns, len(ids)),
+    )
+
+
+def _candidate_columns(messages: Iterable[v1.Tensor], count: int) -> dict[str, NDArray[np.float32]]:
+    """Columns of float32 with a value for each of `count` candidates."""
+    columns = tensors_from_messages(messages)
+    for name, values in columns.items():
+        if values.dtype != np.float32 or values.shape != (count,):
+            raise InvalidInputError(
+                f"column '{name}' of {count} candidates is {values.dtype} of shape {values.shape}; it must be float32 "
+                f"of shape ({count},)"
+            )
+    return columns
 
 
 def _shaped(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

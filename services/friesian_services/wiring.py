@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 from friesian_fast.errors import ConfigError
 from friesian_fast.rank import Ranker
-from friesian_fast.recall import IvfIndex
-from friesian_fast.recommend import Clock, IndexRecall, RulesStage
 from friesian_fast.release.open import Release, sha256_of
 from friesian_fast.store import Ids, RowBatch, Rows, RowStore
 from friesian_fast.store.redis import RedisRowStore
@@ -49,13 +47,6 @@ def served_row_sets(config: StoreConfig, vectors: bool) -> tuple[str, ...]:
     if vectors or (config.redis_key_prefix or "").endswith(_VECTOR_PREFIX):
         return ("user_vector",)
     return ("user", "item")
-
-
-def open_recall(
-    release: Release, user_vectors: RowStore, clock: Clock, index: IvfIndex, rules: RulesStage | None
-) -> IndexRecall:
-    """The recall stage over the release's index, under its rules."""
-    return IndexRecall(index, user_vectors, release.spec.row_set("item").id_type, clock, rules)
 
 
 class TimedStore:

@@ -23,6 +23,7 @@ STEPS = [
     ("online_retail", "prepare"),
     ("online_retail", "train"),
     ("online_retail", "publish"),
+    ("online_retail", "report"),
 ]
 
 

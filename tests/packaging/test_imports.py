@@ -42,6 +42,7 @@ ALLOWED = {
         "cli",
         "recall",
         "store",
+        "recommend",
     },
     "cli": {"spec", "errors", "_files", "usecases", "release", "store", "recommend", "evaluate"},
     "friesian_services": _ONLINE | {"store", "recall", "rank", "release", "recommend"},

@@ -78,6 +78,21 @@ def test_string_ids(tmp_path):
     np.testing.assert_array_equal(scores, want_scores)
 
 
+@pytest.mark.parametrize("strings", [False, True])
+def test_ids_at_positions(tmp_path, strings):
+    ids = [f"id {n}" for n in range(500)] if strings else np.arange(500) * 7 + 10**12
+    index = IvfIndex.build(clustered(500), ids, path=tmp_path / "i.idx")
+    some = [ids[n] for n in (3, 499, 0, 3)]
+    found = index.ids_at(index.positions(some))
+    assert (found if strings else found.tolist()) == some
+    assert len(index.ids_at(np.empty(0, np.uint32))) == 0
+    for bad, message in (([500], "position 500 is not among the 500"), ([[1]], "one dimension")):
+        with pytest.raises(InvalidInputError, match=message):
+            index.ids_at(np.array(bad, np.uint32))
+    with pytest.raises(InvalidInputError, match="uint32"):
+        index.ids_at(np.array([1]))
+
+
 def test_zero_vectors_have_cosine_zero(tmp_path):
     vectors = np.array([[0, 0], [3, 4]], np.float32)
     index = IvfIndex.build(vectors, np.arange(2), path=tmp_path / "i.idx", metric="cosine")

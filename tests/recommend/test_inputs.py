@@ -108,6 +108,29 @@ def test_rows_of_a_mapped_store(tmp_path, huge_pages):
     np.testing.assert_array_equal(got["price"], columns["price"][[7, 9]])
 
 
+def test_what_is_known_of_an_item_without_a_row_is_left_out():
+    known = RowSet(
+        name="candidate",
+        id_column="u",
+        id_type="int64",
+        columns=(Column(name="affinity", type="float32", kind="list", length=9),),
+    )
+    fed = ModelInput(name="affinity", row_set="candidate", column="affinity")
+    spec = dataclasses.replace(SPEC, row_sets=(USER, ITEM, known), model_inputs=(*SPEC.model_inputs, fed))
+    packed = {}
+    for row_set, n in ((USER, 1), (ITEM, 4)):
+        codec, _ = rows_of(row_set, n)
+        columns = codec.decode(rows_of(row_set, n)[1]).columns
+        packed[row_set.name] = list(RowCodec(row_set, spec.row_tag(row_set.name)).encode(columns))
+    packed["item"][1] = None
+    affinity = np.array([0.5, 1.5, 2.5, 3.5], np.float32)
+    got = InputBuilder(spec).build(RowBatch(packed["user"]), RowBatch(packed["item"]), {"affinity": affinity})
+    np.testing.assert_array_equal(got["affinity"], affinity[[0, 2, 3]])
+    assert len(got["price"]) == 3
+    with pytest.raises(SchemaMismatchError, match="recall gives no column 'affinity'"):
+        InputBuilder(spec).build(RowBatch(packed["user"]), RowBatch(packed["item"]))
+
+
 def test_a_bad_row_is_named_by_its_place_and_id():
     _, (user,) = rows_of(USER, 1)
     _, items = rows_of(ITEM, 4)
@@ -131,5 +154,7 @@ def test_inputs_of_another_row_set_are_refused():
         row_sets=(USER, ITEM, vector),
         model_inputs=(ModelInput(name="age", row_set="user_vector", column="age"),),
     )
-    with pytest.raises(InvalidInputError, match="'age' is fed by row set 'user_vector'; user and item feed rankers"):
+    with pytest.raises(
+        InvalidInputError, match="'age' is fed by row set 'user_vector'; user, item and candidate feed rankers"
+    ):
         InputBuilder(spec)

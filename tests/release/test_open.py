@@ -114,6 +114,10 @@ def test_the_hashes_can_be_left_out_but_not_the_sizes(release):
         (lambda m: m["ranker"].update(model="rank/gone"), "names 'rank/gone' as a part, but not among its files"),
         (lambda m: m["ranker"].update(runtimes={}), "'ranker.runtimes' is not a list"),
         (lambda m: m["ranker"].update(requests=-1), "'ranker' has requests = -1"),
+        (
+            lambda m: m["ranker"].update(candidates=20000),
+            "'ranker' has candidates = 20000; a request may rank 1 to 10000",
+        ),
         (lambda m: m["ranker"]["runtimes"][0].pop("p99_ms"), "'ranker.runtimes.0.' lacks p99_ms"),
         (lambda m: m["ranker"]["runtimes"][0].update(agreement="all"), "agreement = 'all', which is no valid float"),
         (lambda m: m["ranker"].update(skipped=[]), "'ranker.skipped' is not an object"),

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from dataclasses import replace
 
 import grpc
 import httpx
@@ -23,6 +24,7 @@ from tests.services.test_http_app import make_app
 from tests.services.test_interceptor import AbortedError, Context
 from tests.services.tiny_release import features, user_id
 
+from friesian_fast.errors import InvalidInputError
 from friesian_fast.recommend import IndexRecall, open_recommender
 from friesian_fast.release.open import open_release
 from friesian_services import wire
@@ -31,6 +33,7 @@ from friesian_services.feature.servicer import FeatureServicer, RowsServicer
 from friesian_services.interceptor import CallInterceptor
 from friesian_services.ranking.servicer import RankingServicer, ScoresServicer
 from friesian_services.recall.servicer import CandidatesServicer, RecallServicer
+from friesian_services.recommender.many import recommend_all
 from friesian_services.recommender.servicer import RecommenderServicer, RecommendServicer
 from friesian_services.timers import Timers
 
@@ -123,6 +126,16 @@ def outcome(handler, data):
         assert details
         return code.name
     return "OK"
+
+
+def test_explained_candidates_are_counted_as_the_release_ranks_them(releases):
+    release = open_release(releases)
+    ranker = replace(release.manifest.ranker, candidates=300)
+    recommender = open_recommender(replace(release, manifest=replace(release.manifest, ranker=ranker)))
+    users = [user_id(n) for n in range(34)]
+    with pytest.raises(InvalidInputError, match="10200 explained candidates are too many"):
+        recommend_all(recommender, users, None, None, Caller(), explain=True)
+    assert len(recommend_all(recommender, users[:2], None, None, Caller(), explain=True)) == 2
 
 
 @pytest.mark.parametrize("name", SOUND)

@@ -5,7 +5,7 @@ import pytest
 from friesian_services._pb import friesian_v1_pb2 as v1
 
 from friesian_fast.errors import InvalidInputError, ReleaseMismatchError
-from friesian_fast.recommend import Explanation, Recommendation
+from friesian_fast.recommend import Candidates, Explanation, Recommendation
 from friesian_services import wire
 from friesian_services.errors import PreconditionError
 
@@ -146,3 +146,24 @@ def test_user_ids_are_bounded():
     wire.check_users(["x" * 1024, 5])
     with pytest.raises(InvalidInputError, match="a user id has 1025 characters; send at most 1024"):
         wire.check_users(["a", "x" * 1025])
+
+
+def test_candidates_go_there_and_back():
+    columns = {"affinity": np.array([0.5, -1.0], np.float32)}
+    found = Candidates(ids=["a", "b"], scores=np.array([2.0, 1.0], np.float32), user_found=True, columns=columns)
+    message = v1.CandidatesReply.FromString(wire.candidates_to_message(found, "r").SerializeToString())
+    again = wire.candidates_from_message(message, "string")
+    assert (again.ids, again.user_found, message.release_id) == (["a", "b"], True, "r")
+    np.testing.assert_array_equal(again.scores, found.scores)
+    np.testing.assert_array_equal(again.columns["affinity"], columns["affinity"])
+
+
+@pytest.mark.parametrize("values", [np.zeros(3, np.float32), np.zeros(2), np.zeros((2, 1), np.float32)])
+def test_columns_that_are_not_the_candidates_are_refused(values):
+    message = v1.CandidatesReply(
+        ids=wire.ids_to_message(["a", "b"]),
+        scores=wire.floats_to_bytes(np.zeros(2, np.float32)),
+        columns=wire.tensors_to_messages({"affinity": values}),
+    )
+    with pytest.raises(InvalidInputError, match=r"column 'affinity' of 2 candidates is .*; it must be float32"):
+        wire.candidates_from_message(message, "string")

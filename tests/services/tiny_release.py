@@ -1,6 +1,7 @@
 """A release of 500 items and 300 users with a small real model, published for the tests of all online parts."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -9,12 +10,15 @@ import pyarrow.parquet as pq
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
+from friesian_fast.release.candidates import candidate_row_set
 from friesian_fast.release.publish import publish
 from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet
 
 DIM = 16
 USERS, ITEMS = 300, 500
 UNKNOWN_USER = 99_999
+LONGEST = 40  # candidates of a user, in a release with lists
+LISTED_USERS = 200  # the others have none
 
 
 def user_id(n, string_ids=False):
@@ -25,8 +29,16 @@ def item_id(n, string_ids=False):
     return f"item/{n} é" if string_ids else 1000 + 7 * n
 
 
-def spec(string_ids=False):
-    kind = "string" if string_ids else "int64"
+def spec(string_ids=False, lists=False, fed_by="affinity"):
+    plain = _plain_spec("string" if string_ids else "int64")
+    if not lists:
+        return plain
+    row_set = candidate_row_set(plain.row_set("user"), ("affinity",), LONGEST)
+    fed = ModelInput(name="affinity", row_set="candidate", column=fed_by)
+    return replace(plain, row_sets=(*plain.row_sets, row_set), model_inputs=(*plain.model_inputs, fed))
+
+
+def _plain_spec(kind):
     return FeatureSpec(
         name="tiny",
         row_sets=(
@@ -62,13 +74,14 @@ def weights():
     return np.random.default_rng(7).normal(size=(100, 20)).astype(np.float32)
 
 
-def expected_scores(age, spend, price, tags, genre):
+def expected_scores(age, spend, price, tags, genre, affinity=0):
     """What the model computes, in NumPy."""
-    logit = weights()[age, genre] + price * spend + np.float32(0.1) * tags.sum(axis=1).astype(np.float32)
+    logit = weights()[age, genre] + price * spend + np.float32(0.1) * tags.sum(axis=1).astype(np.float32) + affinity
     return 1 / (1 + np.exp(-logit))
 
 
-def save_model(path):
+def save_model(path, lists=False):
+    more = ["affinity"] if lists else []
     nodes = [
         helper.make_node("Unsqueeze", ["user_age", "one"], ["age_column"]),
         helper.make_node("Unsqueeze", ["genre", "one"], ["genre_column"]),
@@ -79,12 +92,12 @@ def save_model(path):
         helper.make_node("ReduceSum", ["tags_float", "one"], ["tag_sum"], keepdims=0),
         helper.make_node("Mul", ["tag_sum", "tenth"], ["tagged"]),
         helper.make_node("Mul", ["price", "spend"], ["paid"]),
-        helper.make_node("Sum", ["taste", "tagged", "paid"], ["logit"]),
+        helper.make_node("Sum", ["taste", "tagged", "paid", *more], ["logit"]),
         helper.make_node("Sigmoid", ["logit"], ["score"]),
     ]
     kinds = {"user_age": TensorProto.INT32, "genre": TensorProto.INT32, "tags": TensorProto.INT32}
     shapes = {"tags": ["N", 3]}
-    names = ("user_age", "price", "tags", "spend", "genre")
+    names = ("user_age", "price", "tags", "spend", "genre", *more)
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -118,20 +131,29 @@ def vectors(n, seed):
     return values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
-def build(root, *, string_ids=False):
+def candidates():
+    """User, item (numbers), score and affinity of every pair that is proposed; each user has another number of them."""
+    rng = np.random.default_rng(3)
+    counts = rng.integers(5, LONGEST + 1, LISTED_USERS)
+    user = np.repeat(np.arange(LISTED_USERS), counts)
+    item = np.concatenate([rng.permutation(ITEMS)[:count] for count in counts])
+    return user, item, rng.permutation(len(user)).astype(np.float32), rng.normal(size=len(user)).astype(np.float32)
+
+
+def build(root, *, string_ids=False, lists=False):
     """Publish the release under ``root / "releases"``; the last user has features, but no vector."""
     users = [user_id(n, string_ids) for n in range(USERS)]
     items = [item_id(n, string_ids) for n in range(ITEMS)]
     user, item = features()
     root.mkdir(parents=True, exist_ok=True)
-    spec(string_ids).save(root / "spec.json")
+    spec(string_ids, lists).save(root / "spec.json")
     write(root / "user.parquet", {"user_id": users, **user})
     tags = pa.array(item["tags"].tolist(), pa.list_(pa.int32()))
     write(root / "item.parquet", {"item_id": items, **item, "tags": tags})
     write(root / "user_ebd.parquet", {"user_id": users[:-1], "prediction": vectors(USERS - 1, 1).tolist()})
     write(root / "item_ebd.parquet", {"item_id": items, "prediction": vectors(ITEMS, 2).tolist()})
     (root / "ranker").mkdir(exist_ok=True)
-    save_model(root / "ranker" / "ranker.onnx")
+    save_model(root / "ranker" / "ranker.onnx", lists)
     (root / "ranker" / "ranker.json").write_text(json.dumps({"framework": {"onnx": onnx.__version__}, "max_error": 0}))
     log = [item for n, item in enumerate(items[:60]) for _ in range(60 - n)]
     write(root / "log.parquet", {"item_id": log})
@@ -143,6 +165,11 @@ def build(root, *, string_ids=False):
         "interactions": {"path": "log.parquet", "item": "item_id"},
         "rank": {"runtimes": ["onnxruntime-fp32"]},
     }
+    if lists:
+        user, item, score, affinity = candidates()
+        pairs = {"user_id": [users[n] for n in user], "item_id": [items[n] for n in item]}
+        write(root / "candidates.parquet", {**pairs, "near": score, "affinity": affinity})
+        plan["candidates"] = {"path": "candidates.parquet", "user": "user_id", "item": "item_id", "score": "near"}
     (root / "publish.yaml").write_text(yaml.safe_dump(plan))
     publish(root / "publish.yaml", root / "releases")
     return root / "releases"

@@ -1,15 +1,17 @@
-"""Features see only the past, examples are what they claim, metrics have known answers."""
+"""Features and proposals see only the past, weights and metrics have known answers."""
 
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from tests.usecases.online_retail import lines
 
+from friesian_fast.usecases.online_retail.collaborative import ease, item_knn
 from friesian_fast.usecases.online_retail.data import clean
-from friesian_fast.usecases.online_retail.evaluate import best, both_ways, list_metrics, pair_matrix, truth_of
-from friesian_fast.usecases.online_retail.examples import NEGATIVES, examples, purchases
+from friesian_fast.usecases.online_retail.evaluate import best, both_ways, list_metrics, means, truth_of
+from friesian_fast.usecases.online_retail.examples import Moment, examples
 from friesian_fast.usecases.online_retail.features import (
     WORD_BINS,
     Vocabularies,
@@ -18,8 +20,12 @@ from friesian_fast.usecases.online_retail.features import (
     item_words,
     user_features,
 )
+from friesian_fast.usecases.online_retail.history import History
+from friesian_fast.usecases.online_retail.proposals import ProposalSettings
 
 CUT = pd.Timestamp("2011-06-01")
+MONTHS = (pd.Timestamp("2011-05-01"), CUT)
+FEW = ProposalSettings(count=10)
 
 
 def random_sales(seed=0, n=3000, users=60, items=80):
@@ -64,14 +70,15 @@ def test_known_user_and_item_features():
     users = user_features(sales, CUT, vocabularies).set_index("user_id")
     assert users.index.tolist() == [1, 17850]
     assert users["user_index"].tolist() == [1, 2]
-    assert users["recency_bin"].tolist() == [1, 0]
-    assert users["frequency_bin"].tolist() == [0, 1]
+    assert users["recency"].tolist() == pytest.approx([math.log(11) / math.log(401), math.log(2) / math.log(401)])
+    assert users["tenure"].tolist() == users["recency"][:1].tolist() * 2
     assert users["frequency"][17850] == pytest.approx(math.log(3) / math.log(101))
     items = item_features(sales, CUT, vocabularies).set_index("item_id")
     assert items.index.tolist() == ["10002", "85123A"]
-    assert items["popularity_bin"].tolist() == [1, 2]
+    assert items["popularity_7"].tolist() == pytest.approx([0.0, math.log(2) / math.log(301)])
+    assert items["popularity_14"]["85123A"] == pytest.approx(math.log(3) / math.log(301))
     assert items["popularity"]["85123A"] == pytest.approx(math.log(3) / math.log(1001))
-    assert items["recency_bin"].tolist() == [3, 1]
+    assert items["repeats"].tolist() == [0.0, 0.0]
 
 
 def test_words_are_hashed_and_zero_where_there_are_none():
@@ -103,21 +110,88 @@ def test_the_features_fit_their_spec():
     assert len({value.name for value in spec.model_inputs}) == len(spec.model_inputs)
 
 
-def test_examples_are_purchases_and_things_not_bought():
-    sales = random_sales()
+def moment(sales):
     vocabularies = Vocabularies(sales[sales["time"] < CUT])
-    users, items = user_features(sales, CUT, vocabularies), item_features(sales, CUT, vocabularies)
-    end = sales["time"].max()
-    made = examples(sales, users, items, CUT, end, seed=3)
-    bought = set(purchases(sales, users, items, CUT, end).itertuples(index=False, name=None))
-    positives = made[made["label"] == 1][["user_id", "item_id"]]
-    negatives = made[made["label"] == 0][["user_id", "item_id"]]
-    assert set(positives.itertuples(index=False, name=None)) == bought
-    assert len(positives) == len(bought)
-    assert not bought & set(negatives.itertuples(index=False, name=None))
-    assert len(negatives) == pytest.approx(NEGATIVES * len(bought), rel=0.01)
-    pd.testing.assert_frame_equal(made, examples(sales, users, items, CUT, end, seed=3))
-    assert not made.equals(examples(sales, users, items, CUT, end, seed=4))
+    return Moment.of(sales, CUT, user_features(sales, CUT, vocabularies), item_features(sales, CUT, vocabularies))
+
+
+def test_a_history_counts_orders_before_the_moment():
+    sales, _ = clean(
+        lines(
+            {"InvoiceDate": "2011-05-22", "Quantity": 2.0},
+            {"InvoiceDate": "2011-05-22", "Quantity": 3.0},
+            {"InvoiceDate": "2011-05-30", "InvoiceNo": "2", "Quantity": 4.0},
+            {"InvoiceDate": "2011-06-01", "InvoiceNo": "3"},
+            {"InvoiceDate": "2011-05-02", "InvoiceNo": "4", "StockCode": "10002", "CustomerID": 1.0},
+        )
+    )
+    history = History(sales, CUT, pd.Index([1, 17850]), pd.Index(["10002", "85123A"]))
+    pairs = history.pairs.set_index(["user", "item"])
+    assert pairs.loc[(1, 1)].tolist() == [2, 2, 10, 3, 9]
+    assert pairs.columns.tolist() == ["orders", "last", "first", "lines", "quantity"]
+    assert history.counts().toarray().tolist() == [[1, 0], [0, 2]]
+    assert history.counts(10.0).toarray()[1, 1] == pytest.approx(0.5 + 0.5**0.2)
+    assert history.buyers(14).tolist() == [0, 1]
+
+
+def test_proposals_are_the_best_of_all_and_of_the_new():
+    sales = random_sales()
+    now = moment(sales)
+    asked = np.arange(len(now.users))
+    proposed = now.propose(asked, FEW)
+    had = now.history.counts().toarray() > 0
+    assert np.array_equal(proposed.owned, had[proposed.user, proposed.item])
+    place, new = proposed.place(new=False), proposed.place(new=True)
+    for user in asked:
+        mine = proposed.user == user
+        assert len(set(proposed.item[mine])) == mine.sum() <= 2 * FEW.count
+        assert place[mine].tolist() == list(range(mine.sum()))
+        assert (np.diff(proposed.score[mine]) <= 0).all()
+        assert (new[mine] >= 0).sum() >= min(FEW.count, (~had[user]).sum())
+    assert all(np.isfinite(values).all() for values in proposed.columns.values())
+    never = ~proposed.owned
+    assert not any(values[never].any() for name, values in proposed.columns.items() if name.startswith("own_"))
+
+
+def test_proposals_do_not_change_with_what_comes_after():
+    sales = random_sales()
+    with_future, without = moment(sales).propose(np.arange(5), FEW), moment(sales[sales["time"] < CUT])
+    without = without.propose(np.arange(5), FEW)
+    assert np.array_equal(with_future.item, without.item)
+    for name, values in with_future.columns.items():
+        np.testing.assert_array_equal(values, without.columns[name])
+
+
+def test_examples_are_proposals_of_those_who_bought():
+    sales = random_sales()
+    before = sales[sales["time"] < CUT]
+    spec = feature_spec(Vocabularies(before))
+    rows, labels = examples(spec, before, FEW, MONTHS)
+    assert list(rows) == [value.name for value in spec.model_inputs]
+    assert {values.shape for values in rows.values()} == {labels.shape}
+    assert {values.dtype for values in rows.values()} == {np.dtype(np.float32)}
+    assert 0.05 < labels.mean() < 0.9
+
+
+def test_ease_is_the_ridge_regression_without_the_own_column():
+    counts = np.random.default_rng(0).poisson(0.4, (30, 6)).astype(np.float32)
+    weights = ease(sparse.csr_array(counts), 2.0)
+    for item in range(6):
+        others = [other for other in range(6) if other != item]
+        x = counts[:, others].astype(np.float64)
+        solved = np.linalg.solve(x.T @ x + 2.0 * np.eye(5), x.T @ counts[:, item])
+        np.testing.assert_allclose(weights[others, item], solved, atol=1e-5)
+        assert weights[item, item] == 0
+
+
+def test_item_knn_shrinks_and_keeps_the_nearest():
+    counts = sparse.csr_array(np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], np.float32))
+    cosines = item_knn(counts, 1.0, 10)
+    assert cosines[0, 1] == pytest.approx(2 / (math.sqrt(2 * 3) + 1))
+    assert cosines[0, 2] == pytest.approx(1 / (2 + 1))
+    assert (np.diag(cosines) == 0).all()
+    nearest = item_knn(counts, 1.0, 1)
+    assert nearest[:, 0].tolist() == [0, cosines[1, 0], 0]
 
 
 def test_metrics_have_known_answers():
@@ -126,15 +200,17 @@ def test_metrics_have_known_answers():
     truth = truth_of(pairs, users, items)
     assert truth.users.tolist() == [0, 1]
     assert truth.totals.tolist() == [2, 1]
-    metrics = list_metrics(np.array([[1, 0], [0, 1]]), truth)
+    values = list_metrics(np.array([[1, 0], [0, 1]]), truth)
     ideal = 1 + 1 / math.log2(3)
-    assert metrics == {
+    assert values["recall@50"].tolist() == [1 / 2, 0]
+    assert means(values) == {
         "recall@50": pytest.approx((1 / 2 + 0) / 2),
         "ndcg@10": pytest.approx((1 / math.log2(3) / ideal + 0) / 2),
     }
-    earlier = pair_matrix(pd.DataFrame({"user_id": [10, 20], "item_id": ["a", "b"]}), users, items) > 0
+    assert means(list_metrics(np.array([[-1, -1], [0, -1]]), truth))["recall@50"] == 0  # -1 is no item
+    earlier = np.array([[True, False, False, False], [False, True, False, False], [False] * 4])
     scores = np.array([[4.0, 3.0, 2.0, 1.0]] * 3)
-    both = both_ways(lambda of, barred: best(np.where(barred, -np.inf, scores[of]), 3), truth, earlier)
+    both = means(both_ways(lambda of, barred: best(np.where(barred, -np.inf, scores[of]), 3), truth, earlier))
     assert both["recall@50"] == pytest.approx((1 / 2 + 0) / 2)
     assert both["new_recall@50"] == pytest.approx((1 + 0) / 2)
 

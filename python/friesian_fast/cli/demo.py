@@ -23,7 +23,6 @@ READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 30.0
 K = 10
-CANDIDATES = 50
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -101,7 +100,7 @@ def _start_server(home: Path, http_port: int, grpc_port: int) -> subprocess.Pope
 
 
 def _ask_http(user: str, http_port: int) -> None:
-    path = f"/recommender/recommend/{user}?k={K}&canK={CANDIDATES}"
+    path = f"/recommender/recommend/{user}?k={K}"
     started = time.perf_counter()
     answer = _get(http_port, path)
     elapsed_ms = (time.perf_counter() - started) * 1000
@@ -119,7 +118,7 @@ def _ask_grpc(user: str, id_type: str, grpc_port: int) -> None:
     )
     with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
         reply = v1_grpc.RecommenderStub(channel).Recommend(
-            v1.RecommendRequest(users=users, k=K, candidates=CANDIDATES), timeout=REQUEST_TIMEOUT_S
+            v1.RecommendRequest(users=users, k=K), timeout=REQUEST_TIMEOUT_S
         )
     ids = reply.recommendations[0].ids
     console.print(f"\n[bold]gRPC friesian.v1.Recommender/Recommend for user {user}[/], release {reply.release_id}")
@@ -158,7 +157,7 @@ def _get(http_port: int, path: str) -> _Answer:
 def _say_where_to_look(home: Path, http_port: int, grpc_port: int) -> None:
     console.print(
         f"\nThe release is in {home / 'releases'}."
-        f"\nHTTP: curl 'http://localhost:{http_port}/recommender/recommend/<user>?k=10&canK=50'"
+        f"\nHTTP: curl 'http://localhost:{http_port}/recommender/recommend/<user>?k={K}'"
         f"\ngRPC: localhost:{grpc_port}, recommender.Recommender and friesian.v1.Recommender, reflection on"
     )
 

@@ -297,6 +297,24 @@ class IvfIndex:
             self._positions = _core.IdPositions(self._native)  # made twice at worst, and then equal
         return find_positions(self._positions, ids, self.string_ids)
 
+    def ids_at(self, positions: NDArray[np.uint32]) -> NDArray[np.int64] | list[str]:
+        """Which ids stand at places in the layout.
+
+        Parameters
+        ----------
+        positions : ndarray of uint32, shape (n,)
+
+        Returns
+        -------
+        ndarray of int64, shape (n,), or list of str
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such place.
+        """
+        return self._native.ids_at(positions)
+
     def align(self, ids: Ids, columns: Mapping[str, Any]) -> ItemColumns:
         """Item columns in the order of the layout; needs pyarrow.
 

@@ -1,10 +1,10 @@
 """The chain from a user's id to the answer: recall, rows, ranking, top-k."""
 
 from friesian_fast.recommend.explain import Explanation
+from friesian_fast.recommend.listed import ListedRecall, open_recall
 from friesian_fast.recommend.recommender import Recommendation, Recommender, TooFewCandidatesError, open_recommender
 from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
-    MAX_CANDIDATES,
     Candidates,
     CandidateSource,
     Clock,
@@ -13,6 +13,7 @@ from friesian_fast.recommend.stages import (
     as_ids,
     untimed,
 )
+from friesian_fast.release.manifest import MAX_CANDIDATES
 
 __all__ = [
     "MAX_CANDIDATES",
@@ -22,11 +23,13 @@ __all__ = [
     "Explanation",
     "Ids",
     "IndexRecall",
+    "ListedRecall",
     "Recommendation",
     "Recommender",
     "RulesStage",
     "TooFewCandidatesError",
     "as_ids",
+    "open_recall",
     "open_recommender",
     "untimed",
 ]

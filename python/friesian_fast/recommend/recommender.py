@@ -17,22 +17,21 @@ from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
 from friesian_fast.rank import Ranker
 from friesian_fast.recommend.explain import Explanation, Trace
 from friesian_fast.recommend.inputs import InputBuilder
+from friesian_fast.recommend.listed import open_recall
 from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
-    MAX_CANDIDATES,
     Candidates,
     CandidateSource,
     Clock,
     Ids,
-    IndexRecall,
     as_ids,
     untimed,
 )
+from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.release.open import Release
 from friesian_fast.store import RowBatch, RowStore
 
 _DEFAULT_K = 10
-_DEFAULT_CANDIDATES = 50
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +118,8 @@ class Recommender:
         k : int, optional
             10, or the whole catalogue if it is smaller.
         candidates : int, optional
-            50, but never less than `k` nor more than the catalogue.
+            As many as the release was published for, 50 if its plan does not say; but never less than `k` nor more
+            than the catalogue.
         explain : bool, default False
             Say how the answer came about; a fallback has its reason only.
 
@@ -128,9 +128,7 @@ class Recommender:
         InvalidInputError
             If the id is of the wrong type, or `k` or `candidates` is out of range.
         """
-        k = min(_DEFAULT_K, self.catalogue) if k is None else k
-        if candidates is None:
-            candidates = max(k, min(_DEFAULT_CANDIDATES, self.catalogue))
+        k, candidates = self.sizes(k, candidates)
         self._check(k, candidates)
         user = as_ids([user_id], self.user_id_type)
         with self._clock("recommend.overall"):
@@ -142,8 +140,16 @@ class Recommender:
                 _log.warning("user %r gets the popular items: %s", user_id, error)
                 return self._popular(user, k, str(error))
 
+    def sizes(self, k: int | None, candidates: int | None) -> tuple[int, int]:
+        """`k` and `candidates` of a request, with what `recommend` takes for those not given."""
+        k = min(_DEFAULT_K, self.catalogue) if k is None else k
+        if candidates is None:
+            candidates = max(k, min(self._release.manifest.ranker.candidates, self.catalogue))
+        return k, candidates
+
     def close(self) -> None:
-        """Let go of the row stores."""
+        """Let go of the row stores, those of the stages too."""
+        self._recall.close()
         self._users.close()
         self._items.close()
         if self._rules is not None:
@@ -179,7 +185,7 @@ class Recommender:
         if items.count == 0:
             raise FriesianError(f"none of the {len(found.ids)} candidates of user {user_id!r} has features")
         with self._time("recommend.preprocess", trace):
-            inputs = self._inputs.build(row, items)
+            inputs = self._inputs.build(row, items, found.columns)
         with self._time("recommend.rankingInference", trace):
             scores = self._ranker.score(inputs)
         with self._time("recommend.topK", trace):
@@ -233,12 +239,11 @@ def open_recommender(release: Release, clock: Clock = untimed) -> Recommender:
     """The chain with every stage in this process, on the release's own files."""
     index = release.index()
     rules = RulesStage.of(release, index)
-    vectors, id_type = release.row_store("user_vector"), release.spec.row_set("item").id_type
     return Recommender(
         release,
         users=release.row_store("user"),
         items=release.row_store("item"),
-        recall=IndexRecall(index, vectors, id_type, clock, rules),
+        recall=open_recall(release, index, release.row_store("user_vector"), clock, rules),
         ranker=release.ranker(),
         clock=clock,
         rules=rules,

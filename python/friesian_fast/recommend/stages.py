@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import CompiledFilter, IvfIndex
+from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.spec import IdType
 from friesian_fast.store import RowStore
 
 Ids: TypeAlias = "NDArray[np.int64] | list[str]"
 Clock: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 
-MAX_CANDIDATES = 10_000
 VECTOR_COLUMN = "embedding"
 _NOTHING = nullcontext()
 
@@ -58,11 +58,14 @@ class Candidates:
     scores : array of float32, shape (n,)
     user_found : bool
         False if the user has no vector; there are no candidates then.
+    columns : mapping of name to array of float32, shape (n,)
+        What is known of each pair, where the release has lists of candidates.
     """
 
     ids: Ids
     scores: NDArray[np.float32]
     user_found: bool
+    columns: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class CandidateSource(Protocol):
@@ -70,6 +73,10 @@ class CandidateSource(Protocol):
 
     def candidates(self, user_id: int | str, k: int) -> Candidates:
         """At most `k` items, best first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of row stores."""
         ...
 
 
@@ -136,18 +143,34 @@ class IndexRecall:
         answer = Candidates(ids=kept, scores=np.ascontiguousarray(scores[0][:count]), user_found=True)
         return answer if self._rules is None else with_pins(answer, self._rules.pins_for(allowed))
 
+    def close(self) -> None:
+        """Let go of the row store."""
+        self._vectors.close()
+
 
 def with_pins(found: Candidates, pins: Sequence[int | str]) -> Candidates:
-    """The candidates, and behind them the pinned items they lack."""
+    """The candidates, and behind them the pinned items they lack; of such a pair nothing is known, so 0."""
     there = set(found.ids if isinstance(found.ids, list) else found.ids.tolist())
     lacking = [pin for pin in pins if pin not in there]
     if not lacking:
         return found
     room = max(MAX_CANDIDATES - len(lacking), 0)  # no stage takes more
-    found = Candidates(ids=found.ids[:room], scores=found.scores[:room], user_found=True)
-    if isinstance(found.ids, list):
-        ids: Ids = found.ids + [str(pin) for pin in lacking]
-    else:
-        ids = np.append(found.ids, np.array(lacking, np.int64))
-    scores = np.append(found.scores, np.full(len(lacking), -np.inf, np.float32))
-    return Candidates(ids=ids, scores=scores, user_found=True)
+    more: Ids = [str(pin) for pin in lacking] if isinstance(found.ids, list) else np.array(lacking, np.int64)
+    return joined(first(found, room), more, np.full(len(lacking), -np.inf, np.float32))
+
+
+def first(found: Candidates, count: int) -> Candidates:
+    """The best `count`."""
+    columns = {name: values[:count] for name, values in found.columns.items()}
+    return replace(found, ids=found.ids[:count], scores=found.scores[:count], columns=columns)
+
+
+def joined(found: Candidates, ids: Ids, scores: NDArray[np.float32]) -> Candidates:
+    """The candidates, and behind them others of which no column is known: 0."""
+    unknown = np.zeros(len(ids), np.float32)
+    return Candidates(
+        ids=[*found.ids, *ids] if isinstance(found.ids, list) else np.append(found.ids, ids),
+        scores=np.append(found.scores, scores),
+        user_found=True,
+        columns={name: np.append(values, unknown) for name, values in found.columns.items()},
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.release.candidate_lists import CandidateLists, candidates_of_spec, read_candidates
 from friesian_fast.release.plan import ENTITIES, Interactions, PublishPlan, RankPlan
 from friesian_fast.release.rules import Rules
 from friesian_fast.release.serving_parts import SeenItems, read_item_columns, read_rules, read_seen
@@ -36,6 +37,7 @@ class Inputs:
     columns : mapping of name to Arrow array, optional
         Of the items, in the order of their ids.
     seen : SeenItems, optional
+    candidates : CandidateLists, optional
     rules : Rules, optional
     rules_path : Path, optional
     """
@@ -49,6 +51,7 @@ class Inputs:
     rank: RankPlan
     columns: dict[str, Any] | None = None
     seen: SeenItems | None = None
+    candidates: CandidateLists | None = None
     rules: Rules | None = None
     rules_path: Path | None = None
 
@@ -80,9 +83,13 @@ def read_inputs(plan: PublishPlan) -> Inputs:
     complete = _with_vectors(spec, dims["item"])
     if seen is not None:
         complete = _with_row_set(complete, seen.row_set(spec.row_set("user")))
+    candidates = candidates_of_spec(plan, spec)
+    if candidates is not None:
+        complete = _with_row_set(complete, candidates)
     return Inputs(
         columns=None if plan.columns is None else read_item_columns(plan.columns, spec.row_set("item"), items),
         seen=seen,
+        candidates=None if candidates is None else read_candidates(plan, candidates, spec, users, items),
         rules=None if plan.rules is None else read_rules(plan.rules, complete),
         rules_path=plan.rules,
         spec=complete,
@@ -167,10 +174,9 @@ def _with_row_set(spec: FeatureSpec, wanted: RowSet) -> FeatureSpec:
     """One that publish writes itself; a spec that declares it must declare the same."""
     there = [row_set for row_set in spec.row_sets if row_set.name == wanted.name]
     if there and there[0] != wanted:
-        (column,) = wanted.columns
+        needs = ", ".join(f"{c.kind} {c.type} column '{c.name}' of {c.length}" for c in wanted.columns)
         raise InvalidInputError(
             f"spec '{spec.name}' declares row set '{wanted.name}' as {there[0].columns}, but what is published needs "
-            f"id {wanted.id_column} ({wanted.id_type}) and one {column.kind} {column.type} column '{column.name}' of "
-            f"{column.length}"
+            f"id {wanted.id_column} ({wanted.id_type}) and one {needs}"
         )
     return spec if there else replace(spec, row_sets=(*spec.row_sets, wanted))

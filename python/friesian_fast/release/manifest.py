@@ -14,6 +14,7 @@ from friesian_fast.errors import ReleaseError
 FORMAT = "friesian-release"
 VERSION = 3
 FILE_NAME = "manifest.json"
+MAX_CANDIDATES = 10_000  # of one request
 
 T = TypeVar("T")
 
@@ -239,6 +240,8 @@ def _ranker(data: Any) -> RankerEntry:
     }
     plain = {name: value for name, value in data.items() if name not in parts}
     _check_values(RankerEntry, plain, "ranker")
+    if not 1 <= plain["candidates"] <= MAX_CANDIDATES:
+        raise ReleaseError(f"'ranker' has candidates = {plain['candidates']}; a request may rank 1 to {MAX_CANDIDATES}")
     return RankerEntry(**plain, **parts)
 
 

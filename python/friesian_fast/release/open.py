@@ -16,10 +16,11 @@ from friesian_fast.errors import FriesianError, MissingExtraError, ReleaseError,
 from friesian_fast.rank import REFERENCE, Ranker, open_ranker
 from friesian_fast.recall import ItemColumns, IvfIndex
 from friesian_fast.recall.columns import FILE_NAME as COLUMNS_FILE
+from friesian_fast.release.candidates import candidate_columns, check_lists
 from friesian_fast.release.manifest import FILE_NAME, Manifest
 from friesian_fast.release.rules import Rules, rules_from_json
 from friesian_fast.release.seen import SEEN
-from friesian_fast.spec import FeatureSpec
+from friesian_fast.spec import CANDIDATE, FeatureSpec
 from friesian_fast.store import MappedRowStore
 
 CURRENT = "CURRENT"
@@ -113,8 +114,8 @@ def open_release(path: str | os.PathLike[str], verify: bool = True, *, huge_page
     path : path
         A release, or a directory of releases.
     verify : bool, default True
-        Whether to hash the files. Names, sizes, fingerprint and row tags are always checked; only the process that has
-        just published may leave the hashes out.
+        Whether to hash the files and read every list of candidates. Names, sizes, fingerprint and row tags are always
+        checked; only the process that has just published may leave the rest out.
     huge_pages : bool, default False
         Copy what `row_store` and `index` open into huge pages. Look-ups in files far larger than the caches take less
         time; each process then holds copies of its own, and opening reads the files whole.
@@ -151,7 +152,7 @@ def load(directory: Path, release_id: str, *, verify: bool) -> Release:
         popular=_read_popular(directory, manifest, int if spec.row_set("item").id_type == "int64" else str),
         rules=_read_rules(directory, manifest, spec),
     )
-    _check_parts(release)
+    _check_parts(release, verify)
     return release
 
 
@@ -276,7 +277,7 @@ def _check_names(directory: Path, manifest: Manifest) -> None:
         raise ReleaseError(f"{directory / FILE_NAME} names '{model}' as a part, but not among its files; {_MEND}")
 
 
-def _check_parts(release: Release) -> None:
+def _check_parts(release: Release, verify: bool) -> None:
     manifest = release.manifest
     wanted = {row_set.name for row_set in release.spec.row_sets}
     if wanted != set(manifest.row_sets):
@@ -290,6 +291,10 @@ def _check_parts(release: Release) -> None:
             raise ReleaseError(f"{path} was made under another spec: its tag is {entry.tag}; {_MEND}")
         try:
             store = release.row_store(name)
+            if name == CANDIDATE:
+                candidate_columns(store.row_set)
+                if verify:
+                    check_lists(store)
         except FriesianError as error:
             raise ReleaseError(f"{path} cannot be opened: {error}; {_MEND}") from error
         rows = len(store)

@@ -11,6 +11,7 @@ from typing import Any
 from friesian_fast._files import replacing
 from friesian_fast.errors import ConfigError, MissingExtraError, NotFoundError
 from friesian_fast.rank import RUNTIMES
+from friesian_fast.release.manifest import MAX_CANDIDATES
 
 ENTITIES = ("user", "item")
 CANDIDATES = 50  # what the recommender ranks unless it is asked for more
@@ -43,6 +44,16 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CandidatesPlan:
+    """What a nearline step proposes: a row for each user and item, with the columns of row set ``candidate``."""
+
+    path: Path
+    user: str
+    item: str
+    score: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankPlan:
     """What may run the ranker; nothing said means what is installed, timed and checked.
 
@@ -53,7 +64,7 @@ class RankPlan:
     runtimes : tuple of str, optional
         Those to choose from, besides ``onnxruntime-fp32``.
     candidates : int, default 50
-        How many items a request ranks: what the servers' ``canK`` will be. More cost more, and lie closer together.
+        How many items a request ranks that does not say ``canK``. More cost more, and lie closer together.
     """
 
     runtime: str | None = None
@@ -76,6 +87,7 @@ class PublishPlan:
     rank : RankPlan
     columns : ItemColumnsPlan, optional
     seen : Seen, optional
+    candidates : CandidatesPlan, optional
     rules : Path, optional
         A JSON file.
     """
@@ -88,6 +100,7 @@ class PublishPlan:
     rank: RankPlan = RankPlan()
     columns: ItemColumnsPlan | None = None
     seen: Seen | None = None
+    candidates: CandidatesPlan | None = None
     rules: Path | None = None
 
     @classmethod
@@ -108,7 +121,7 @@ class PublishPlan:
             data,
             path,
             required=("spec", "rows", "vectors", "ranker", "interactions"),
-            optional=("rank", "columns", "seen", "rules"),
+            optional=("rank", "columns", "seen", "candidates", "rules"),
         )
         interactions = _mapping(data, path, "interactions")
         _check_keys(interactions, path, required=("path", "item"), optional=("label",), under="interactions.")
@@ -128,6 +141,7 @@ class PublishPlan:
             rank=_rank(data, path),
             columns=_columns_plan(data, path),
             seen=_seen(data, path),
+            candidates=_candidates(data, path),
             rules=base / _string(data, path, "rules") if "rules" in data else None,
         )
 
@@ -154,6 +168,19 @@ def _seen(data: Mapping[str, Any], path: Path) -> Seen | None:
         path=path.parent / _string(seen, path, "path", "seen."),
         user=_string(seen, path, "user", "seen."),
         item=_string(seen, path, "item", "seen."),
+    )
+
+
+def _candidates(data: Mapping[str, Any], path: Path) -> CandidatesPlan | None:
+    if "candidates" not in data:
+        return None
+    given = _mapping(data, path, "candidates")
+    _check_keys(given, path, required=("path", "user", "item", "score"), under="candidates.")
+    return CandidatesPlan(
+        path=path.parent / _string(given, path, "path", "candidates."),
+        user=_string(given, path, "user", "candidates."),
+        item=_string(given, path, "item", "candidates."),
+        score=_string(given, path, "score", "candidates."),
     )
 
 
@@ -187,6 +214,14 @@ def write_plan(path: str | os.PathLike[str], plan: PublishPlan) -> None:
         data["columns"] = {"path": relative(plan.columns.path), "names": list(plan.columns.names)}
     if plan.seen is not None:
         data["seen"] = {"path": relative(plan.seen.path), "user": plan.seen.user, "item": plan.seen.item}
+    if plan.candidates is not None:
+        given = plan.candidates
+        data["candidates"] = {
+            "path": relative(given.path),
+            "user": given.user,
+            "item": given.item,
+            "score": given.score,
+        }
     if plan.rules is not None:
         data["rules"] = relative(plan.rules)
     text = _yaml().safe_dump(data, sort_keys=False)
@@ -208,8 +243,10 @@ def _rank(data: Mapping[str, Any], path: Path) -> RankPlan:
         if name not in RUNTIMES:
             raise ConfigError(f"{path}: 'rank' names the runtime {name!r}; known are {', '.join(RUNTIMES)}")
     candidates = rank.get("candidates", CANDIDATES)
-    if not isinstance(candidates, int) or isinstance(candidates, bool) or candidates < 1:
-        raise ConfigError(f"{path}: 'rank.candidates' must be a whole number above 0, not {candidates!r}")
+    if not isinstance(candidates, int) or isinstance(candidates, bool) or not 1 <= candidates <= MAX_CANDIDATES:
+        raise ConfigError(
+            f"{path}: 'rank.candidates' must be a whole number from 1 to {MAX_CANDIDATES}, not {candidates!r}"
+        )
     return RankPlan(
         runtime=rank.get("runtime"), runtimes=None if names is None else tuple(names), candidates=candidates
     )

@@ -21,6 +21,7 @@ import friesian_fast
 from friesian_fast._files import replacing, sync
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import IvfIndex
+from friesian_fast.release.candidate_lists import write_candidates
 from friesian_fast.release.gates import Gate, check_gates, measured
 from friesian_fast.release.inputs import Inputs, read_inputs
 from friesian_fast.release.manifest import (
@@ -171,13 +172,16 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
 
 
 def write_serving_parts(inputs: Inputs, layout: Path, building: Path) -> dict[str, RowSetEntry]:
-    """What filters and rules need, where the plan names it: item columns, what users have seen, the rules."""
+    """Where the plan names it: item columns and rules, what users have seen, and what is proposed to them."""
     index, items = IvfIndex.open(layout), inputs.vectors["item"].ids
     if inputs.columns is not None:
         index = index.with_columns(write_item_columns(inputs.columns, items, index, building))
     if inputs.rules is not None and inputs.rules_path is not None:
         write_rules(inputs.rules, inputs.rules_path, index, building)
-    return {} if inputs.seen is None else write_seen(inputs.seen, items, index, inputs.spec, building)
+    entries = {} if inputs.seen is None else write_seen(inputs.seen, items, index, inputs.spec, building)
+    if inputs.candidates is not None:
+        entries |= write_candidates(inputs.candidates, items, index, inputs.spec, building)
+    return entries
 
 
 def write_popular(inputs: Inputs, building: Path) -> PopularEntry:

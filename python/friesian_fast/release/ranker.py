@@ -21,7 +21,7 @@ from friesian_fast.release.inputs import Inputs
 from friesian_fast.release.manifest import IndexEntry, MachineEntry, RankerEntry, RowSetEntry, RuntimeEntry
 from friesian_fast.release.plan import RankPlan
 from friesian_fast.release.ranker_files import write_model
-from friesian_fast.spec import FeatureSpec
+from friesian_fast.spec import CANDIDATE, FeatureSpec
 from friesian_fast.store import MappedRowStore
 
 MODELS = "rank"
@@ -212,26 +212,21 @@ def _run_all(trials: Mapping[str, _Trial], requests: Sequence[Rows], track: Trac
 def _requests(
     inputs: Inputs, building: Path, row_sets: Mapping[str, RowSetEntry], index: IndexEntry
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """The ranker's inputs for users drawn at random: what recall finds for them, with their rows."""
-    users = inputs.vectors["user"]
-    drawn = np.sort(np.random.default_rng(0).permutation(len(users.ids))[:REQUESTS])
-    found, scores = IvfIndex.open(building / index.layout).search(
-        np.ascontiguousarray(users.vectors[drawn]), min(inputs.rank.candidates, index.vectors)
-    )
-    stores = {name: _open_rows(inputs.spec, building, name, row_sets[name]) for name in ("user", "item")}
+    """The ranker's inputs for users drawn at random, made by the stages that will serve them."""
+    from friesian_fast.recommend.inputs import InputBuilder  # it stands above releases, and imports them
+    from friesian_fast.recommend.listed import recall_over
+
+    users, spec = inputs.vectors["user"].ids, inputs.spec
+    drawn = np.sort(np.random.default_rng(0).permutation(len(users))[:REQUESTS])
+    names = [name for name in ("user", "item", "user_vector", CANDIDATE) if name in row_sets]
+    stores = {name: _open_rows(spec, building, name, row_sets[name]) for name in names}
+    recall = recall_over(spec, IvfIndex.open(building / index.layout), stores["user_vector"], stores.get(CANDIDATE))
+    builder, limit = InputBuilder(spec), min(inputs.rank.candidates, index.vectors)
     try:
-        for position, items, nearness in zip(drawn, found, scores, strict=True):
-            items = items[nearness > -np.inf]
-            columns = {
-                "user": stores["user"].decode(_ids([users.ids[position]])).columns,
-                "item": stores["item"].decode(_ids(items)).columns,
-            }
-            yield {
-                value.name: np.repeat(columns["user"][value.column], len(items), axis=0)
-                if value.row_set == "user"
-                else columns["item"][value.column]
-                for value in inputs.spec.model_inputs
-            }
+        for position in drawn:
+            user = users[position] if isinstance(users, list) else users[position].item()
+            found = recall.candidates(user, limit)
+            yield builder.build(stores["user"].find([user]), stores["item"].find(found.ids), found.columns)
     finally:
         for store in stores.values():
             store.close()
@@ -239,10 +234,6 @@ def _requests(
 
 def _open_rows(spec: FeatureSpec, building: Path, name: str, entry: RowSetEntry) -> MappedRowStore:
     return MappedRowStore.open(building / entry.file, spec.row_set(name), spec.row_tag(name))
-
-
-def _ids(values: Sequence[Any] | NDArray[Any]) -> Any:
-    return [str(value) for value in values] if isinstance(values[0], str) else np.array(values, np.int64)
 
 
 def _remove_unused(directory: Path, used: set[str]) -> None:

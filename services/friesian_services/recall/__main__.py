@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from friesian_fast.recommend import RulesStage
+from friesian_fast.recommend import RulesStage, open_recall
 from friesian_fast.release.open import open_release
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services._pb import recall_pb2_grpc
@@ -27,7 +27,7 @@ from friesian_services.launch import (
 from friesian_services.place import Place
 from friesian_services.recall.servicer import CandidatesServicer, RecallServicer
 from friesian_services.server import Servicer, run_grpc
-from friesian_services.wiring import check_index, open_recall
+from friesian_services.wiring import check_index
 
 
 def main(
@@ -70,7 +70,7 @@ def serve(settings: RecallConfig, place: Place) -> None:
         release.id,
     )
     index = release.index()
-    source = open_recall(release, vectors, timers.time, index, RulesStage.of(release, index))
+    source = open_recall(release, index, vectors, timers.time, RulesStage.of(release, index))
     id_type = vectors.row_set.id_type
     candidates = CandidatesServicer(source, id_type, release.id)
     servicers = [

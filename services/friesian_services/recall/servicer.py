@@ -52,5 +52,4 @@ class CandidatesServicer(v1_grpc.RecallServicer):  # type: ignore[misc]
     def SearchCandidates(self, request: v1.CandidatesRequest, context: Any) -> v1.CandidatesReply:
         wire.check_release(request.release_id, self._release_id)
         found = self._source.candidates(wire.one_id(request.user, self._user_id_type), request.k)
-        ids, scores = wire.ids_to_message(found.ids), wire.floats_to_bytes(found.scores)
-        return v1.CandidatesReply(release_id=self._release_id, ids=ids, scores=scores, user_found=found.user_found)
+        return wire.candidates_to_message(found, self._release_id)

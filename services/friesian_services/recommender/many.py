@@ -28,7 +28,7 @@ def recommend_all(
     """
     wire.check_users(users)
     if explain:  # an explanation keeps every candidate's features until the answer is sent
-        wire.check_number(len(users) * max(candidates or 0, k or 0, 50), "explained candidates")
+        wire.check_number(len(users) * max(recommender.sizes(k, candidates)), "explained candidates")
     answers = []
     for user in users:
         call.require_waiting(context)

@@ -53,12 +53,7 @@ def truth_of(pairs: pd.DataFrame, users: pd.Index, items: pd.Index) -> Truth:
     return Truth(users=rows, bought=bought, totals=np.bincount(position))
 
 
-def pair_matrix(pairs: pd.DataFrame, users: pd.Index, items: pd.Index) -> NDArray[np.float32]:
-    """How many rows each user has for each item, float32 of shape (users, items); unknown ones are left out."""
-    user, item = users.get_indexer(pairs["user_id"]), items.get_indexer(pairs["item_id"])
-    known = (user >= 0) & (item >= 0)
-    cells = np.bincount(user[known] * len(items) + item[known], minlength=len(users) * len(items))
-    return cells.reshape(len(users), len(items)).astype(np.float32)
+Values = dict[str, NDArray[np.float64]]
 
 
 def best(scores: NDArray[Any], k: int) -> NDArray[Any]:
@@ -66,26 +61,31 @@ def best(scores: NDArray[Any], k: int) -> NDArray[Any]:
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
-def list_metrics(lists: NDArray[Any], truth: Truth) -> dict[str, float]:
-    """Means over the users of recall@50 and NDCG@10.
+def list_metrics(lists: NDArray[Any], truth: Truth) -> Values:
+    """Recall@50 and NDCG@10 of each user's list, float64 of shape (n,).
 
     Parameters
     ----------
     lists : ndarray of int, shape (n, k)
-        Items for each of the truth's users, best first.
+        Items for each of the truth's users, best first; -1 where a list is shorter.
     truth : Truth
     """
-    hits = np.take_along_axis(truth.bought, lists, axis=1)
+    hits = np.take_along_axis(truth.bought, np.maximum(lists, 0), axis=1) & (lists >= 0)
     return {
-        f"recall@{RECALL_K}": mean(recall(hits, truth.totals, RECALL_K)),
-        f"ndcg@{NDCG_K}": mean(ndcg(hits, truth.totals, NDCG_K)),
+        f"recall@{RECALL_K}": recall(hits, truth.totals, RECALL_K),
+        f"ndcg@{NDCG_K}": ndcg(hits, truth.totals, NDCG_K),
     }
+
+
+def means(values: Values) -> dict[str, float]:
+    """Over the users."""
+    return {name: mean(column) for name, column in values.items()}
 
 
 def both_ways(
     lists: Callable[[NDArray[Any], NDArray[np.bool_]], NDArray[Any]], truth: Truth, earlier: NDArray[np.bool_]
-) -> dict[str, float]:
-    """Metrics with the items bought before allowed, and, as ``new_…``, with them left out of lists and truth.
+) -> Values:
+    """Each user's metrics with what was bought before allowed, and, as ``new_…``, left out of lists and truth.
 
     Parameters
     ----------

@@ -1,82 +1,118 @@
-"""Who bought what in a span of time, and sampled items that they did not."""
+"""What the ranker learns from: what would have been proposed at the start of earlier months, and what was bought."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-NEGATIVES = 4  # per purchase; one half drawn by popularity, the other uniformly
-_ROUNDS = 20
+from friesian_fast.errors import InvalidInputError
+from friesian_fast.spec import CANDIDATE, FeatureSpec
+from friesian_fast.usecases.online_retail.features import Vocabularies, item_features, user_features
+from friesian_fast.usecases.online_retail.history import History
+from friesian_fast.usecases.online_retail.proposals import ProposalSettings, Proposed, propose
+
+MONTHS = 3  # to learn from
+
+Rows = dict[str, NDArray[Any]]
 
 
-def examples(
-    sales: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, seed: int
-) -> pd.DataFrame:
-    """Purchases in ``[start, end)`` and sampled non-purchases of the same users.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What was known at a moment.
 
     Parameters
     ----------
-    sales : pandas.DataFrame
     users, items : pandas.DataFrame
-        Features as of `start`; only their users and items appear.
-    start, end : Timestamp
-    seed : int
+        Features of those known by then.
+    history : History
+        In their order.
+    prices : ndarray of float64, shape (items,)
+    """
+
+    users: pd.DataFrame
+    items: pd.DataFrame
+    history: History
+    prices: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, sales: pd.DataFrame, cut: pd.Timestamp, users: pd.DataFrame, items: pd.DataFrame) -> Moment:
+        """From the sales, of which those before `cut` count."""
+        before = sales[sales["time"] < cut]
+        prices = before.groupby("item_id")["price"].median().reindex(items["item_id"]).to_numpy(np.float64)
+        history = History(before, cut, pd.Index(users["user_id"]), pd.Index(items["item_id"]))
+        return cls(users=users, items=items, history=history, prices=prices)
+
+    def propose(self, asked: NDArray[np.int64], settings: ProposalSettings) -> Proposed:
+        """See `propose`."""
+        return propose(self.history, self.prices, asked, settings)
+
+
+def months_before(split: pd.Timestamp) -> tuple[pd.Timestamp, ...]:
+    """The starts of the months to learn from, and the split."""
+    return tuple(split - pd.DateOffset(months=months) for months in range(MONTHS, -1, -1))
+
+
+def examples(
+    spec: FeatureSpec, sales: pd.DataFrame, settings: ProposalSettings, months: Sequence[pd.Timestamp]
+) -> tuple[Rows, NDArray[np.float32]]:
+    """Proposals to everyone who then bought, and whether it was that.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+    sales : pandas.DataFrame
+    settings : ProposalSettings
+    months : sequence of Timestamp
+        Proposals as of each but the last are labelled with what was bought until the next.
 
     Returns
     -------
-    pandas.DataFrame
-        ``user_id``, ``item_id``, ``label`` (int32), shuffled.
+    rows : dict of model input to ndarray, shape (n,)
+    labels : ndarray of float32, shape (n,)
     """
-    positives = purchases(sales, users, items, start, end)
-    known_users, known_items = pd.Index(users["user_id"]), pd.Index(items["item_id"])
-    user = known_users.get_indexer(positives["user_id"])
-    item = known_items.get_indexer(positives["item_id"])
-    bought = user.astype(np.int64) * len(known_items) + item
-    rng = np.random.default_rng(seed)
-    sampled = _sample_negatives(rng, user, bought, _popularity(sales, known_items, start))
-    keys = np.concatenate([bought, sampled])
-    labels = np.repeat(np.array([1, 0], np.int32), [len(bought), len(sampled)])
-    order = rng.permutation(len(keys))
-    return pd.DataFrame(
-        {
-            "user_id": known_users.to_numpy()[keys[order] // len(known_items)],
-            "item_id": known_items.to_numpy()[keys[order] % len(known_items)],
-            "label": labels[order],
-        }
-    )
+    vocabularies = Vocabularies(sales)
+    parts, labels = [], []
+    for cut, end in itertools.pairwise(months):
+        if not (sales["time"] < cut).any():
+            raise InvalidInputError(f"there is no sale before {cut:%Y-%m-%d} to learn from; use the whole file")
+        users, items = user_features(sales, cut, vocabularies), item_features(sales, cut, vocabularies)
+        moment = Moment.of(sales, cut, users, items)
+        user, item = _bought(sales, cut, end, moment)
+        if not len(user):
+            raise InvalidInputError(
+                f"no user with history bought a known item from {cut:%Y-%m-%d} to {end:%Y-%m-%d}; use the whole file"
+            )
+        proposed = moment.propose(np.unique(user), settings)
+        parts.append(input_rows(spec, users, items, proposed))
+        pairs = proposed.user * len(items) + proposed.item
+        labels.append(np.isin(pairs, user * len(items) + item).astype(np.float32))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, np.concatenate(labels)
 
 
-def purchases(
-    sales: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp
-) -> pd.DataFrame:
-    """The distinct ``user_id``, ``item_id`` bought in ``[start, end)`` by known users, of known items."""
+def input_rows(spec: FeatureSpec, users: pd.DataFrame, items: pd.DataFrame, proposed: Proposed) -> Rows:
+    """The ranker's inputs for every proposed pair."""
+    rows = {}
+    for model_input in spec.model_inputs:
+        if model_input.row_set == CANDIDATE:
+            rows[model_input.name] = proposed.columns[model_input.column]
+        else:
+            frame, at = (users, proposed.user) if model_input.row_set == "user" else (items, proposed.item)
+            rows[model_input.name] = frame[model_input.column].to_numpy()[at]
+    return rows
+
+
+def _bought(
+    sales: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, moment: Moment
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the known users and items bought in ``[start, end)``."""
     window = sales[(sales["time"] >= start) & (sales["time"] < end)]
-    known = window["user_id"].isin(users["user_id"]) & window["item_id"].isin(items["item_id"])
-    pairs = window.loc[known, ["user_id", "item_id"]].drop_duplicates()
-    return pairs.sort_values(["user_id", "item_id"], ignore_index=True)
-
-
-def _popularity(sales: pd.DataFrame, known_items: pd.Index, start: pd.Timestamp) -> np.ndarray:
-    recent = sales[(sales["time"] < start) & (sales["time"] >= start - pd.Timedelta(days=28))]
-    buyers = recent.groupby("item_id")["user_id"].nunique().reindex(known_items).fillna(0).to_numpy(np.float64)
-    share: np.ndarray = (buyers + 1.0) / (buyers + 1.0).sum()
-    return share
-
-
-def _sample_negatives(
-    rng: np.random.Generator, user: np.ndarray, bought: np.ndarray, popularity: np.ndarray
-) -> np.ndarray:
-    """Pairs ``user * items + item`` that are not in `bought`; a hit on a purchase is drawn again."""
-    base = np.repeat(user.astype(np.int64), NEGATIVES) * len(popularity)
-    by_popularity = np.arange(len(base)) % 2 == 0
-    keys = np.full(len(base), -1, np.int64)
-    for _ in range(_ROUNDS):
-        open_ = np.flatnonzero(keys < 0)
-        if not len(open_):
-            break
-        drawn = rng.integers(len(popularity), size=len(open_))
-        popular = by_popularity[open_]
-        drawn[popular] = rng.choice(len(popularity), size=int(popular.sum()), p=popularity)
-        candidate = base[open_] + drawn
-        keys[open_] = np.where(np.isin(candidate, bought), -1, candidate)
-    return keys[keys >= 0]
+    user = moment.history.users.get_indexer(window["user_id"])
+    item = moment.history.items.get_indexer(window["item_id"])
+    known = (user >= 0) & (item >= 0)
+    return user[known].astype(np.int64), item[known].astype(np.int64)

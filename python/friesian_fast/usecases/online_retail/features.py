@@ -1,4 +1,4 @@
-"""User and item features as they stood at a moment: only sales before it are seen."""
+"""User and item features as they stood at a moment, and the spec: only sales before it are seen."""
 
 from __future__ import annotations
 
@@ -10,22 +10,13 @@ import numpy as np
 import pandas as pd
 
 from friesian_fast.hashing import xxh3_bucket
-from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet, Transform, Vocabulary
+from friesian_fast.release.candidates import candidate_row_set
+from friesian_fast.spec import CANDIDATE, Column, FeatureSpec, ModelInput, RowSet, Transform, Vocabulary
 
 WORD_BINS = 512
 ITEM_WORDS = 4
-USER_WORDS = 3
 _WORD = re.compile(r"[A-Z]{3,}")
 _STOP_WORDS = frozenset({"THE", "AND", "WITH", "FOR", "SET", "PACK", "ASSORTED", "SMALL", "LARGE"})
-
-
-@dataclass(frozen=True, slots=True)
-class Binned:
-    """Which interval between `edges` the value of `source` is in: an integer in ``[0, len(edges)]``."""
-
-    name: str
-    source: str
-    edges: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +28,52 @@ class Scaled:
     cap: float
 
 
-Numeric = Binned | Scaled
-
-_DAYS = (7.0, 14.0, 28.0, 56.0, 91.0, 182.0)
-_PRICES = (0.5, 0.85, 1.25, 1.65, 2.1, 2.95, 4.25, 8.0)
-USER_NUMERIC: tuple[Numeric, ...] = (
-    Binned("recency_bin", "recency_days", _DAYS),
-    Binned("frequency_bin", "orders", (2.0, 3.0, 4.0, 6.0, 10.0, 20.0)),
-    Binned("spend_bin", "spend", (150.0, 300.0, 600.0, 1200.0, 2400.0, 5000.0)),
-    Binned("variety_bin", "items", (5.0, 15.0, 30.0, 60.0, 120.0, 250.0)),
-    Binned("price_bin", "mean_price", _PRICES),
-    Scaled("recency", "recency_days", 365.0),
+DAYS = 400.0  # more than the transactions span
+POPULARITY_DAYS = (7, 14, 28, 91)
+USER_NUMBERS = (
+    Scaled("recency", "recency_days", DAYS),
+    Scaled("tenure", "tenure_days", DAYS),
     Scaled("frequency", "orders", 100.0),
     Scaled("spend", "spend", 100_000.0),
     Scaled("variety", "items", 1000.0),
+    Scaled("basket", "items_per_order", 500.0),
+    Scaled("repeats", "repeat_share", 1.0),
+    Scaled("mean_price", "mean_price", 50.0),
 )
-ITEM_NUMERIC: tuple[Numeric, ...] = (
-    Binned("price_bin", "price", _PRICES),
-    Binned("popularity_bin", "buyers_28", (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)),
-    Binned("recency_bin", "recency_days", (1.0, 3.0, *_DAYS)),
-    Binned("age_bin", "age_days", _DAYS),
-    Scaled("popularity_28", "buyers_28", 300.0),
-    Scaled("popularity_91", "buyers_91", 600.0),
+ITEM_NUMBERS = (
+    *(Scaled(f"popularity_{days}", f"buyers_{days}", 300.0 if days < 91 else 600.0) for days in POPULARITY_DAYS),
     Scaled("popularity", "buyers", 1000.0),
-    Scaled("rate", "buyers_per_28_days", 100.0),
+    Scaled("recency", "recency_days", DAYS),
+    Scaled("age", "age_days", DAYS),
+    Scaled("repeats", "repeat_share", 1.0),
     Scaled("price", "price", 50.0),
     Scaled("quantity", "mean_quantity", 500.0),
 )
-USER_CATEGORIES = ("user_index", "country", *(f"word_{n}" for n in range(1, USER_WORDS + 1)))
+USER_CATEGORIES = ("user_index",)
 ITEM_CATEGORIES = ("item_index", *(f"word_{n}" for n in range(1, ITEM_WORDS + 1)))
+# Of a pair: what the sources of proposals say, and the user's own orders of the item. 0 where nothing is known.
+SOURCES = ("ease", "ease_binary", "knn")
+PAIR_COLUMNS = (
+    *SOURCES,
+    "own_orders",
+    "own_30",
+    "own_90",
+    "own_quantity",
+    "own_fresh",
+    "own_in_last",
+    "own_since",
+    "own_due",
+    "price_ratio",
+)
+LONGEST_LIST = 400
 
 
 class Vocabularies:
-    """Users, items and countries seen before the split; position 0 is for all others."""
+    """Users and items seen before the split; position 0 is for all others."""
 
     def __init__(self, sales: pd.DataFrame) -> None:
         self.users = np.sort(sales["user_id"].unique())
         self.items = np.sort(sales["item_id"].unique().astype(str)).astype(object)
-        self.countries = sales["country"].value_counts().sort_index().sort_values(ascending=False, kind="stable").index
 
     def user_index(self, ids: Sequence[int] | pd.Series) -> np.ndarray:
         """Positions from 1, int32 of shape (n,)."""
@@ -83,10 +82,6 @@ class Vocabularies:
     def item_index(self, ids: Sequence[str] | pd.Series) -> np.ndarray:
         """Positions from 1, int32 of shape (n,)."""
         return np.asarray(pd.Index(self.items).get_indexer(ids) + 1, np.int32)
-
-    def country_index(self, names: pd.Series) -> np.ndarray:
-        """Positions from 1 by falling frequency, int32 of shape (n,)."""
-        return np.asarray(self.countries.get_indexer(names) + 1, np.int32)
 
 
 def item_features(sales: pd.DataFrame, cut: pd.Timestamp, vocabularies: Vocabularies) -> pd.DataFrame:
@@ -102,15 +97,15 @@ def item_features(sales: pd.DataFrame, cut: pd.Timestamp, vocabularies: Vocabula
             "buyers": grouped["user_id"].nunique(),
         }
     )
-    for days in (28, 91):
+    raw["repeat_share"] = _repeat_shares(sales, "item_id")
+    for days in POPULARITY_DAYS:
         recent = sales[sales["time"] >= cut - pd.Timedelta(days=days)]
         raw[f"buyers_{days}"] = recent.groupby("item_id")["user_id"].nunique().reindex(raw.index).fillna(0)
-    raw["buyers_per_28_days"] = raw["buyers"] * 28.0 / np.maximum(raw["age_days"], 28.0)
     words = item_words(grouped["description"].first())
     features = pd.DataFrame({"item_id": raw.index.to_numpy(), "item_index": vocabularies.item_index(raw.index)})
     for number in range(ITEM_WORDS):
         features[f"word_{number + 1}"] = words[:, number]
-    return _with_numbers(features, raw, ITEM_NUMERIC)
+    return _with_numbers(features, raw, ITEM_NUMBERS)
 
 
 def user_features(sales: pd.DataFrame, cut: pd.Timestamp, vocabularies: Vocabularies) -> pd.DataFrame:
@@ -120,18 +115,17 @@ def user_features(sales: pd.DataFrame, cut: pd.Timestamp, vocabularies: Vocabula
     raw = pd.DataFrame(
         {
             "recency_days": _days(cut - grouped["time"].max()),
+            "tenure_days": _days(cut - grouped["time"].min()),
             "orders": grouped["invoice"].nunique(),
             "spend": grouped["spend"].sum(),
             "items": grouped["item_id"].nunique(),
             "mean_price": grouped["price"].mean(),
         }
     )
+    raw["items_per_order"] = raw["items"] / raw["orders"]
+    raw["repeat_share"] = _repeat_shares(sales, "user_id")
     features = pd.DataFrame({"user_id": raw.index.to_numpy(), "user_index": vocabularies.user_index(raw.index)})
-    features["country"] = vocabularies.country_index(grouped["country"].last())
-    words = _favourite_words(sales, raw.index)
-    for number in range(USER_WORDS):
-        features[f"word_{number + 1}"] = words[:, number]
-    return _with_numbers(features, raw, USER_NUMERIC)
+    return _with_numbers(features, raw, USER_NUMBERS)
 
 
 def item_words(descriptions: pd.Series) -> np.ndarray:
@@ -153,30 +147,16 @@ def item_words(descriptions: pd.Series) -> np.ndarray:
     return words
 
 
-def _favourite_words(sales: pd.DataFrame, users: pd.Index) -> np.ndarray:
-    """Each user's most telling words: tf-idf over the distinct items bought."""
-    bought = sales[["user_id", "item_id", "description"]].drop_duplicates(["user_id", "item_id"])
-    items = bought.drop_duplicates("item_id").set_index("item_id")["description"]
-    hashed = pd.DataFrame(item_words(items), index=items.index).stack().rename("word").reset_index("item_id")
-    pairs = bought[["user_id", "item_id"]].merge(hashed[hashed["word"] > 0], on="item_id")
-    counts = pairs.groupby(["user_id", "word"]).size().rename("count").reset_index()
-    users_with = counts.groupby("word")["user_id"].transform("size")
-    counts["weight"] = counts["count"] * np.log(len(users) / users_with)
-    counts = counts.sort_values(["user_id", "weight", "word"], ascending=[True, False, True])
-    counts["rank"] = counts.groupby("user_id").cumcount()
-    top = counts[counts["rank"] < USER_WORDS]
-    words = np.zeros((len(users), USER_WORDS), np.int32)
-    words[users.get_indexer(top["user_id"]), top["rank"]] = top["word"]
-    return words
+def _repeat_shares(sales: pd.DataFrame, of: str) -> pd.Series:
+    """Of the items that each user ordered, or of the users that ordered each item: the share that did so again."""
+    orders = sales.drop_duplicates(["user_id", "item_id", "invoice"]).groupby(["user_id", "item_id"]).size()
+    return (orders > 1).groupby(level=of).mean()
 
 
-def _with_numbers(features: pd.DataFrame, raw: pd.DataFrame, columns: tuple[Numeric, ...]) -> pd.DataFrame:
+def _with_numbers(features: pd.DataFrame, raw: pd.DataFrame, columns: tuple[Scaled, ...]) -> pd.DataFrame:
     for column in columns:
         values = raw[column.source].to_numpy(np.float64)
-        if isinstance(column, Binned):
-            features[column.name] = np.digitize(values, column.edges).astype(np.int32)
-        else:
-            features[column.name] = np.minimum(np.log1p(values) / np.log1p(column.cap), 1.0).astype(np.float32)
+        features[column.name] = np.minimum(np.log1p(values) / np.log1p(column.cap), 1.0).astype(np.float32)
     return features
 
 
@@ -185,68 +165,62 @@ def _days(spans: pd.Series) -> pd.Series:
 
 
 def feature_spec(vocabularies: Vocabularies) -> FeatureSpec:
-    """The spec of the rows that `user_features` and `item_features` make."""
-    sizes = {
-        "user_index": len(vocabularies.users) + 1,
-        "item_index": len(vocabularies.items) + 1,
-        "country": len(vocabularies.countries) + 1,
-    }
-    user = _columns(USER_CATEGORIES, USER_NUMERIC, sizes)
-    item = _columns(ITEM_CATEGORIES, ITEM_NUMERIC, sizes)
-    named = {"user": user, "item": item}
+    """The spec of the rows that `user_features` and `item_features` make, and of the lists of proposals.
+
+    The ranker takes the numbers; the categories are the towers'.
+    """
+    sizes = {"user_index": len(vocabularies.users) + 1, "item_index": len(vocabularies.items) + 1}
+    user = RowSet(
+        name="user", id_column="user_id", id_type="int64", columns=_columns(USER_CATEGORIES, USER_NUMBERS, sizes)
+    )
+    item = RowSet(
+        name="item", id_column="item_id", id_type="string", columns=_columns(ITEM_CATEGORIES, ITEM_NUMBERS, sizes)
+    )
+    inputs = {"user": USER_NUMBERS, "item": ITEM_NUMBERS}
+    numbers = [(row_set, column.name) for row_set, columns in inputs.items() for column in columns]
+    pairs = [(CANDIDATE, name) for name in PAIR_COLUMNS]
     return FeatureSpec(
         name="online_retail",
-        row_sets=(
-            RowSet(name="user", id_column="user_id", id_type="int64", columns=user),
-            RowSet(name="item", id_column="item_id", id_type="string", columns=item),
-        ),
+        row_sets=(user, item, candidate_row_set(user, PAIR_COLUMNS, LONGEST_LIST)),
         model_inputs=tuple(
-            ModelInput(name=input_name(row_set, column.name), row_set=row_set, column=column.name)
-            for row_set, columns in named.items()
-            for column in columns
+            ModelInput(name=input_name(row_set, column), row_set=row_set, column=column)
+            for row_set, column in (*numbers, *pairs)
         ),
         transforms=_transforms(),
         vocabularies={
             "user_id": Vocabulary.of(str(value) for value in vocabularies.users),
             "item_id": Vocabulary.of(vocabularies.items),
-            "country": Vocabulary.of(vocabularies.countries),
         },
     )
 
 
 def input_name(row_set: str, column: str) -> str:
-    """A ranker input is called ``user_…`` or ``item_…`` after the column it takes."""
-    return column if column.startswith(f"{row_set}_") else f"{row_set}_{column}"
+    """A model input is called ``user_…``, ``item_…`` or ``pair_…`` after the column it takes."""
+    prefix = "pair" if row_set == CANDIDATE else row_set
+    return column if column.startswith(f"{prefix}_") else f"{prefix}_{column}"
 
 
-def _columns(categories: tuple[str, ...], numeric: tuple[Numeric, ...], sizes: dict[str, int]) -> tuple[Column, ...]:
+def _columns(categories: tuple[str, ...], numbers: tuple[Scaled, ...], sizes: dict[str, int]) -> tuple[Column, ...]:
     columns = [Column(name=name, type="int32", size=sizes.get(name, WORD_BINS + 1)) for name in categories]
-    for column in numeric:
-        if isinstance(column, Binned):
-            columns.append(Column(name=column.name, type="int32", size=len(column.edges) + 1))
-        else:
-            columns.append(Column(name=column.name, type="float32"))
-    return tuple(columns)
+    return (*columns, *(Column(name=column.name, type="float32") for column in numbers))
 
 
 def _transforms() -> tuple[Transform, ...]:
     steps = [
         Transform(op="string_index", inputs=(source,), outputs=(output,), params={"vocabulary": source})
-        for source, output in (("user_id", "user_index"), ("item_id", "item_index"), ("country", "country"))
+        for source, output in (("user_id", "user_index"), ("item_id", "item_index"))
     ]
-    for row_set, count in (("item", ITEM_WORDS), ("user", USER_WORDS)):
-        outputs = tuple(f"{row_set}.word_{number}" for number in range(1, count + 1))
-        params = {"bins": WORD_BINS, "method": "xxh3", "offset": 1}
-        steps.append(Transform(op="hash_encode", inputs=("description",), outputs=outputs, params=params))
-    for row_set, columns in (("user", USER_NUMERIC), ("item", ITEM_NUMERIC)):
+    words = tuple(f"item.word_{number}" for number in range(1, ITEM_WORDS + 1))
+    params = {"bins": WORD_BINS, "method": "xxh3", "offset": 1}
+    steps.append(Transform(op="hash_encode", inputs=("description",), outputs=words, params=params))
+    for row_set, columns in (("user", USER_NUMBERS), ("item", ITEM_NUMBERS)):
         for column in columns:
-            binned = isinstance(column, Binned)
             steps.append(
                 Transform(
-                    op="cut_bins" if binned else "log_scale",
+                    op="log_scale",
                     inputs=(f"{row_set}.{column.source}",),
                     outputs=(f"{row_set}.{column.name}",),
-                    params={"edges": list(column.edges)} if isinstance(column, Binned) else {"cap": column.cap},
+                    params={"cap": column.cap},
                 )
             )
     return tuple(steps)

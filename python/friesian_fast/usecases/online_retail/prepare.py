@@ -1,7 +1,9 @@
-"""Raw transactions to feature rows, purchases to learn from and the spec: nothing after the split reaches a feature."""
+"""Raw transactions to feature rows, sales to learn from and the spec: nothing after the split reaches a feature."""
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,15 +15,13 @@ from rich.console import Console
 
 from friesian_fast._files import replacing_directory
 from friesian_fast.cli.errors import reported
-from friesian_fast.errors import InvalidInputError
+from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.train.files import save_json
 from friesian_fast.usecases.online_retail.data import clean, find_data, read_transactions
-from friesian_fast.usecases.online_retail.examples import examples, purchases
 from friesian_fast.usecases.online_retail.features import Vocabularies, feature_spec, item_features, user_features
 
-SPLIT = pd.Timestamp("2011-11-01")
-# The ranker learns what was bought from here to the split, on features and towers from before.
-LEARN_FROM = pd.Timestamp("2011-10-01")
+SPLIT = "2011-11-01"
+_DAY = "%Y-%m-%d"
 REPORT = "meta/prepare.json"
 POPULAR_DAYS = 28  # the fallback list counts sales of this long before the split
 
@@ -32,9 +32,16 @@ console = Console(highlight=False, soft_wrap=True)
 def main(
     out: Annotated[Path, typer.Option("--out", help="Directory to write; replaced if it is there.")] = Path("prepared"),
     data: Annotated[Path | None, typer.Option("--data", help="The transactions: .parquet, .xlsx or .csv.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sampled non-purchases.")] = 0,
+    split: Annotated[
+        datetime, typer.Option("--split", formats=[_DAY], help="Learn from before, measure on what comes after.")
+    ] = SPLIT,  # type: ignore[assignment]  # typer parses it
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=[_DAY], help="Nothing from this day on; all if left out.")
+    ] = None,
 ) -> None:
-    """Clean the transactions, split them at 2011-11-01, and write features and examples.
+    """Clean the transactions, split them, and write features and sales.
+
+    To tune, validate on the month before: --split 2011-10-01 --until 2011-11-01.
 
     Example: friesian online_retail prepare --data "Online Retail.xlsx" --out prepared
     """
@@ -43,14 +50,35 @@ def main(
     console.print(f"reading {path}")
     lines = read_transactions(path)
     sales, dropped = clean(lines)
-    report: dict[str, Any] = {"rows": len(lines), "dropped": dropped, "sales": len(sales)}
+    if until is not None:
+        sales = sales[sales["time"] < until]
+    report: dict[str, Any] = {"rows": len(lines), "dropped": dropped, "sales": len(sales), "split": f"{split:{_DAY}}"}
     with replacing_directory(out) as partial:
         (partial / "meta").mkdir()
-        report |= write_tables(sales, partial, seed)
+        report["tables"] = write_tables(sales, partial, pd.Timestamp(split))
         save_json(report, partial / REPORT)
     console.print(f"{len(lines):,} rows, {len(sales):,} of them sales of products to known customers")
     for name, value in report.items():
         console.print(f"  {name}: {value}")
+
+
+def read_split(data_dir: Path) -> pd.Timestamp:
+    """Where the tables in `data_dir` were split.
+
+    Raises
+    ------
+    NotFoundError, InvalidInputError
+        If they are not there, or of an older version.
+    """
+    path = data_dir / REPORT
+    if not path.is_file():
+        raise NotFoundError(f"there is no {path}; run the prepare step first")
+    try:
+        return pd.Timestamp(json.loads(path.read_text(encoding="utf-8"))["split"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInputError(
+            f"{path} does not say where the sales were split; run the prepare step again"
+        ) from error
 
 
 def _require_replaceable(out: Path, data: Path) -> None:
@@ -61,49 +89,32 @@ def _require_replaceable(out: Path, data: Path) -> None:
         raise InvalidInputError(f"{data} lies in {out}, which would be replaced; name another --out")
 
 
-def write_tables(sales: pd.DataFrame, out: Path, seed: int) -> dict[str, int]:
+def write_tables(sales: pd.DataFrame, out: Path, split: pd.Timestamp) -> dict[str, int]:
     """Write everything that training and publishing read; returns the numbers of rows."""
-    before, after = sales[sales["time"] < SPLIT], sales[sales["time"] >= SPLIT]
+    before, after = sales[sales["time"] < split], sales[sales["time"] >= split]
     if before.empty or after.empty:
         raise InvalidInputError(
-            f"the sales reach from {sales['time'].min()} to {sales['time'].max()}; both sides of {SPLIT:%Y-%m-%d} "
+            f"the sales reach from {sales['time'].min()} to {sales['time'].max()}; both sides of {split:%Y-%m-%d} "
             "need some: use the whole file"
         )
     vocabularies = Vocabularies(before)
     feature_spec(vocabularies).save(out / "meta" / "spec.json")
-    end = sales["time"].max() + pd.Timedelta(days=1)
-    users, items = _features(sales, SPLIT, end, vocabularies)
-    earlier_users, earlier_items = _features(sales, LEARN_FROM, SPLIT, vocabularies)
-    recent = before[before["time"] >= SPLIT - pd.Timedelta(days=POPULAR_DAYS)]
+    users, items = user_features(sales, split, vocabularies), item_features(sales, split, vocabularies)
+    bought = _bought_after(after, users)
+    if bought.empty:
+        raise InvalidInputError(f"no user with history bought anything after {split:%Y-%m-%d}; use the whole file")
+    recent = before[before["time"] >= split - pd.Timedelta(days=POPULAR_DAYS)]
     tables = {
         "user": users,
         "item": items,
-        "test": examples(sales, users, items, SPLIT, end, seed),
-        "learn_user": earlier_users,
-        "learn_item": earlier_items,
-        "learn_purchases": purchases(sales, earlier_users, earlier_items, LEARN_FROM, SPLIT),
-        "purchases": before[["user_id", "item_id", "time"]],
-        "test_purchases": _bought_after(after, users),
+        "sales": before,
+        "test_purchases": bought,
         "recent": recent[["user_id", "item_id"]].drop_duplicates(),
         "catalogue": before.drop_duplicates("item_id")[["item_id", "description"]].sort_values("item_id"),
     }
     for name, table in tables.items():
         pq.write_table(pa.Table.from_pandas(table, preserve_index=False), out / f"{name}.parquet")
     return {name: len(table) for name, table in tables.items()}
-
-
-def _features(
-    sales: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, vocabularies: Vocabularies
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """User and item features as of `start`, of use to learn or measure what was bought from there to `end`."""
-    if not (sales["time"] < start).any():
-        raise InvalidInputError(f"there is no sale before {start:%Y-%m-%d} to make features from; use the whole file")
-    users, items = user_features(sales, start, vocabularies), item_features(sales, start, vocabularies)
-    if purchases(sales, users, items, start, end).empty:
-        raise InvalidInputError(
-            f"no user with history bought a known item from {start:%Y-%m-%d} to {end:%Y-%m-%d}; use the whole file"
-        )
-    return users, items
 
 
 def _bought_after(after: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:

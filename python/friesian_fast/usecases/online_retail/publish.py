@@ -10,7 +10,8 @@ import typer
 from friesian_fast.cli.errors import reported
 from friesian_fast.cli.publish import build_and_tell
 from friesian_fast.errors import NotFoundError
-from friesian_fast.release.plan import Interactions, PublishPlan, Seen, write_plan
+from friesian_fast.release.plan import CandidatesPlan, Interactions, PublishPlan, RankPlan, Seen, write_plan
+from friesian_fast.usecases.online_retail.train import RANKED
 
 
 @reported
@@ -34,7 +35,9 @@ def main(
         vectors={"user": model_dir / "user_ebd.parquet", "item": model_dir / "item_ebd.parquet"},
         ranker=model_dir,
         interactions=Interactions(path=data_dir / "recent.parquet", item="item_id"),
-        seen=Seen(path=data_dir / "purchases.parquet", user="user_id", item="item_id"),
+        seen=Seen(path=data_dir / "sales.parquet", user="user_id", item="item_id"),
+        candidates=CandidatesPlan(path=model_dir / "candidates.parquet", user="user_id", item="item_id", score="score"),
+        rank=RankPlan(candidates=RANKED),
         rules=rules,
     )
     build_and_tell(plan, releases)

@@ -1,0 +1,62 @@
+"""Weights from item to item, out of who bought what: EASE^R and item-kNN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+
+def ease(counts: Any, penalty: float) -> NDArray[np.float32]:
+    """Linear weights that rebuild each user's row without an item's own column.
+
+    Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019: with ``P = inv(X'X + penalty I)``, the
+    weights are ``-P[i, j] / P[j, j]``, and 0 where i = j.
+
+    Parameters
+    ----------
+    counts : scipy sparse array of float32, shape (users, items)
+        X.
+    penalty : float
+        Above 0.
+
+    Returns
+    -------
+    ndarray of float32, shape (items, items)
+        A user's scores are ``X[user] @ weights``.
+    """
+    gram = np.asfortranarray((counts.T @ counts).toarray(), np.float32)
+    gram[np.diag_indices_from(gram)] += np.float32(penalty)
+    factor = linalg.cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
+    inverse, _ = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T  # LAPACK fills one triangle
+    weights: NDArray[np.float32] = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def item_knn(counts: Any, shrink: float, neighbours: int) -> NDArray[np.float32]:
+    """Shrunk cosines of the items' columns, for each item those of its nearest.
+
+    Parameters
+    ----------
+    counts : scipy sparse array of float32, shape (users, items)
+    shrink : float
+        Added to the product of the lengths: what few users have in common counts less.
+    neighbours : int
+        How many of each column are kept; the others are 0.
+
+    Returns
+    -------
+    ndarray of float32, shape (items, items)
+    """
+    gram = (counts.T @ counts).toarray().astype(np.float32)
+    lengths = np.sqrt(np.diag(gram))
+    cosines: NDArray[np.float32] = gram / np.maximum(np.outer(lengths, lengths) + np.float32(shrink), 1e-6)
+    np.fill_diagonal(cosines, 0.0)
+    if neighbours < len(cosines):
+        least = np.partition(cosines, -neighbours, axis=0)[-neighbours]
+        cosines[cosines < least] = 0.0
+    return cosines

@@ -1,0 +1,136 @@
+"""Tuning, the trees and the page, on small data; the real report is made by ``make report``."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.usecases.test_online_retail_features import CUT, random_sales
+
+from friesian_fast.evaluate.bootstrap import Interval
+from friesian_fast.usecases.online_retail import page
+from friesian_fast.usecases.online_retail.baselines import FAMILIES, Tuned, tuned
+from friesian_fast.usecases.online_retail.boosted import BoostedTrees
+from friesian_fast.usecases.online_retail.evaluate import Truth, means, truth_of
+from friesian_fast.usecases.online_retail.history import History
+from friesian_fast.usecases.online_retail.page import METRICS, html_page, markdown
+from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED, Findings, Peers
+from friesian_fast.usecases.online_retail.served import Catalogue
+
+
+def seen_from(sales, cut):
+    before, after = sales[sales["time"] < cut], sales[sales["time"] >= cut]
+    users, items = (pd.Index(np.sort(before[name].unique())) for name in ("user_id", "item_id"))
+    pairs = after.loc[after["user_id"].isin(users), ["user_id", "item_id"]].drop_duplicates()
+    return History(sales, cut, users, items), truth_of(pairs, users, items)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "implicit ALS"])
+def test_a_family_is_tuned_on_the_earlier_and_measured_on_the_later(family):
+    sales = random_sales()
+    earlier = seen_from(sales[sales["time"] < CUT], CUT - pd.Timedelta(days=30))
+    later = seen_from(sales, CUT)
+    found = tuned(FAMILIES[family], earlier, later)
+    assert set(found.chosen) == set(found.values) == set(METRICS)
+    assert found.tried > 1
+    assert all(len(values) == len(later[1].users) for name, values in found.values.items() if name == "recall@50")
+    assert 0 < means(found.values)["recall@50"] <= 1
+
+
+def test_als_learns_from_history():
+    history, truth = seen_from(random_sales(), CUT)
+    ((name, scores),) = FAMILIES["implicit ALS"](history, truth.users, {"log orders, 128 factors, alpha 1, penalty 10"})
+    assert name == "log orders, 128 factors, alpha 1, penalty 10"
+    had = history.counts()[truth.users].toarray() > 0
+    assert scores[had].mean() > scores[~had].mean()
+
+
+def test_each_metric_takes_its_own_setting():
+    truth = Truth(users=np.array([0]), bought=np.array([[True, False, True]]), totals=np.array([2]))
+    history = SimpleNamespace(users=[0], items=[0, 1, 2], counts=lambda: SimpleNamespace(toarray=lambda: np.eye(1, 3)))
+
+    def family(history, users, wanted):
+        for name, scores in (("old", [3, 2, 1]), ("new", [1, 2, 3])):
+            if wanted is None or name in wanted:
+                yield name, np.array([scores], np.float32)
+
+    found = tuned(family, (history, truth), (history, truth))
+    assert found.chosen["new_ndcg@10"] == "new"
+    assert found.values["new_ndcg@10"].tolist() == [1.0]
+    assert found.tried == 2
+
+
+def test_trees_learn_what_is_there():
+    rng = np.random.default_rng(0)
+
+    def rows(n):
+        columns = {name: rng.normal(size=n).astype(np.float32) for name in ("a", "b")}
+        return columns, (columns["a"] + 0.1 * rng.normal(size=n) > 0).astype(np.float32)
+
+    trees = BoostedTrees(rows(2000), rows(1000), seed=0)
+    columns, labels = rows(500)
+    scores = trees.score(columns)
+    assert trees.rounds > 0
+    assert scores[labels > 0].mean() > 0.7 > 0.3 > scores[labels == 0].mean()
+
+
+@pytest.fixture
+def findings(monkeypatch):
+    rng = np.random.default_rng(0)
+    users, items = pd.Index(range(30)), pd.Index([f"i{n}" for n in range(60)])
+    bought = rng.random((30, 60)) < 0.2
+    owned = rng.random((30, 60)) < 0.1
+    truth = Truth(users=np.arange(30), bought=bought, totals=bought.sum(axis=1))
+    sales = pd.DataFrame(
+        [(user, f"i{item}", f"{user}", f"<MUG> {item}", CUT) for user, item in zip(*np.nonzero(owned), strict=True)],
+        columns=["user_id", "item_id", "invoice", "description", "time"],
+    )
+    level = {SERVED: 0.5, RETRIEVED: 0.4, "two-tower alone": 0.3, "popularity": 0.1, "EASE^R": 0.45}
+    values = {name: {metric: rng.normal(v, 0.01, 30) for metric in METRICS} for name, v in level.items()}
+    chosen = dict.fromkeys(METRICS, "some setting")
+    baselines = {name: Tuned(values=values[name], chosen=chosen, tried=3) for name in ("popularity", "EASE^R")}
+    peers = Peers(ranker=Interval(0.8, 0.7, 0.9, 0.95), trees=Interval(0.81, 0.7, 0.9, 0.95), rows=100)
+    lists = rng.permuted(np.tile(np.arange(60), (10, 1)), axis=1)[:, :50]
+    monkeypatch.setattr(page, "served_lists", lambda release, catalogue, users, *, hide_seen: lists[: len(users)])
+    return Findings(
+        release=SimpleNamespace(id="release-1"),
+        catalogue=Catalogue(users=users, items=items, owned=owned),
+        sales=sales,
+        split=CUT,
+        truth=truth,
+        values=values,
+        baselines=baselines,
+        peers={"": peers, "new_": peers},
+        trees="9 trees of 31 leaves",
+    )
+
+
+def test_the_page_shows_it_all_and_fetches_nothing(findings):
+    html = html_page(findings, seed=0)
+    assert not re.search(r"(src|href)=|@import|url\(", html)
+    assert html.count("<h3>User ") == 10
+    assert "<MUG>" not in html
+    assert "&lt;mug&gt;" in html
+    for text in (
+        "served is better",
+        "EASE^R",
+        "some setting",
+        "-0.0100",
+        "+25.",
+        "release-1",
+        "9 trees of 31 leaves",
+        "two-tower alone",
+    ):
+        assert text in html, text
+
+
+def test_a_baseline_that_wins_is_shown_as_such(findings):
+    findings.values["EASE^R"]["recall@50"][:] = 0.9
+    assert "| recall@50 | EASE^R | -0.4" in markdown(findings)
+    assert "the baseline is better" in markdown(findings)
+
+
+def test_the_report_is_written_whole(findings, tmp_path):
+    assert page.write_report(findings, tmp_path / "out", 0) == tmp_path / "out" / "index.html"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["index.html", "report.json", "table.md"]
