@@ -101,7 +101,7 @@ def finalists(rows: list[dict[str, Any]], target: float, batch: int) -> list[dic
 def rounds(rows: list[dict[str, Any]], queries: NDArray[np.float32], batch: int) -> dict[str, dict[str, Any]]:
     names = [row["point"].method for row in rows]
     taken: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(int(setting("ROUNDS", "5"))):
+    for turn in range(int(setting("ROUNDS", "5")) if rows else 0):  # nobody may reach the recall
         for row in rows[turn % len(rows) :] + rows[: turn % len(rows)]:
             taken[row["point"].method].append(seconds_per_query(row["point"], queries[QUERIES // 2 :], batch))
     mine = taken.get("friesian_fast")
