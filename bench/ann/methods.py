@@ -254,27 +254,29 @@ def usearch(data: Data) -> Iterator[Point]:
 
 def scann(data: Data) -> Iterator[Point]:
     module = importlib.import_module("scann")
-    leaves = data.nlists[0]
-    searcher = (
-        module.scann_ops_pybind.builder(data.vectors, K, "dot_product")
-        .tree(num_leaves=leaves, num_leaves_to_search=64, training_sample_size=min(len(data.vectors), 250_000))
-        .score_ah(2, anisotropic_quantization_threshold=0.2)
-        .reorder(350)
-        .build()
-    )
+    for leaves in data.nlists:
+        searcher = (
+            module.scann_ops_pybind.builder(data.vectors, K, "dot_product")
+            .tree(num_leaves=leaves, num_leaves_to_search=64, training_sample_size=min(len(data.vectors), 250_000))
+            .score_ah(2, anisotropic_quantization_threshold=0.2)
+            .reorder(350)
+            .build()
+        )
+        for to_search in probes(leaves):
+            for reorder in (200, 350, 600):
+                setting = f"leaves {leaves} searched {to_search} reorder {reorder}"
+                yield Point("ScaNN", setting, _scann(searcher, to_search, reorder))
 
-    def at(to_search: int, reorder: int) -> Search:
-        def search(queries: NDArray[np.float32]) -> NDArray[Any]:
-            options = {"pre_reorder_num_neighbors": reorder, "leaves_to_search": to_search}
-            if len(queries) == 1:
-                return searcher.search(queries[0], K, **options)[0][None]
-            return searcher.search_batched(queries, K, **options)[0]
 
-        return search
+def _scann(searcher: Any, to_search: int, reorder: int) -> Search:
+    options = {"pre_reorder_num_neighbors": reorder, "leaves_to_search": to_search}
 
-    for to_search in probes(leaves):
-        for reorder in (200, 350, 600):
-            yield Point("ScaNN", f"leaves {leaves} searched {to_search} reorder {reorder}", at(to_search, reorder))
+    def search(queries: NDArray[np.float32]) -> NDArray[Any]:
+        if len(queries) == 1:
+            return searcher.search(queries[0], K, **options)[0][None]
+        return searcher.search_batched(queries, K, **options)[0]
+
+    return search
 
 
 def svs(data: Data) -> Iterator[Point]:
