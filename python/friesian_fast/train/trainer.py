@@ -84,10 +84,12 @@ class Trainer:
         """Train all epochs, going on from a checkpoint if there is one of this work."""
         work = self._work
         callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else ())
+        self._meet_after_callbacks()
         epoch, skip = self._resume()
         while epoch < work.epochs and not self._is_over():
             if not skip:  # else it has been told, and the rate that it set is in the checkpoint
                 callbacks.epoch_begin(epoch)
+                self._meet_after_callbacks()
                 self._share_rate()
             logs = self._epoch(epoch, skip)
             skip = 0
@@ -114,10 +116,16 @@ class Trainer:
             return run()
         before = self._digests()
         found = run()
+        self._meet_after_callbacks()
         changed = self._comm.same((before != self._digests()).any(keepdims=True))
         if changed.any():
             self._take_from_first()
         return found
+
+    def _meet_after_callbacks(self) -> None:
+        """Wait for rank 0, whose callbacks may evaluate or upload for longer than a message may take."""
+        if self._work.callbacks:
+            self._comm.meet()
 
     def _digests(self) -> Any:
         return digests(list(self._task.state().values()) if self._comm.rank == 0 else [])
@@ -148,12 +156,12 @@ class Trainer:
         batches = self.input.batches(number, skip)
         begun = time.perf_counter()
         for step in range(skip, steps):
-            self._comm.beat()
             asked = time.perf_counter()
             batch = next(batches)
             self._sums[_WAITED] += time.perf_counter() - asked
             self._task.begin([work.seed, number, step])
-            self._step(batch, epoch, step)
+            with self._comm.step():
+                self._step(batch, epoch, step)
             now = time.perf_counter()
             self._sums[_SECONDS] += now - begun
             begun = now
@@ -207,8 +215,8 @@ class Trainer:
         sums, scores = _no_sums(), BinaryScores()
         self._task.reset_metrics()
         for batch in data.batches(None):
-            self._comm.beat()
-            loss, predictions = self._task.score(batch)
+            with self._comm.step():
+                loss, predictions = self._task.score(batch)
             self._count(batch, loss, predictions, sums, scores)
         loss, rows = self._comm.sum(sums)[:2]
         logs = {"loss": float(loss / rows), **self._task.metrics()}
