@@ -55,8 +55,7 @@ class Outcome:
 
 def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
     """Run a work in so many processes on this machine."""
-    directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
-    try:
+    with _working_directory() as directory:
         stop = threading.Event()
         with listening("127.0.0.1", on_event, stop.set) as mailbox:
             _write_work(directory, pickled((work, mailbox)))
@@ -65,8 +64,6 @@ def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
             ]
             outcomes = _wait(directory, orders, stop)
         return _gathered(outcomes, workers)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
@@ -79,8 +76,8 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
         )
     host = context.getConf().get("spark.driver.host", "127.0.0.1")
     group = f"friesian-train-{secrets.token_hex(8)}"
-    with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
-        inbox = Path(directory) / "state.safetensors"
+    with _working_directory() as directory:
+        inbox = directory / "state.safetensors"
         with listening(host, on_event, lambda: context.cancelJobGroup(group), inbox) as mailbox:
             sent = context.broadcast(pickled((work, mailbox)))
             try:
@@ -93,6 +90,27 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
             finally:
                 sent.destroy()
         return _gathered(_from_rows(rows, inbox), workers)
+
+
+# Out of reach of a signal that ends a whole group of processes.
+_SWEEPER = """trap '' TERM INT HUP; cat > /dev/null; rm -rf -- "$1" || { sleep 2; rm -rf -- "$1"; }"""
+
+
+@contextmanager
+def _working_directory() -> Iterator[Path]:
+    """A directory that goes with the block, also if this process is killed: it holds the model."""
+    directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
+    with subprocess.Popen(
+        ["/bin/sh", "-c", _SWEEPER, "sh", str(directory)],
+        stdin=subprocess.PIPE,  # which ends when this process does
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ):
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
@@ -137,15 +155,12 @@ class _SparkTask:
         rank = next(iter(partition))
         host = context.getTaskInfos()[rank].address.rsplit(":", 1)[0]
         meet = context.allGather(f"tcp://{host}:{_free_port()}" if rank == 0 else "")[0]
-        directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
-        try:
+        with _working_directory() as directory:
             _write_work(directory, self.sent.value)
             (outcome,) = _wait(directory, [Order(rank=rank, world=self.workers, meet=meet, cores=self.cores)])
             state = b""
             if outcome.state is not None and not send_file(self.mailbox, outcome.state):
                 state = outcome.state.read_bytes()
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
         yield rank, json.dumps([outcome.result, outcome.code, outcome.log, outcome.stopped])
         yield from ((rank, state[at : at + _CHUNK]) for at in range(0, len(state), _CHUNK))
 
