@@ -229,15 +229,9 @@ class Trainer:
         """Keep all that the rest of the run depends on."""
         assert self._work.checkpoint_dir is not None
         self._task.share_buffers()
-        first = self._comm.rank == 0
-        sums, scores = self._comm.sum(self._sums.copy()), self._scores.merged(self._comm)
-        metrics = [self._comm.sum(value) for value in self._task.metric_state()]
-        # What was counted so far is rank 0's from here on, so that it is the same for those who go on from the file.
-        self._sums, self._scores = (sums, scores) if first else (_no_sums(), BinaryScores())
-        self._task.set_metric_state(metrics if first else [np.zeros_like(value) for value in metrics])
-        if not first:
+        counted = self._counted() if step else []  # at the end of an epoch counting has begun anew
+        if self._comm.rank > 0:
             return
-        counted = [sums, *scores.state(), *metrics] if step else []
         extra = {f"{_METRIC}{number}": value for number, value in enumerate(counted)}
         facts = {
             "work": self._fingerprint,
@@ -248,6 +242,21 @@ class Trainer:
             "rate": self._task.learning_rate,
         }
         write_state(self._work.checkpoint_dir / FILE, {**self._task.state(), **extra}, facts)
+
+    def _counted(self) -> list[Array]:
+        """What all workers have counted in this epoch, for `_count_on`."""
+        first = self._comm.rank == 0
+        sums = self._comm.sum(self._sums.copy())
+        scores = self._scores.merged(self._comm) if self._work.metrics else BinaryScores()
+        metrics = [self._comm.sum(value) for value in self._task.metric_state()]
+        # What was counted so far is rank 0's from here on, so that it is the same for those who go on from the file.
+        self._sums, self._scores = (sums, scores) if first else (_no_sums(), BinaryScores())
+        self._task.set_metric_state(metrics if first else [np.zeros_like(value) for value in metrics])
+        return [sums, *scores.state(), *metrics]
+
+    def _count_on(self, counted: list[Array]) -> None:
+        self._sums, self._scores = counted[0], BinaryScores.of(counted[1:4])
+        self._task.set_metric_state(counted[4:])
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -268,8 +277,7 @@ class Trainer:
         counted = [state[f"{_METRIC}{number}"] for number in range(len(state)) if f"{_METRIC}{number}" in state]
         self._task.reset_metrics()
         if counted and self._comm.rank == 0:
-            self._sums, self._scores = counted[0], BinaryScores.of(counted[1:3])
-            self._task.set_metric_state(counted[3:])
+            self._count_on(counted)
         return (self._work.epochs, 0) if facts["stopped"] else (int(facts["epoch"]), int(facts["step"]))
 
     def _kept(self) -> tuple[dict[str, Any] | None, State]:
