@@ -7,8 +7,8 @@ from tests.reference import binary_metrics as reference
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.evaluate.pointwise import auc
-from friesian_fast.train.comm import Comm
 from friesian_fast.train.checkpoint import read_state, write_state
+from friesian_fast.train.comm import Comm
 from friesian_fast.train.scores import NAMES, BinaryScores, require_known, to_logits
 
 

@@ -32,6 +32,10 @@ from friesian_fast.train.worker import Order, order_text, pulse_of
 _GRACE_S = 10  # for the others to say what they saw, after one failed
 # Of a worker. Longer than its peers wait for it, so that they are not blamed.
 _SILENCE_S = TIMEOUT_S + 30
+# Spark's words for a process or a machine that is gone.
+_LOSS = re.compile(
+    r"ExecutorLostFailure|Python worker exited unexpectedly|SocketException|heartbeat|barrier sync|decommission"
+)
 _CHUNK = 64 << 20
 _LOG_LINES = 12
 
@@ -85,8 +89,7 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
                     stage = context.parallelize(range(workers), workers).barrier()
                     rows = stage.mapPartitions(_SparkTask(sent, mailbox, workers, cores)).collect()
             except Exception as error:  # py4j has one kind for all failures
-                told = _of_rank(_first_line(error), workers)
-                raise WorkerLostError(f"Spark lost the training's tasks: {told}") from error
+                raise _of_spark(_text_of(error), workers) from error
             finally:
                 sent.destroy()
         return _gathered(_from_rows(rows, inbox), workers)
@@ -335,6 +338,14 @@ def _of_rank(text: str, workers: int) -> str:
     return text if task is None else f"rank {task[1]} of {workers} failed: {text}"
 
 
-def _first_line(error: Exception) -> str:
+def _of_spark(text: str, workers: int) -> WorkerError:
+    """What Spark's failure comes to: only a process or a machine that was lost may do better the next time."""
+    told = _of_rank(text.splitlines()[0], workers)
+    if _LOSS.search(text):
+        return WorkerLostError(f"Spark lost the training's tasks: {told}")
+    return WorkerError(f"Spark could not run the training's tasks: {told}")
+
+
+def _text_of(error: Exception) -> str:
     of_java = getattr(error, "java_exception", None)
-    return str(error if of_java is None else of_java.toString()).strip().splitlines()[0]
+    return str(error if of_java is None else of_java.toString()).strip() or type(error).__name__
