@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 K = 100
 NPROBES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-WIDTHS = (100, 120, 150, 200, 300, 450, 700)
+WIDTHS = (100, 120, 150, 200, 300, 450, 700, 1000, 1500, 2500)
 Search = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 

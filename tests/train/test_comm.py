@@ -1,16 +1,26 @@
 """What workers send each other arrives as it was, of any type and shape; here one worker talks to itself."""
 
+import time
+
 import numpy as np
 import pytest
 
+from friesian_fast.train import comm as comm_module
 from friesian_fast.train.comm import Comm, GlooComm, sum_all
 
 
 @pytest.fixture(scope="module")
-def gloo(tmp_path_factory):
-    comm = GlooComm(f"file://{tmp_path_factory.mktemp('meet')}/here", 0, 1)
-    yield comm
-    comm.close()
+def pulse(tmp_path_factory):
+    return tmp_path_factory.mktemp("pulse") / "pulse-0"
+
+
+@pytest.fixture(scope="module")
+def gloo(tmp_path_factory, pulse):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(comm_module, "_BEAT_S", 0.02)
+        comm = GlooComm(f"file://{tmp_path_factory.mktemp('meet')}/here", 0, 1, pulse)
+        yield comm
+        comm.close()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint32", "bool"])
@@ -38,6 +48,20 @@ def test_rows_are_gathered(gloo):
         np.testing.assert_array_equal(rows, own_rows)
         np.testing.assert_array_equal(values, own_values)
     assert gloo.gather_rows([]) == []
+
+
+def test_who_is_slow_between_steps_is_seen_alive_and_who_hangs_in_one_is_not(gloo, pulse):
+    gloo.meet()
+    before = pulse.stat().st_mtime_ns
+    until = time.monotonic() + 20
+    while pulse.stat().st_mtime_ns == before and time.monotonic() < until:  # a slow callback
+        time.sleep(0.01)
+    assert pulse.stat().st_mtime_ns > before
+    with gloo.step():
+        time.sleep(0.2)  # for a beat that was under way
+        before = pulse.stat().st_mtime_ns
+        time.sleep(0.2)
+        assert pulse.stat().st_mtime_ns == before
 
 
 def test_one_alone_has_what_it_says():

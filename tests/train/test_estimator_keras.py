@@ -107,19 +107,38 @@ def test_a_schedule_of_ones_own_need_not_be_known_to_keras():
     assert history[1]["loss"] < history[0]["loss"]
 
 
-def test_the_rate_that_a_callback_set_is_kept(tmp_path):
+def test_the_rate_that_a_callback_set_is_kept():
     class Slow(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.optimizer.learning_rate = 0.0
 
-    first = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(0.1)))
-    first.fit(rows(50), callbacks=[Slow()], **FIT)
-    first.save(tmp_path)
-    again = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(0.1)))
+    fitted = Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(0.1)))
+    fitted.fit(rows(50), callbacks=[Slow()], **FIT)
+    before = fitted.get_model().get_weights()
+    fitted.fit(rows(50), **FIT)
+    for mine, theirs in zip(before, fitted.get_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("is_schedule", [True, False])
+def test_what_is_loaded_is_trained_on_at_the_rate_of_the_model_here(tmp_path, lazy, is_schedule):
+    def make(rate):
+        return Estimator.from_keras(linear(optimizer=keras.optimizers.Adam(rate)), lazy_embeddings=lazy)
+
+    saved = make(0.1)
+    saved.fit(rows(50), **FIT)
+    saved.save(tmp_path)
+    rate = keras.optimizers.schedules.PolynomialDecay(0.0, 10, 0.0) if is_schedule else 0.0
+    again = make(rate)
     again.load(tmp_path)
     again.fit(rows(50), **FIT)
-    for mine, theirs in zip(first.get_model().get_weights(), again.get_model().get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    again.save(tmp_path / "again")
+    kept, later = (read_state(path / "estimator.safetensors")[0] for path in (tmp_path, tmp_path / "again"))
+    weights = [name for name in kept if not name.startswith("optimizer/")]
+    for name, other in zip(weights, (n for n in later if not n.startswith("optimizer/")), strict=True):
+        np.testing.assert_array_equal(kept[name], later[other])
+    assert (kept["optimizer/0"], later["optimizer/0"]) == (1, 2)  # steps: the moments are taken over
 
 
 def test_large_tables_get_lazy_adam_unless_refused(monkeypatch):

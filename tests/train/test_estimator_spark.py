@@ -1,6 +1,7 @@
 """Training and prediction as tasks of a Spark barrier stage, from Spark's own tables."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from tests.train.train_models import FEATURES, rows, torch_model, torch_optimizer
 
-from friesian_fast.errors import InvalidInputError
+from friesian_fast.errors import InvalidInputError, WorkerError, WorkerLostError
 from friesian_fast.train import Estimator, launch
 
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
@@ -106,6 +107,21 @@ def test_spark_s_own_words_get_the_rank():
     text = "failed barrier ResultStage. Stage failed because barrier task ResultTask(3, 1) finished unsuccessfully."
     assert launch._of_rank(text, 2) == f"rank 1 of 2 failed: {text}"
     assert launch._of_rank("gone", 2) == "gone"
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind", "message"),
+    [
+        ("ExecutorLostFailure (executor 1 exited unrelated to the running tasks)", WorkerLostError, "Spark lost the"),
+        ("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)", WorkerLostError, "Spark lost"),
+        ("ModuleNotFoundError: No module named 'x'", WorkerError, "Spark could not run the .*: rank 1 of 2"),
+        ("[SPARK-24819]: Barrier execution mode does not allow more slots", WorkerError, "Spark could not run"),
+    ],
+)
+def test_only_what_was_lost_is_begun_again(reason, kind, message):
+    error = launch._of_spark(f"barrier task ResultTask(3, 1) finished unsuccessfully.\n{reason}", 2)
+    assert type(error) is kind
+    assert re.match(message, str(error))
 
 
 def test_more_workers_than_slots_are_refused(spark):

@@ -270,6 +270,33 @@ def test_a_run_that_is_killed_goes_on_when_it_is_called_again(tmp_path):
         np.testing.assert_array_equal(value.numpy(), other.numpy(), err_msg=name)
 
 
+ENDED = """
+import os, signal, sys
+from friesian_fast.train import launch
+
+with launch._working_directory() as directory:
+    (directory / "work").touch()
+    print(directory, flush=True)
+    os.killpg(0, getattr(signal, sys.argv[1]))
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_who_ends_with_all_its_processes_leaves_no_directory(tmp_path, name):
+    """As a Spark task, or a run that a scheduler stops."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", ENDED, name]
+    ended = subprocess.run(command, env=environment, start_new_session=True, check=False, stdout=subprocess.PIPE)
+    assert ended.returncode == -getattr(signal, name)
+    directory = Path(ended.stdout.decode().strip())
+    assert directory.parent == tmp_path
+    until = time.monotonic() + 20
+    while directory.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not directory.exists()
+
+
 def ended(rank, code=0, **result):
     return Outcome(rank, result or None, code, "its last words", None)
 

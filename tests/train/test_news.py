@@ -84,6 +84,17 @@ def test_a_file_arrives_whole_or_its_sender_knows(tmp_path, monkeypatch):
     assert not send_file(mailbox, tmp_path / "sent")
 
 
+def test_who_never_answers_keeps_no_sender(tmp_path, monkeypatch):
+    """As a machine that is gone without a word."""
+    monkeypatch.setattr(events, "_CHUNK_S", 1)
+    (tmp_path / "sent").write_bytes(b"weights")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mailbox = Mailbox("127.0.0.1", silent.getsockname()[1], b"the key")
+        assert not send_file(mailbox, tmp_path / "sent")
+        sender(mailbox)(STEP)
+    assert "the key" not in repr(mailbox)
+
+
 def test_who_calls_and_stays_silent_keeps_nobody_out(monkeypatch):
     monkeypatch.setattr(events, "_HANDSHAKE_S", 1)
     found = []

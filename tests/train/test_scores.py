@@ -7,6 +7,7 @@ from tests.reference import binary_metrics as reference
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.evaluate.pointwise import auc
+from friesian_fast.train.checkpoint import read_state, write_state
 from friesian_fast.train.comm import Comm
 from friesian_fast.train.scores import NAMES, BinaryScores, require_known, to_logits
 
@@ -57,6 +58,14 @@ def test_known_answers_with_ties_and_signs():
     assert scores.metrics(["auc"]) == {"auc": 3.5 / 4}
     again = BinaryScores.of(scores.state())
     assert again.metrics(NAMES) == scores.metrics(NAMES)
+    assert sum(array.nbytes for array in scores.state()) < 200  # of 24 MB of bins three are filled
+
+
+def test_no_counts_are_kept_and_read_again(tmp_path):
+    state = dict(enumerate(BinaryScores().state()))
+    write_state(tmp_path / "kept", {str(number): value for number, value in state.items()}, {})
+    kept, _ = read_state(tmp_path / "kept")
+    assert BinaryScores.of([kept[str(number)] for number in state]).classes == (0, 0)
 
 
 @pytest.mark.parametrize(("centre", "spread"), [(2.7, 0.01), (-4.5, 0.1), (0, 30), (0, 1e-3), (60, 10)])

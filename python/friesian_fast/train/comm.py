@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +22,8 @@ Rows = tuple[NDArray[np.int64], Array]
 
 # For all to meet, and of one message. A worker that dies later is noticed at once; this is for one that hangs.
 TIMEOUT_S = 600
+_PATIENCE_S = 24 * 3600  # for what the user's own code does on one worker while the others wait
+_BEAT_S = 5
 
 
 class PeerLostError(FriesianError):
@@ -33,8 +36,15 @@ class Comm:
     rank = 0
     world = 1
 
-    def beat(self) -> None:
-        """Show that this worker is at work; said before every batch and every message."""
+    def step(self) -> AbstractContextManager[None]:
+        """Around a step of the model, which has to show by its end that it does not hang.
+
+        Nobody knows how long all else may take: the user's own code, or reading.
+        """
+        return nullcontext()
+
+    def meet(self) -> None:
+        """Wait for all, however long the user's code takes on one of them."""
 
     def sum(self, values: Array) -> Array:
         """The sum over all workers, the same bits on each; `values` may be overwritten."""
@@ -61,7 +71,8 @@ class GlooComm(Comm):
         Where they meet: ``file:///path`` on one machine, ``tcp://host:port`` of rank 0.
     rank, world : int
     pulse : Path, optional
-        A file whose time of change shows the launcher that this worker is at work.
+        A file whose time of change shows the launcher that this worker is at work. Within a step it is touched at the
+        beginning and with every message, else all the time.
     """
 
     def __init__(self, address: str, rank: int, world: int, pulse: Path | None = None) -> None:
@@ -72,14 +83,39 @@ class GlooComm(Comm):
         self.rank, self.world = rank, world
         self._dist: Any = dist
         self._pulse = pulse
+        self._in_step = False
+        self._closed = threading.Event()
         with self._peers():
             dist.init_process_group(
                 "gloo", init_method=address, rank=rank, world_size=world, timeout=timedelta(seconds=TIMEOUT_S)
             )
+            self._patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=_PATIENCE_S))
+        threading.Thread(target=self._beat_between_steps, name="friesian-pulse", daemon=True).start()
 
-    def beat(self) -> None:
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        self._beat()
+        self._in_step = True
+        try:
+            yield
+        finally:
+            self._in_step = False
+
+    def meet(self) -> None:
+        import torch
+
+        with self._peers():
+            self._dist.all_reduce(torch.zeros(1), group=self._patient)
+
+    def _beat_between_steps(self) -> None:
+        while not self._closed.wait(_BEAT_S):
+            if not self._in_step:
+                self._beat()
+
+    def _beat(self) -> None:
         if self._pulse is not None:
-            self._pulse.touch()
+            with suppress(OSError):  # the launcher has gone and taken its directory with it
+                self._pulse.touch()
 
     def sum(self, values: Array) -> Array:
         import torch
@@ -126,11 +162,12 @@ class GlooComm(Comm):
         return [part.numpy() for part in parts]
 
     def close(self) -> None:
+        self._closed.set()
         self._dist.destroy_process_group()
 
     @contextmanager
     def _peers(self) -> Iterator[None]:
-        self.beat()
+        self._beat()
         try:
             yield
         except RuntimeError as error:  # gloo has no kinds of errors

@@ -340,6 +340,8 @@ class Estimator:
     def load(self, path: str | Path) -> None:
         """Go on from what `save` wrote, of a model that is made in the same way.
 
+        The learning rate is not taken over: it is the one of this model's optimizer, be it a number or a schedule.
+
         Raises
         ------
         NotFoundError

@@ -14,9 +14,9 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
+from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 from pathlib import Path
 
 from friesian_fast._files import replacing
@@ -34,7 +34,7 @@ class Mailbox:
 
     host: str
     port: int
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 @contextlib.contextmanager
@@ -160,9 +160,25 @@ def _receive(connection: Connection, path: Path, size: int) -> None:
 
 
 def _wait_at_most(connection: Connection, seconds: int) -> None:
-    """Let reads of a connection fail after so many seconds of silence; 0 waits for ever."""
+    """Let reads and writes of a connection fail after so many seconds of silence; 0 waits for ever."""
     with socket.socket(fileno=os.dup(connection.fileno())) as same:
-        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
+        for which in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            same.setsockopt(socket.SOL_SOCKET, which, struct.pack("ll", seconds, 0))
+
+
+def _call(mailbox: Mailbox) -> Connection:
+    """Call who listens; as `multiprocessing` does, but it does not wait for ever on a machine that is gone."""
+    with socket.create_connection((mailbox.host, mailbox.port), timeout=_CHUNK_S) as call:
+        call.setblocking(True)
+        connection = Connection(call.detach())
+    try:
+        _wait_at_most(connection, _CHUNK_S)
+        answer_challenge(connection, mailbox.key)
+        deliver_challenge(connection, mailbox.key)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:
@@ -170,7 +186,8 @@ def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:
     if mailbox is None:
         return lambda event: None
     try:
-        connection = Client((mailbox.host, mailbox.port), authkey=mailbox.key)
+        connection = _call(mailbox)
+        _wait_at_most(connection, 0)  # a function of the caller may keep us waiting
     except (OSError, EOFError, AuthenticationError):
         return lambda event: None
 
@@ -184,7 +201,7 @@ def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:
 def send_file(mailbox: Mailbox, path: Path) -> bool:
     """Send a file to whoever listens; False if it did not arrive."""
     try:
-        with Client((mailbox.host, mailbox.port), authkey=mailbox.key) as connection, path.open("rb") as file:
+        with _call(mailbox) as connection, path.open("rb") as file:
             connection.send_bytes(json.dumps({"file": path.stat().st_size}).encode())
             while chunk := file.read(_CHUNK):
                 connection.send_bytes(chunk)

@@ -50,6 +50,9 @@ class Task(Protocol):
     def metrics(self) -> dict[str, float]: ...
 
 
+# What the names of learning rates begin with in a task's state: Keras' one, and PyTorch's of each group of weights.
+RATES = ("optimizer/rate", "optimizer/group/")
+
 # In the history of an epoch, but not of the model.
 ABOUT_SPEED = ("rows_per_second", "input_wait")
 

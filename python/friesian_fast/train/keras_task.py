@@ -260,7 +260,11 @@ class KerasTask:
         return np.array([self._comm.rank * _RANK_SEEDS, 0], str(variable.dtype))
 
     def _optimizer_variables(self) -> list[Any]:
-        return [] if self._optimizer is None else list(self._optimizer.variables)
+        """All but the learning rate, which is told apart: who loads moments may want another."""
+        if self._optimizer is None:
+            return []
+        rate = getattr(self._optimizer, "_learning_rate", None)
+        return [variable for variable in self._optimizer.variables if variable is not rate]
 
     def _compile(self, signature: tuple[Any, Any]) -> None:
         factor = tf.TensorSpec([], tf.float32)

@@ -32,6 +32,10 @@ from friesian_fast.train.worker import Order, order_text, pulse_of
 _GRACE_S = 10  # for the others to say what they saw, after one failed
 # Of a worker. Longer than its peers wait for it, so that they are not blamed.
 _SILENCE_S = TIMEOUT_S + 30
+# Spark's words for a process or a machine that is gone.
+_LOSS = re.compile(
+    r"ExecutorLostFailure|Python worker exited unexpectedly|SocketException|heartbeat|barrier sync|decommission"
+)
 _CHUNK = 64 << 20
 _LOG_LINES = 12
 
@@ -55,8 +59,7 @@ class Outcome:
 
 def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
     """Run a work in so many processes on this machine."""
-    directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
-    try:
+    with _working_directory() as directory:
         stop = threading.Event()
         with listening("127.0.0.1", on_event, stop.set) as mailbox:
             _write_work(directory, pickled((work, mailbox)))
@@ -65,8 +68,6 @@ def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
             ]
             outcomes = _wait(directory, orders, stop)
         return _gathered(outcomes, workers)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
@@ -79,8 +80,8 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
         )
     host = context.getConf().get("spark.driver.host", "127.0.0.1")
     group = f"friesian-train-{secrets.token_hex(8)}"
-    with tempfile.TemporaryDirectory(prefix="friesian-") as directory:
-        inbox = Path(directory) / "state.safetensors"
+    with _working_directory() as directory:
+        inbox = directory / "state.safetensors"
         with listening(host, on_event, lambda: context.cancelJobGroup(group), inbox) as mailbox:
             sent = context.broadcast(pickled((work, mailbox)))
             try:
@@ -88,11 +89,31 @@ def run_on_spark(session: Any, work: Work, workers: int, cores: int, on_event: O
                     stage = context.parallelize(range(workers), workers).barrier()
                     rows = stage.mapPartitions(_SparkTask(sent, mailbox, workers, cores)).collect()
             except Exception as error:  # py4j has one kind for all failures
-                told = _of_rank(_first_line(error), workers)
-                raise WorkerLostError(f"Spark lost the training's tasks: {told}") from error
+                raise _of_spark(_text_of(error), workers) from error
             finally:
                 sent.destroy()
         return _gathered(_from_rows(rows, inbox), workers)
+
+
+# Out of reach of a signal that ends a whole group of processes.
+_SWEEPER = """trap '' TERM INT HUP; cat > /dev/null; rm -rf -- "$1" || { sleep 2; rm -rf -- "$1"; }"""
+
+
+@contextmanager
+def _working_directory() -> Iterator[Path]:
+    """A directory that goes with the block, also if this process is killed: it holds the model."""
+    directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
+    with subprocess.Popen(
+        ["/bin/sh", "-c", _SWEEPER, "sh", str(directory)],
+        stdin=subprocess.PIPE,  # which ends when this process does
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ):
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
@@ -137,15 +158,12 @@ class _SparkTask:
         rank = next(iter(partition))
         host = context.getTaskInfos()[rank].address.rsplit(":", 1)[0]
         meet = context.allGather(f"tcp://{host}:{_free_port()}" if rank == 0 else "")[0]
-        directory = Path(tempfile.mkdtemp(prefix="friesian-train-"))
-        try:
+        with _working_directory() as directory:
             _write_work(directory, self.sent.value)
             (outcome,) = _wait(directory, [Order(rank=rank, world=self.workers, meet=meet, cores=self.cores)])
             state = b""
             if outcome.state is not None and not send_file(self.mailbox, outcome.state):
                 state = outcome.state.read_bytes()
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
         yield rank, json.dumps([outcome.result, outcome.code, outcome.log, outcome.stopped])
         yield from ((rank, state[at : at + _CHUNK]) for at in range(0, len(state), _CHUNK))
 
@@ -320,6 +338,14 @@ def _of_rank(text: str, workers: int) -> str:
     return text if task is None else f"rank {task[1]} of {workers} failed: {text}"
 
 
-def _first_line(error: Exception) -> str:
+def _of_spark(text: str, workers: int) -> WorkerError:
+    """What Spark's failure comes to: only a process or a machine that was lost may do better the next time."""
+    told = _of_rank(text.splitlines()[0], workers)
+    if _LOSS.search(text):
+        return WorkerLostError(f"Spark lost the training's tasks: {told}")
+    return WorkerError(f"Spark could not run the training's tasks: {told}")
+
+
+def _text_of(error: Exception) -> str:
     of_java = getattr(error, "java_exception", None)
-    return str(error if of_java is None else of_java.toString()).strip().splitlines()[0]
+    return str(error if of_java is None else of_java.toString()).strip() or type(error).__name__

@@ -37,8 +37,9 @@ def _with_predictions(work: Work, comm: Comm, task: Task, fields: list[Field], p
             task.load(work.state)
     parts = []
     for _, share in shares_in_order(piece.rows, work.batch_size):
-        comm.beat()
-        parts.append(task.predict(take(columns, fields, share.rows)))
+        inputs = take(columns, fields, share.rows)
+        with comm.step():
+            parts.append(task.predict(inputs))
     values = np.concatenate(parts)
     rows = read_piece(piece)
     if "prediction" in rows.column_names:

@@ -8,7 +8,7 @@ from typing import Any
 
 from friesian_fast.errors import InvalidInputError, WorkerLostError
 from friesian_fast.train.comm import Comm
-from friesian_fast.train.job import Done, State, Work
+from friesian_fast.train.job import RATES, Done, State, Work
 from friesian_fast.train.makers import KerasMaker, TorchMaker
 from friesian_fast.train.news import News
 from friesian_fast.train.predictor import build_like
@@ -105,8 +105,8 @@ class Runner:
         return state
 
     def load(self, state: State) -> None:
-        """Take other weights."""
-        self._state = state
+        """Take other weights, and the optimizer's moments; the learning rate stays the one that the model has here."""
+        self._state = {name: value for name, value in state.items() if not name.startswith(RATES)}
         self._has_run = True
 
     def model(self) -> Any:

@@ -58,14 +58,17 @@ class BinaryScores:
         return both
 
     def state(self) -> list[Array]:
-        """The counts, for `of`."""
-        return [self._counts, self._sums]
+        """The bins that hold something, what they hold, and the sums: for `of`."""
+        filled = np.flatnonzero(self._counts.any(axis=0))
+        return [filled, self._counts[:, filled], self._sums]
 
     @classmethod
     def of(cls, state: Sequence[Array]) -> BinaryScores:
         """From what `state` gave."""
         scores = cls()
-        scores._counts, scores._sums = state[0].copy(), state[1].copy()
+        filled, counts, sums = state
+        scores._counts[:, filled] = counts
+        scores._sums = sums.copy()
         return scores
 
     @property

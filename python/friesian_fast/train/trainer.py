@@ -84,10 +84,12 @@ class Trainer:
         """Train all epochs, going on from a checkpoint if there is one of this work."""
         work = self._work
         callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else ())
+        self._meet_after_callbacks()
         epoch, skip = self._resume()
         while epoch < work.epochs and not self._is_over():
             if not skip:  # else it has been told, and the rate that it set is in the checkpoint
                 callbacks.epoch_begin(epoch)
+                self._meet_after_callbacks()
                 self._share_rate()
             logs = self._epoch(epoch, skip)
             skip = 0
@@ -114,10 +116,16 @@ class Trainer:
             return run()
         before = self._digests()
         found = run()
+        self._meet_after_callbacks()
         changed = self._comm.same((before != self._digests()).any(keepdims=True))
         if changed.any():
             self._take_from_first()
         return found
+
+    def _meet_after_callbacks(self) -> None:
+        """Wait for rank 0, whose callbacks may evaluate or upload for longer than a message may take."""
+        if self._work.callbacks:
+            self._comm.meet()
 
     def _digests(self) -> Any:
         return digests(list(self._task.state().values()) if self._comm.rank == 0 else [])
@@ -148,12 +156,12 @@ class Trainer:
         batches = self.input.batches(number, skip)
         begun = time.perf_counter()
         for step in range(skip, steps):
-            self._comm.beat()
             asked = time.perf_counter()
             batch = next(batches)
             self._sums[_WAITED] += time.perf_counter() - asked
             self._task.begin([work.seed, number, step])
-            self._step(batch, epoch, step)
+            with self._comm.step():
+                self._step(batch, epoch, step)
             now = time.perf_counter()
             self._sums[_SECONDS] += now - begun
             begun = now
@@ -207,8 +215,8 @@ class Trainer:
         sums, scores = _no_sums(), BinaryScores()
         self._task.reset_metrics()
         for batch in data.batches(None):
-            self._comm.beat()
-            loss, predictions = self._task.score(batch)
+            with self._comm.step():
+                loss, predictions = self._task.score(batch)
             self._count(batch, loss, predictions, sums, scores)
         loss, rows = self._comm.sum(sums)[:2]
         logs = {"loss": float(loss / rows), **self._task.metrics()}
@@ -221,15 +229,9 @@ class Trainer:
         """Keep all that the rest of the run depends on."""
         assert self._work.checkpoint_dir is not None
         self._task.share_buffers()
-        first = self._comm.rank == 0
-        sums, scores = self._comm.sum(self._sums.copy()), self._scores.merged(self._comm)
-        metrics = [self._comm.sum(value) for value in self._task.metric_state()]
-        # What was counted so far is rank 0's from here on, so that it is the same for those who go on from the file.
-        self._sums, self._scores = (sums, scores) if first else (_no_sums(), BinaryScores())
-        self._task.set_metric_state(metrics if first else [np.zeros_like(value) for value in metrics])
-        if not first:
+        counted = self._counted() if step else []  # at the end of an epoch counting has begun anew
+        if self._comm.rank > 0:
             return
-        counted = [sums, *scores.state(), *metrics] if step else []
         extra = {f"{_METRIC}{number}": value for number, value in enumerate(counted)}
         facts = {
             "work": self._fingerprint,
@@ -240,6 +242,21 @@ class Trainer:
             "rate": self._task.learning_rate,
         }
         write_state(self._work.checkpoint_dir / FILE, {**self._task.state(), **extra}, facts)
+
+    def _counted(self) -> list[Array]:
+        """What all workers have counted in this epoch, for `_count_on`."""
+        first = self._comm.rank == 0
+        sums = self._comm.sum(self._sums.copy())
+        scores = self._scores.merged(self._comm) if self._work.metrics else BinaryScores()
+        metrics = [self._comm.sum(value) for value in self._task.metric_state()]
+        # What was counted so far is rank 0's from here on, so that it is the same for those who go on from the file.
+        self._sums, self._scores = (sums, scores) if first else (_no_sums(), BinaryScores())
+        self._task.set_metric_state(metrics if first else [np.zeros_like(value) for value in metrics])
+        return [sums, *scores.state(), *metrics]
+
+    def _count_on(self, counted: list[Array]) -> None:
+        self._sums, self._scores = counted[0], BinaryScores.of(counted[1:4])
+        self._task.set_metric_state(counted[4:])
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -260,8 +277,7 @@ class Trainer:
         counted = [state[f"{_METRIC}{number}"] for number in range(len(state)) if f"{_METRIC}{number}" in state]
         self._task.reset_metrics()
         if counted and self._comm.rank == 0:
-            self._sums, self._scores = counted[0], BinaryScores.of(counted[1:3])
-            self._task.set_metric_state(counted[3:])
+            self._count_on(counted)
         return (self._work.epochs, 0) if facts["stopped"] else (int(facts["epoch"]), int(facts["step"]))
 
     def _kept(self) -> tuple[dict[str, Any] | None, State]:

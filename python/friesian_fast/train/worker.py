@@ -77,6 +77,7 @@ def _work(directory: Path, order: Order) -> Done:
     torch.set_num_threads(order.cores)
     report = sender(mailbox if order.rank == 0 else None)
     task = work.maker(comm)
+    comm.meet()
     done = run(work, comm, task, report)
     if work.kind == "fit":
         done.state = task.state()
