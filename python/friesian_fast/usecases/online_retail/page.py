@@ -30,6 +30,8 @@ _NOTES = (
     "Every baseline was tuned on the month before the split, learnt from what was before, for each column by itself, "
     "and then learnt anew from all before the split. Served, retrieval order and two-tower alone are one setting for "
     "all columns.",
+    "The release's own rules (rules.json), if it has any, are left out here: what is measured is the lists with no "
+    "rules, and with only what was bought before hidden.",
 )
 
 

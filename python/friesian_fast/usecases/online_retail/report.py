@@ -25,7 +25,13 @@ from friesian_fast.usecases.online_retail.examples import examples, months_befor
 from friesian_fast.usecases.online_retail.history import History
 from friesian_fast.usecases.online_retail.prepare import read_split
 from friesian_fast.usecases.online_retail.proposals import ProposalSettings
-from friesian_fast.usecases.online_retail.served import Catalogue, explanations, retrieved_values, served_values
+from friesian_fast.usecases.online_retail.served import (
+    Catalogue,
+    explanations,
+    require_made_of,
+    retrieved_values,
+    served_values,
+)
 from friesian_fast.usecases.online_retail.train import SALES
 
 SERVED, RETRIEVED, TOWERS = "served", "retrieval order", "two-tower alone"
@@ -106,6 +112,7 @@ def main(
 
 def measure(data_dir: Path, release: Release, seed: int) -> Findings:
     """All lists and both rankers on what was bought after the split."""
+    require_made_of(release, data_dir)
     split = read_split(data_dir)
     sales = read_columns(data_dir / "sales.parquet", list(SALES)).to_pandas()
     bought = read_columns(data_dir / "test_purchases.parquet", ["user_id", "item_id"]).to_pandas()
