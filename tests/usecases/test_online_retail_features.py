@@ -192,6 +192,7 @@ def test_item_knn_shrinks_and_keeps_the_nearest():
     assert (np.diag(cosines) == 0).all()
     nearest = item_knn(counts, 1.0, 1)
     assert nearest[:, 0].tolist() == [0, cosines[1, 0], 0]
+    assert item_knn(counts, 1.0, 1, itself=True)[:, 0].tolist() == [pytest.approx(2 / (2 + 1)), 0, 0]
 
 
 def test_metrics_have_known_answers():

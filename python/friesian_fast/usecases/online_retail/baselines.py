@@ -89,12 +89,12 @@ def own_items(history: History, users: NDArray[Any], wanted: Collection[str] | N
 
 
 def knn(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
-    """Item-kNN by shrunk cosine."""
+    """Item-kNN by shrunk cosine; an item may be its own neighbour, which proposes what the user had."""
     for kind, counts in _inputs(history).items():
-        for shrink in (0.0, 10.0, 30.0, 100.0):
-            for neighbours in (25, 50, 100, 200, 400):
-                if _asked(name := f"{kind}, shrink {shrink:g}, {neighbours} neighbours", wanted):
-                    yield name, counts[users] @ item_knn(counts, shrink, neighbours)
+        for shrink, neighbours, itself in product((0.0, 10.0, 30.0, 100.0), (25, 50, 100, 200, 400), (False, True)):
+            name = f"{kind}, shrink {shrink:g}, {neighbours} neighbours{', itself one' if itself else ''}"
+            if _asked(name, wanted):
+                yield name, counts[users] @ item_knn(counts, shrink, neighbours, itself=itself)
 
 
 def ease_r(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
