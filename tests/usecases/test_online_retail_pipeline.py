@@ -21,10 +21,10 @@ from friesian_fast.usecases.online_retail.baselines import popularity
 from friesian_fast.usecases.online_retail.evaluate import Truth, means, truth_of
 from friesian_fast.usecases.online_retail.examples import input_rows, months_before
 from friesian_fast.usecases.online_retail.features import PAIR_COLUMNS
-from friesian_fast.usecases.online_retail.page import write_report
+from friesian_fast.usecases.online_retail.page import METRICS, write_report
 from friesian_fast.usecases.online_retail.prepare import read_split
 from friesian_fast.usecases.online_retail.proposals import Proposed
-from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED
+from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED, TREES
 from friesian_fast.usecases.online_retail.served import Catalogue, explanations, served_lists, served_values
 from friesian_fast.usecases.online_retail.train import listed
 
@@ -157,7 +157,11 @@ def test_the_report_measures_the_release(home, tmp_path, monkeypatch):
     served, retrieved, popular = (findings.intervals(name) for name in (SERVED, RETRIEVED, "popularity"))
     for metric in ("recall@50", "ndcg@10"):
         assert served[metric].value > retrieved[metric].value > popular[metric].value
+    for metric in METRICS:
+        assert findings.intervals(TREES)[metric].value > popular[metric].value
+    assert findings.newcomers.users == 37  # every tenth of 364
     for peers in findings.peers.values():
+        assert peers.difference.value == pytest.approx(peers.ranker.value - peers.trees.value)
         assert peers.ranker.value > 0.65
         assert peers.trees.value > 0.5
     html = write_report(findings, tmp_path / "out", seed=0).read_text()
