@@ -13,6 +13,7 @@ from friesian_fast.evaluate import (
     auc,
     average_popularity,
     bootstrap_auc,
+    bootstrap_auc_difference,
     bootstrap_mean,
     coverage,
     diversity,
@@ -94,6 +95,22 @@ def test_bootstrap_of_one_user_and_of_weights():
     weighted = bootstrap_mean(np.array([1.0, 0.0, np.nan]), np.array([3.0, 1.0, 9.0]), samples=50)
     assert weighted.value == 0.75
     assert (weighted.low, weighted.high) == (0, 1)
+
+
+def test_two_aucs_are_compared_on_the_same_draws():
+    rng = np.random.default_rng(3)
+    users = np.repeat(np.arange(40), 10)
+    labels = (rng.random(400) < 0.3).astype(float)
+    ease = np.repeat(rng.normal(0, 2, 40), 10)  # a user that is easy for one is easy for the other
+    scores = labels * ease + rng.normal(0, 0.5, 400)
+    others = scores + rng.normal(0, 0.05, 400)
+    difference = bootstrap_auc_difference(labels, scores, others, users, samples=50)
+    alone = [bootstrap_auc(labels, of, users, samples=50) for of in (scores, others)]
+    assert difference.value == pytest.approx(alone[0].value - alone[1].value)
+    assert difference.low <= difference.value <= difference.high
+    assert difference.high - difference.low < 0.3 * (alone[0].high - alone[0].low)
+    none = bootstrap_auc_difference(labels, scores, scores, users, samples=5)
+    assert (none.low, none.value, none.high) == (0, 0, 0)
 
 
 def test_bootstrap_auc_draws_whole_users():

@@ -8,6 +8,7 @@ import pytest
 from scipy import sparse
 from tests.usecases.online_retail import lines
 
+from friesian_fast.usecases.online_retail.baselines import blend
 from friesian_fast.usecases.online_retail.collaborative import ease, item_knn
 from friesian_fast.usecases.online_retail.data import clean
 from friesian_fast.usecases.online_retail.evaluate import best, both_ways, list_metrics, means, truth_of
@@ -153,6 +154,31 @@ def test_proposals_are_the_best_of_all_and_of_the_new():
     assert not any(values[never].any() for name, values in proposed.columns.items() if name.startswith("own_"))
 
 
+def test_a_pairs_price_is_told_and_never_as_nothing():
+    sales, _ = clean(
+        lines(
+            {"UnitPrice": 2.0},
+            {"UnitPrice": 6.0, "StockCode": "10002"},
+            {"UnitPrice": 2.0, "CustomerID": 1.0},
+        )
+    )
+    proposed = moment(sales).propose(np.arange(2), FEW)
+    share = dict(zip(zip(proposed.user, proposed.item, strict=True), proposed.columns["price_share"], strict=True))
+    assert share[0, 1] == pytest.approx(2 / (2 + 2))  # items: 10002, 85123A; users: 1, 17850
+    assert share[0, 0] == pytest.approx(6 / (6 + 2))
+    assert share[1, 0] == pytest.approx(6 / (6 + 4))
+
+
+def test_the_order_of_retrieval_is_one_of_the_blends():
+    now = moment(random_sales())
+    users = np.arange(len(now.users))
+    proposed = now.propose(users, FEW)
+    chosen = "EASE^R + 1 EASE^R on had at all + 1.6 own orders, half-life 120 days + 0.6 buyers of 7 days"
+    ((name, scores),) = blend(now.history, users, {chosen})
+    assert name == chosen
+    np.testing.assert_allclose(scores[proposed.user, proposed.item], proposed.score, rtol=1e-5, atol=1e-6)
+
+
 def test_proposals_do_not_change_with_what_comes_after():
     sales = random_sales()
     with_future, without = moment(sales).propose(np.arange(5), FEW), moment(sales[sales["time"] < CUT])
@@ -192,6 +218,7 @@ def test_item_knn_shrinks_and_keeps_the_nearest():
     assert (np.diag(cosines) == 0).all()
     nearest = item_knn(counts, 1.0, 1)
     assert nearest[:, 0].tolist() == [0, cosines[1, 0], 0]
+    assert item_knn(counts, 1.0, 1, itself=True)[:, 0].tolist() == [pytest.approx(2 / (2 + 1)), 0, 0]
 
 
 def test_metrics_have_known_answers():

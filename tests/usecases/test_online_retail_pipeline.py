@@ -1,6 +1,7 @@
 """The steps on the real transactions, from the file to an open release."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from tests.usecases.online_retail import lines, real_file
 
+from friesian_fast.errors import FriesianError, ReleaseMismatchError
 from friesian_fast.release.candidates import CandidateStore
 from friesian_fast.release.open import open_release
 from friesian_fast.release.tables import read_columns
@@ -19,11 +21,11 @@ from friesian_fast.usecases.online_retail.baselines import popularity
 from friesian_fast.usecases.online_retail.evaluate import Truth, means, truth_of
 from friesian_fast.usecases.online_retail.examples import input_rows, months_before
 from friesian_fast.usecases.online_retail.features import PAIR_COLUMNS
-from friesian_fast.usecases.online_retail.page import write_report
+from friesian_fast.usecases.online_retail.page import METRICS, write_report
 from friesian_fast.usecases.online_retail.prepare import read_split
 from friesian_fast.usecases.online_retail.proposals import Proposed
-from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED
-from friesian_fast.usecases.online_retail.served import Catalogue, served_lists, served_values
+from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED, TREES
+from friesian_fast.usecases.online_retail.served import Catalogue, explanations, served_lists, served_values
 from friesian_fast.usecases.online_retail.train import listed
 
 HERE = "friesian_fast.usecases.online_retail"
@@ -155,11 +157,55 @@ def test_the_report_measures_the_release(home, tmp_path, monkeypatch):
     served, retrieved, popular = (findings.intervals(name) for name in (SERVED, RETRIEVED, "popularity"))
     for metric in ("recall@50", "ndcg@10"):
         assert served[metric].value > retrieved[metric].value > popular[metric].value
+    for metric in METRICS:
+        assert findings.intervals(TREES)[metric].value > popular[metric].value
+    assert findings.newcomers.users == 37  # every tenth of 364
     for peers in findings.peers.values():
+        assert peers.difference.value == pytest.approx(peers.ranker.value - peers.trees.value)
         assert peers.ranker.value > 0.65
         assert peers.trees.value > 0.5
     html = write_report(findings, tmp_path / "out", seed=0).read_text()
     assert html.count("<h3>User ") == 10
+
+
+@pytest.mark.slow
+def test_a_release_that_has_seen_the_test_period_is_refused(home, tmp_path):
+    release = open_release(home / "releases")
+    done = run(tmp_path, "prepare", "--data", real_file(), "--split", "2011-10-01", "--until", "2011-11-01")
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(ReleaseMismatchError, match="knows other users or items than"):
+        report.measure(tmp_path / "prepared", release, seed=0)
+
+
+@pytest.mark.slow
+def test_a_release_of_other_days_is_refused(home, tmp_path):
+    """The vocabularies are the same, the days since the last order are not."""
+    shutil.copytree(home / "prepared", tmp_path / "prepared")
+    users = pd.read_parquet(tmp_path / "prepared" / "user.parquet")
+    users.loc[5, "recency"] += 0.001
+    users.to_parquet(tmp_path / "prepared" / "user.parquet")
+    with pytest.raises(ReleaseMismatchError, match="has other user rows than"):
+        report.measure(tmp_path / "prepared", open_release(home / "releases"), seed=0)
+
+
+@pytest.mark.slow
+def test_sales_of_whom_the_release_does_not_know_are_refused(home):
+    sales = pd.read_parquet(home / "prepared" / "sales.parquet").tail(3)
+    for name, stranger in (("user_id", 99999), ("item_id", "99999Z")):
+        other = sales.assign(**{name: [*sales[name][:2], stranger]})
+        with pytest.raises(ReleaseMismatchError, match=f"{stranger}, whom release"):
+            Catalogue.of(open_release(home / "releases"), other)
+
+
+@pytest.mark.slow
+def test_popular_items_are_not_measured_as_the_rankers(home):
+    sales = pd.read_parquet(home / "prepared" / "sales.parquet")
+    release = open_release(home / "releases")
+    catalogue = Catalogue.of(release, sales)
+    strangers = replace(catalogue, users=catalogue.users.where(catalogue.users != catalogue.users[3], 99999))
+    for asked in (served_lists, lambda *args, **kwargs: list(explanations(*args, **kwargs))):
+        with pytest.raises(FriesianError, match="answers user 99999, who has history, with the popular items"):
+            asked(release, strangers, np.array([2, 3]), hide_seen=False)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from friesian_fast.usecases.online_retail.boosted import BoostedTrees
 from friesian_fast.usecases.online_retail.evaluate import Truth, means, truth_of
 from friesian_fast.usecases.online_retail.history import History
 from friesian_fast.usecases.online_retail.page import METRICS, html_page, markdown
-from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED, Findings, Peers
+from friesian_fast.usecases.online_retail.report import RETRIEVED, SERVED, TREES, Findings, Newcomers, Peers
 from friesian_fast.usecases.online_retail.served import Catalogue
 
 
@@ -86,11 +86,12 @@ def findings(monkeypatch):
         [(user, f"i{item}", f"{user}", f"<MUG> {item}", CUT) for user, item in zip(*np.nonzero(owned), strict=True)],
         columns=["user_id", "item_id", "invoice", "description", "time"],
     )
-    level = {SERVED: 0.5, RETRIEVED: 0.4, "two-tower alone": 0.3, "popularity": 0.1, "EASE^R": 0.45}
+    level = {SERVED: 0.5, RETRIEVED: 0.4, "two-tower alone": 0.3, "popularity": 0.1, "EASE^R": 0.45, TREES: 0.6}
     values = {name: {metric: rng.normal(v, 0.01, 30) for metric in METRICS} for name, v in level.items()}
     chosen = dict.fromkeys(METRICS, "some setting")
     baselines = {name: Tuned(values=values[name], chosen=chosen, tried=3) for name in ("popularity", "EASE^R")}
-    peers = Peers(ranker=Interval(0.8, 0.7, 0.9, 0.95), trees=Interval(0.81, 0.7, 0.9, 0.95), rows=100)
+    sure = Interval(0.8, 0.7, 0.9, 0.95)
+    peers = Peers(ranker=sure, trees=sure, difference=Interval(-0.01, -0.02, 0.005, 0.95), rows=100)
     lists = rng.permuted(np.tile(np.arange(60), (10, 1)), axis=1)[:, :50]
     monkeypatch.setattr(page, "served_lists", lambda release, catalogue, users, *, hide_seen: lists[: len(users)])
     return Findings(
@@ -103,6 +104,7 @@ def findings(monkeypatch):
         baselines=baselines,
         peers={"": peers, "new_": peers},
         trees="9 trees of 31 leaves",
+        newcomers=Newcomers(users=7, values={"recall@50": np.full(7, 0.125)}),
     )
 
 
@@ -116,7 +118,9 @@ def test_the_page_shows_it_all_and_fetches_nothing(findings):
         "served is better",
         "EASE^R",
         "some setting",
-        "-0.0100",
+        "-0.0100 (-0.0200 to +0.0050)",
+        "7 customers bought after the split for the first time",
+        "recall@50 0.1250",
         "+25.",
         "release-1",
         "9 trees of 31 leaves",
@@ -128,7 +132,14 @@ def test_the_page_shows_it_all_and_fetches_nothing(findings):
 def test_a_baseline_that_wins_is_shown_as_such(findings):
     findings.values["EASE^R"]["recall@50"][:] = 0.9
     assert "| recall@50 | EASE^R | -0.4" in markdown(findings)
-    assert "the baseline is better" in markdown(findings)
+    assert "served is worse" in markdown(findings).split("EASE^R | -0.4")[1].splitlines()[0]
+
+
+def test_better_trees_are_shown_as_such(findings):
+    rows = [row for row in markdown(findings).splitlines() if row.startswith(f"| recall@50 | {TREES} | -0.1")]
+    assert len(rows) == 1
+    assert "served is worse" in rows[0]
+    assert f"| {TREES} | 0.6" in markdown(findings)
 
 
 def test_the_report_is_written_whole(findings, tmp_path):

@@ -1,6 +1,6 @@
 """Metrics of recommendations and of predictions, and the report that shows them; needs NumPy only."""
 
-from friesian_fast.evaluate.bootstrap import Interval, bootstrap_auc, bootstrap_mean
+from friesian_fast.evaluate.bootstrap import Interval, bootstrap_auc, bootstrap_auc_difference, bootstrap_mean
 from friesian_fast.evaluate.catalogue import average_popularity, coverage, diversity, exposure, gini, novelty
 from friesian_fast.evaluate.lists import Relevant, top_lists
 from friesian_fast.evaluate.pointwise import Calibration, GroupAuc, auc, calibration, gauc, logloss
@@ -26,6 +26,7 @@ __all__ = [
     "average_popularity",
     "average_precision",
     "bootstrap_auc",
+    "bootstrap_auc_difference",
     "bootstrap_mean",
     "calibration",
     "coverage",

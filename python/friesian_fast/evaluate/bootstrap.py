@@ -85,7 +85,37 @@ def bootstrap_auc(
         As of `bootstrap_mean`. A sample of one class only is left out.
     """
     _require_options(samples, confidence)
-    value = auc(labels, scores)
+    return _interval(auc(labels, scores), _resampled_aucs(labels, scores, users, samples, seed), confidence)
+
+
+def bootstrap_auc_difference(
+    labels: NDArray[Any],
+    scores: NDArray[Any],
+    others: NDArray[Any],
+    users: NDArray[Any],
+    *,
+    samples: int = 200,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """AUC of `scores` less that of `others` on the same rows, and its interval; both are measured on each sample.
+
+    Parameters
+    ----------
+    labels, scores, others : ndarray of float, shape (n,)
+    users, samples, confidence, seed
+        As of `bootstrap_auc`.
+    """
+    _require_options(samples, confidence)
+    value = auc(labels, scores) - auc(labels, others)
+    drawn = [_resampled_aucs(labels, of, users, samples, seed) for of in (scores, others)]
+    return _interval(value, drawn[0] - drawn[1], confidence)
+
+
+def _resampled_aucs(
+    labels: NDArray[Any], scores: NDArray[Any], users: NDArray[Any], samples: int, seed: int
+) -> NDArray[np.float64]:
+    """One for each sample that holds both classes; which users are drawn depends on the seed alone."""
     order = np.argsort(scores, kind="stable")
     ordered, positive = scores[order], labels[order] > 0
     ties = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
@@ -101,7 +131,7 @@ def bootstrap_auc(
             drawn_aucs.append(float((won * (np.cumsum(lost) - lost / 2)).sum()) / pairs)
     if not drawn_aucs:
         raise InvalidInputError("no sample holds both classes; the labels of too few users differ")
-    return _interval(value, np.array(drawn_aucs), confidence)
+    return np.array(drawn_aucs)
 
 
 def _require_options(samples: int, confidence: float) -> None:

@@ -15,6 +15,7 @@ from friesian_fast.errors import MissingExtraError
 from friesian_fast.usecases.online_retail.collaborative import ease, item_knn
 from friesian_fast.usecases.online_retail.evaluate import RECALL_K, Truth, Values, best, both_ways, means
 from friesian_fast.usecases.online_retail.history import History
+from friesian_fast.usecases.online_retail.proposals import popular_share
 
 Scores = NDArray[np.float32]
 # Takes a history, the numbers of users, and which settings to try; None for all. Gives each setting's scores of every
@@ -89,12 +90,12 @@ def own_items(history: History, users: NDArray[Any], wanted: Collection[str] | N
 
 
 def knn(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
-    """Item-kNN by shrunk cosine."""
+    """Item-kNN by shrunk cosine; an item may be its own neighbour, which proposes what the user had."""
     for kind, counts in _inputs(history).items():
-        for shrink in (0.0, 10.0, 30.0, 100.0):
-            for neighbours in (25, 50, 100, 200, 400):
-                if _asked(name := f"{kind}, shrink {shrink:g}, {neighbours} neighbours", wanted):
-                    yield name, counts[users] @ item_knn(counts, shrink, neighbours)
+        for shrink, neighbours, itself in product((0.0, 10.0, 30.0, 100.0), (25, 50, 100, 200, 400), (False, True)):
+            name = f"{kind}, shrink {shrink:g}, {neighbours} neighbours{', itself one' if itself else ''}"
+            if _asked(name, wanted):
+                yield name, counts[users] @ item_knn(counts, shrink, neighbours, itself=itself)
 
 
 def ease_r(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
@@ -125,12 +126,33 @@ def als(history: History, users: NDArray[Any], wanted: Collection[str] | None) -
         yield name, model.user_factors[users] @ model.item_factors.T
 
 
+def blend(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
+    """What the proposals are made of, weighted anew: EASE^R twice, own purchases, popularity."""
+    inputs = _inputs(history)
+    decayed = inputs["log orders, half-life 180 days"]
+    often = decayed[users] @ ease(decayed, 20.0)
+    binary = inputs["had at all"]
+    had = binary[users] @ ease(binary, 200.0)
+    own = {days: np.log1p(history.counts(days)[users].toarray()) for days in (None, 120.0)}
+    popular = {days: popular_share(history, days) for days in (7.0, 14.0)}
+    grid = product((0.5, 1.0, 2.0), own, (0.8, 1.6), popular, (0.3, 0.6, 1.0))
+    for of_had, half_life, of_own, days, of_popular in grid:
+        counted = "orders" if half_life is None else f"orders, half-life {half_life:g} days"
+        name = (
+            f"EASE^R + {of_had:g} EASE^R on had at all + {of_own:g} own {counted} + {of_popular:g} buyers of "
+            f"{days:g} days"
+        )
+        if _asked(name, wanted):
+            yield name, often + of_had * had + of_own * own[half_life] + of_popular * popular[days]
+
+
 FAMILIES: dict[str, Family] = {
     "popularity": popularity,
     "own most frequent items": own_items,
     "item-kNN": knn,
     "implicit ALS": als,
     "EASE^R": ease_r,
+    "blend of the sources": blend,
 }
 
 

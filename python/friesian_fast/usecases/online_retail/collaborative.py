@@ -37,7 +37,7 @@ def ease(counts: Any, penalty: float) -> NDArray[np.float32]:
     return weights
 
 
-def item_knn(counts: Any, shrink: float, neighbours: int) -> NDArray[np.float32]:
+def item_knn(counts: Any, shrink: float, neighbours: int, *, itself: bool = False) -> NDArray[np.float32]:
     """Shrunk cosines of the items' columns, for each item those of its nearest.
 
     Parameters
@@ -47,6 +47,8 @@ def item_knn(counts: Any, shrink: float, neighbours: int) -> NDArray[np.float32]
         Added to the product of the lengths: what few users have in common counts less.
     neighbours : int
         How many of each column are kept; the others are 0.
+    itself : bool, default False
+        Whether an item is a neighbour of itself: then what a user had is proposed again.
 
     Returns
     -------
@@ -55,7 +57,8 @@ def item_knn(counts: Any, shrink: float, neighbours: int) -> NDArray[np.float32]
     gram = (counts.T @ counts).toarray().astype(np.float32)
     lengths = np.sqrt(np.diag(gram))
     cosines: NDArray[np.float32] = gram / np.maximum(np.outer(lengths, lengths) + np.float32(shrink), 1e-6)
-    np.fill_diagonal(cosines, 0.0)
+    if not itself:
+        np.fill_diagonal(cosines, 0.0)
     if neighbours < len(cosines):
         least = np.partition(cosines, -neighbours, axis=0)[-neighbours]
         cosines[cosines < least] = 0.0

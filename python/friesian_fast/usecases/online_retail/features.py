@@ -63,9 +63,10 @@ PAIR_COLUMNS = (
     "own_in_last",
     "own_since",
     "own_due",
-    "price_ratio",
+    "price_share",
 )
-LONGEST_LIST = 400
+PROPOSED = 200  # of all items, and of those that a user never had: so many a request ranks
+LONGEST_LIST = 2 * PROPOSED
 
 
 class Vocabularies:

@@ -23,7 +23,7 @@ from friesian_fast.usecases.online_retail.features import Vocabularies, feature_
 SPLIT = "2011-11-01"
 _DAY = "%Y-%m-%d"
 REPORT = "meta/prepare.json"
-POPULAR_DAYS = 28  # the fallback list counts sales of this long before the split
+POPULAR_DAYS = 14  # the fallback list counts sales of this long before the split
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -100,7 +100,7 @@ def write_tables(sales: pd.DataFrame, out: Path, split: pd.Timestamp) -> dict[st
     vocabularies = Vocabularies(before)
     feature_spec(vocabularies).save(out / "meta" / "spec.json")
     users, items = user_features(sales, split, vocabularies), item_features(sales, split, vocabularies)
-    bought = _bought_after(after, users)
+    bought, newcomers = _bought_after(after, users)
     if bought.empty:
         raise InvalidInputError(f"no user with history bought anything after {split:%Y-%m-%d}; use the whole file")
     recent = before[before["time"] >= split - pd.Timedelta(days=POPULAR_DAYS)]
@@ -112,15 +112,18 @@ def write_tables(sales: pd.DataFrame, out: Path, split: pd.Timestamp) -> dict[st
         "recent": recent[["user_id", "item_id"]].drop_duplicates(),
         "catalogue": before.drop_duplicates("item_id")[["item_id", "description"]].sort_values("item_id"),
     }
+    if len(newcomers):
+        tables["newcomers"] = newcomers
     for name, table in tables.items():
         pq.write_table(pa.Table.from_pandas(table, preserve_index=False), out / f"{name}.parquet")
     return {name: len(table) for name, table in tables.items()}
 
 
-def _bought_after(after: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
-    """All that users with history bought after the split, items never sold before it included."""
-    pairs = after.loc[after["user_id"].isin(users["user_id"]), ["user_id", "item_id"]].drop_duplicates()
-    return pairs.sort_values(["user_id", "item_id"], ignore_index=True)
+def _bought_after(after: pd.DataFrame, users: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All that users with history bought after the split, items never sold before it included; and what others did."""
+    pairs = after[["user_id", "item_id"]].drop_duplicates().sort_values(["user_id", "item_id"])
+    known = pairs["user_id"].isin(users["user_id"])
+    return pairs[known].reset_index(drop=True), pairs[~known].reset_index(drop=True)
 
 
 if __name__ == "__main__":

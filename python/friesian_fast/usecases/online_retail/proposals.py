@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from friesian_fast.usecases.online_retail.collaborative import ease, item_knn
 from friesian_fast.usecases.online_retail.evaluate import best
-from friesian_fast.usecases.online_retail.features import PAIR_COLUMNS, SOURCES
+from friesian_fast.usecases.online_retail.features import PAIR_COLUMNS, PROPOSED, SOURCES
 from friesian_fast.usecases.online_retail.history import History
 
 Pairs = dict[str, NDArray[np.float32]]
@@ -30,20 +30,22 @@ class ProposalSettings:
         EASE^R on who had what at all.
     shrink, neighbours : float, int
         Item-kNN on the decayed counts.
-    own, popular : float
-        Weights of the logarithm of the user's own orders, and of the item's share of the recent buyers.
-    popular_days : float
+    own, own_half_life_days : float
+        Weight of the logarithm of the user's own orders, decayed.
+    popular, popular_days : float
+        Weight of the logarithm of the item's recent buyers, as a share of the most popular item's.
     """
 
-    count: int = 200
+    count: int = PROPOSED
     half_life_days: float = 180.0
     penalty: float = 20.0
-    binary_penalty: float = 400.0
+    binary_penalty: float = 200.0
     shrink: float = 10.0
     neighbours: int = 100
-    own: float = 0.2
-    popular: float = 0.3
-    popular_days: float = 14.0
+    own: float = 1.6
+    own_half_life_days: float = 120.0
+    popular: float = 0.6
+    popular_days: float = 7.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +98,16 @@ def propose(
         (binary, ease(binary, settings.binary_penalty)),
         (decayed, item_knn(decayed, settings.shrink, settings.neighbours)),
     )
-    popular = history.buyers(settings.popular_days)
-    popular /= max(popular.max(), 1.0)
+    repeated = history.counts(settings.own_half_life_days)
+    popular = popular_share(history, settings.popular_days)
     own = _OwnPurchases(history, prices)
     parts = []
     for start in range(0, len(asked), _BLOCK):
         block = asked[start : start + _BLOCK]
         sources = [counts[block] @ weight for counts, weight in weights]
         orders = own.of("orders", block)
-        score = sources[0] + sources[1] + settings.own * np.log1p(orders) + settings.popular * popular
+        often = np.log1p(repeated[block].toarray())
+        score = sources[0] + sources[1] + settings.own * often + settings.popular * popular
         row, item = _best_of_both(score, orders > 0, settings.count)
         found = {"user": block[row], "item": item, "score": score[row, item], "owned": orders[row, item] > 0}
         found |= dict(zip(SOURCES, (source[row, item] for source in sources), strict=True))
@@ -117,6 +120,13 @@ def propose(
         owned=whole["owned"],
         columns={name: whole[name].astype(np.float32) for name in PAIR_COLUMNS},
     )
+
+
+def popular_share(history: History, days: float) -> NDArray[np.float32]:
+    """The logarithm of each item's recent buyers, of the most popular item 1; float32 of shape (items,)."""
+    buyers = np.log1p(history.buyers(days))
+    share: NDArray[np.float32] = buyers / max(buyers.max(), np.float32(1e-6))
+    return share
 
 
 def _best_of_both(
@@ -133,7 +143,11 @@ def _best_of_both(
 
 
 class _OwnPurchases:
-    """What is known of a pair from the user's own orders, and from the price; 0 for what the user never had."""
+    """What is known of a pair from the user's own orders, 0 for what the user never had, and from the price.
+
+    The price is told as its share of itself and what the user pays, one half where they are the same: it is never 0,
+    which is kept for pairs of which nothing is known.
+    """
 
     def __init__(self, history: History, prices: NDArray[np.float64]) -> None:
         pairs = history.pairs
@@ -142,8 +156,8 @@ class _OwnPurchases:
         self._since_order = pairs.groupby("user")["last"].min().reindex(range(len(history.users))).to_numpy(np.float32)
         paid = np.bincount(pairs["user"], prices[pairs["item"]] * pairs["lines"], len(history.users))
         lines = np.bincount(pairs["user"], pairs["lines"], len(history.users))
-        self._log_paid = np.log(paid / np.maximum(lines, 1.0) + 0.01).astype(np.float32)
-        self._log_price = np.log(prices + 0.01).astype(np.float32)
+        self._paid = paid / np.maximum(lines, 1.0)
+        self._prices = prices
 
     def of(self, name: str, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Dense rows of some users."""
@@ -166,5 +180,5 @@ class _OwnPurchases:
             "own_in_last": np.where(had, 1.0 / (1.0 + behind / 7.0), 0.0),
             "own_since": np.log1p(known["first"]),
             "own_due": np.log1p(np.minimum(due, 20.0)),
-            "price_ratio": self._log_price[item] - self._log_paid[user],
+            "price_share": self._prices[item] / (self._prices[item] + self._paid[user]),
         }

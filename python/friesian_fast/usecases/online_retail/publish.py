@@ -23,7 +23,7 @@ def main(
         Path | None, typer.Option("--rules", help="A rules.json, such as one that hides what was bought.")
     ] = None,
 ) -> None:
-    """Build a release; its fallback list counts the buyers of the last four weeks before the split.
+    """Build a release; its fallback list counts the buyers of the last two weeks before the split.
 
     Example: friesian online_retail publish --data_dir prepared --model_dir models --releases releases
     """

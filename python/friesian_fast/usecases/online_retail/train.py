@@ -23,12 +23,13 @@ from friesian_fast.spec import FeatureSpec
 from friesian_fast.train.files import save_json
 from friesian_fast.train.runtime import use_cores
 from friesian_fast.usecases.online_retail.evaluate import RECALL_K, best, both_ways, means, truth_of
+from friesian_fast.usecases.online_retail.features import PROPOSED
 
 if TYPE_CHECKING:
     from friesian_fast.usecases.online_retail.proposals import Proposed
 
 ONNX_CHECK_ROWS = 2000
-RANKED = 200  # candidates of a request
+RANKED = PROPOSED  # candidates of a request
 SALES = ("user_id", "item_id", "invoice", "quantity", "price", "description", "time")
 Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -42,7 +43,7 @@ def main(
         "models"
     ),
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Of the two towers.")] = 6,
-    ranker_epochs: Annotated[int, typer.Option("--ranker_epochs", min=1, help="Of the ranker.")] = 4,
+    ranker_epochs: Annotated[int, typer.Option("--ranker_epochs", min=1, help="Of each of the ranker's members.")] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first weights and the order of the examples.")] = 0,
     cores: Annotated[
         int | None, typer.Option("--executor_cores", min=1, help="Threads; all cores if left out.")
