@@ -90,7 +90,8 @@ class GlooComm(Comm):
                 "gloo", init_method=address, rank=rank, world_size=world, timeout=timedelta(seconds=TIMEOUT_S)
             )
             self._patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=_PATIENCE_S))
-        threading.Thread(target=self._beat_between_steps, name="friesian-pulse", daemon=True).start()
+        self._beating = threading.Thread(target=self._beat_between_steps, name="friesian-pulse", daemon=True)
+        self._beating.start()
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -162,7 +163,10 @@ class GlooComm(Comm):
         return [part.numpy() for part in parts]
 
     def close(self) -> None:
+        # All of it, and now: what is left of a group or a thread at the interpreter's end may abort the process.
         self._closed.set()
+        self._beating.join()
+        self._patient = None
         self._dist.destroy_process_group()
 
     @contextmanager
