@@ -11,7 +11,7 @@ NATIVE := CMakeLists.txt $(shell find cpp services/proto -name '*.cpp' -o -name 
 CPP := $(shell find cpp tests/native -name '*.cpp' -o -name '*.hpp')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python lint bench report report-online-retail wheel asan portable clean
+.PHONY: help setup demo test test-python lint bench report report-recsys2021 report-online-retail wheel asan portable clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,17 @@ lint: setup ## ruff, mypy --strict, clang-format
 bench: setup ## every benchmark, each beside its peer; see bench/README.md
 	$(BIN)/pytest bench --benchmark-only --benchmark-columns=min,median,rounds --benchmark-group-by=group
 
-report: report-online-retail ## build/report/: the pages of what the use cases serve, made anew from the data
+report: report-recsys2021 report-online-retail ## build/report/: the pages of how good the use cases are, made anew from the data
+
+report-recsys2021: setup
+	rm -rf build/report/work/recsys2021
+	@mkdir -p build/report/work/recsys2021 build/report/recsys2021
+	cd build/report/work/recsys2021 && export PATH="$(abspath $(BIN)):$$PATH" && \
+	  friesian recsys2021 generate 100000 raw && \
+	  friesian recsys2021 preprocess --data_dir raw --cross_sizes 600 && \
+	  friesian recsys2021 train_wnd --data_dir raw/preprocessed --model_dir wnd --batch_size 3200 --epoch 5 \
+	    --learning_rate 3e-4 --schedule linear --dropout 0.3 --early_stopping 0 && \
+	  friesian recsys2021 report --data_dir raw/preprocessed --model_dir wnd --out ../../recsys2021/index.html
 
 report-online-retail: setup
 	@mkdir -p build/report/work/online_retail
