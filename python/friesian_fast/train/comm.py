@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -140,27 +141,26 @@ class GlooComm(Comm):
     def gather_rows(self, tables: Sequence[Rows]) -> list[Rows]:
         if not tables:
             return []
-        counts = np.stack(self._gather(np.array([len(indices) for indices, _ in tables], np.int64)))
+        counts = self._gather(np.array([len(indices) for indices, _ in tables], np.int64))
+        bytes_of_row = [8 + values.itemsize * math.prod(values.shape[1:]) for _, values in tables]
+        # gloo gathers equal sizes only: all are as long as the longest.
+        sent = self._gather(_packed(tables, int((counts @ bytes_of_row).max())))
+        parts = [_unpacked(raw, own, tables) for raw, own in zip(sent, counts, strict=True)]
         return [
-            (self._joined(indices, counts[:, number]), self._joined(values, counts[:, number]))
-            for number, (indices, values) in enumerate(tables)
+            (np.concatenate([numbers for numbers, _ in table]), np.concatenate([values for _, values in table]))
+            for table in zip(*parts, strict=True)
         ]
 
-    def _joined(self, values: Array, counts: NDArray[np.int64]) -> Array:
-        # gloo gathers equal sizes only: all are filled up to the longest, and cut again.
-        padded = np.zeros((int(counts.max()), *values.shape[1:]), values.dtype)
-        padded[: len(values)] = values
-        parts = self._gather(padded)
-        return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
-
-    def _gather(self, values: Array) -> list[Array]:
+    def _gather(self, values: Array) -> Array:
+        """Of all workers, shape (world, …)."""
         import torch
 
         tensor = torch.from_numpy(values)
-        parts = [torch.empty_like(tensor) for _ in range(self.world)]
+        gathered = torch.empty((self.world, *tensor.shape), dtype=tensor.dtype)
         with self._peers():
-            self._dist.all_gather(parts, tensor)
-        return [part.numpy() for part in parts]
+            self._dist.all_gather(list(gathered.unbind()), tensor)
+        found: Array = gathered.numpy()
+        return found
 
     def close(self) -> None:
         # All of it, and now: what is left of a group or a thread at the interpreter's end may abort the process.
@@ -176,6 +176,29 @@ class GlooComm(Comm):
             yield
         except RuntimeError as error:  # gloo has no kinds of errors
             raise PeerLostError(f"the other workers are out of reach: {error}") from error
+
+
+def _packed(tables: Sequence[Rows], size: int) -> NDArray[np.uint8]:
+    """All row numbers, then all gradients, as so many bytes."""
+    packed = np.empty(size, np.uint8)
+    at = 0
+    for array in [*(indices for indices, _ in tables), *(values for _, values in tables)]:
+        packed[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        at += array.nbytes
+    return packed
+
+
+def _unpacked(packed: NDArray[np.uint8], counts: NDArray[np.int64], like: Sequence[Rows]) -> list[Rows]:
+    """What `_packed` packed: so many rows of each table, of the types and shapes of `like`."""
+    ends = np.cumsum(counts) * 8
+    numbers = [packed[end - count * 8 : end].view(np.int64) for end, count in zip(ends, counts, strict=True)]
+    at, rows = int(ends[-1]), []
+    for indices, (_, values), count in zip(numbers, like, counts, strict=True):
+        shape = (int(count), *values.shape[1:])
+        size = math.prod(shape) * values.itemsize
+        rows.append((indices, packed[at : at + size].view(values.dtype).reshape(shape)))
+        at += size
+    return rows
 
 
 def same_facts(comm: Comm, facts: Any) -> Any:
