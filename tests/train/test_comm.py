@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from friesian_fast.train import comm as comm_module
+from friesian_fast.train import pulse as pulse_module
 from friesian_fast.train.comm import Comm, GlooComm, _packed, sum_all
 
 
@@ -17,7 +17,7 @@ def pulse(tmp_path_factory):
 @pytest.fixture(scope="module")
 def gloo(tmp_path_factory, pulse):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(comm_module, "_BEAT_S", 0.02)
+        patched.setattr(pulse_module, "_BEAT_S", 0.02)
         comm = GlooComm(f"file://{tmp_path_factory.mktemp('meet')}/here", 0, 1, pulse)
         yield comm
         comm.close()

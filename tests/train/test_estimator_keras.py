@@ -353,7 +353,7 @@ def test_the_weights_that_callbacks_leave_are_those_of_all_workers():
     settings = {"batch_size": 50, "buffer_rows": 50, "seed": 0, "epochs": 0, "callbacks": callbacks}
     work = Work(kind="fit", maker=lambda comm: task, source=source, features=None, labels=["label"], **settings)
     trainer = Trainer(work, SecondComm(), task)
-    for tell in (trainer.fit, lambda: trainer._end_of_epoch(KerasCallbacks(task, ()), 0, {})):
+    for tell in (trainer.fit, lambda: trainer._end_of_epoch(KerasCallbacks(task, (), Comm()), 0, {})):
         model.set_weights([weight * 0 for weight in model.get_weights()])
         tell()
         assert all((weight == 3).all() for weight in model.get_weights())

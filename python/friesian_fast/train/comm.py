@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError
+from friesian_fast.train.pulse import Pulse
 
 Array = NDArray[Any]
 # Row numbers of a table and the gradient of each of these rows: shapes (n,) and (n, …).
@@ -24,7 +24,6 @@ Rows = tuple[NDArray[np.int64], Array]
 # For all to meet, and of one message. A worker that dies later is noticed at once; this is for one that hangs.
 TIMEOUT_S = 600
 _PATIENCE_S = 24 * 3600  # for what the user's own code does on one worker while the others wait
-_BEAT_S = 5
 
 
 class PeerLostError(FriesianError):
@@ -42,6 +41,10 @@ class Comm:
 
         Nobody knows how long all else may take: the user's own code, or reading.
         """
+        return nullcontext()
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        """Around what may take as long as it likes, the user's own code or reading: who waits is told what it is."""
         return nullcontext()
 
     def meet(self) -> None:
@@ -72,8 +75,7 @@ class GlooComm(Comm):
         Where they meet: ``file:///path`` on one machine, ``tcp://host:port`` of rank 0.
     rank, world : int
     pulse : Path, optional
-        A file whose time of change shows the launcher that this worker is at work. Within a step it is touched at the
-        beginning and with every message, else all the time.
+        A file that shows the launcher that this worker is at work, see `Pulse`; messages are beats.
     """
 
     def __init__(self, address: str, rank: int, world: int, pulse: Path | None = None) -> None:
@@ -83,41 +85,24 @@ class GlooComm(Comm):
             raise MissingExtraError("training on several workers", "torch") from error
         self.rank, self.world = rank, world
         self._dist: Any = dist
-        self._pulse = pulse
-        self._in_step = False
-        self._closed = threading.Event()
+        self._pulse = Pulse(pulse)
         with self._peers():
             dist.init_process_group(
                 "gloo", init_method=address, rank=rank, world_size=world, timeout=timedelta(seconds=TIMEOUT_S)
             )
             self._patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=_PATIENCE_S))
-        self._beating = threading.Thread(target=self._beat_between_steps, name="friesian-pulse", daemon=True)
-        self._beating.start()
 
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        self._beat()
-        self._in_step = True
-        try:
-            yield
-        finally:
-            self._in_step = False
+    def step(self) -> AbstractContextManager[None]:
+        return self._pulse.step()
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        return self._pulse.doing(what)
 
     def meet(self) -> None:
         import torch
 
         with self._peers():
             self._dist.all_reduce(torch.zeros(1), group=self._patient)
-
-    def _beat_between_steps(self) -> None:
-        while not self._closed.wait(_BEAT_S):
-            if not self._in_step:
-                self._beat()
-
-    def _beat(self) -> None:
-        if self._pulse is not None:
-            with suppress(OSError):  # the launcher has gone and taken its directory with it
-                self._pulse.touch()
 
     def sum(self, values: Array) -> Array:
         import torch
@@ -164,14 +149,13 @@ class GlooComm(Comm):
 
     def close(self) -> None:
         # All of it, and now: what is left of a group or a thread at the interpreter's end may abort the process.
-        self._closed.set()
-        self._beating.join()
+        self._pulse.close()
         self._patient = None
         self._dist.destroy_process_group()
 
     @contextmanager
     def _peers(self) -> Iterator[None]:
-        self._beat()
+        self._pulse.beat()
         try:
             yield
         except RuntimeError as error:  # gloo has no kinds of errors

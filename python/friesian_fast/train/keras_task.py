@@ -249,7 +249,9 @@ class KerasTask:
         """Those metrics over all workers."""
         if self._comm.world > 1:
             self.set_metric_state([self._comm.sum(value) for value in self.metric_state()])
-        found = self.model.get_metrics_result() if self._metric_variables() else {}
+        with self._comm.doing("computing the model's own metrics"):
+            found = self.model.get_metrics_result() if self._metric_variables() else {}
+        self._comm.meet()
         return {name: float(value) for name, value in found.items() if name != "loss"}
 
     def _measured_apart(self) -> list[Any]:

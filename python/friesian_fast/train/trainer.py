@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cached_property
 from typing import Any
@@ -54,7 +54,11 @@ class Trainer:
         self._validation = None
         if work.validation is not None:
             self._validation = self._input(work.validation, features, work.validation_extend)
-        task.build(self.input.features, self.input.labels, self.input.sample())
+        with comm.doing("reading the first row"):
+            first = self.input.sample()
+        with comm.doing("building the model"):
+            task.build(self.input.features, self.input.labels, first)
+        comm.meet()
         if work.state is not None:
             task.load(work.state)
         elif comm.world > 1:
@@ -83,7 +87,7 @@ class Trainer:
     def fit(self) -> Done:
         """Train all epochs, going on from a checkpoint if there is one of this work."""
         work = self._work
-        callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else ())
+        callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else (), self._comm)
         self._meet_after_callbacks()
         epoch, skip = self._resume()
         while epoch < work.epochs and not self._is_over():
@@ -153,11 +157,14 @@ class Trainer:
         if not skip:
             self._task.reset_metrics()
         progress = _Progress(epoch + 1, steps, self._report if self._comm.rank == 0 else None)
-        batches = self.input.batches(number, skip)
+        batches = self._batches(self.input.batches(number, skip))
+        to_read = {skip, *self.input.first_steps(number)}
         begun = time.perf_counter()
         for step in range(skip, steps):
             asked = time.perf_counter()
             batch = next(batches)
+            if step in to_read:
+                self._comm.meet()  # however long one of them reads
             self._sums[_WAITED] += time.perf_counter() - asked
             self._task.begin([work.seed, number, step])
             with self._comm.step():
@@ -173,6 +180,15 @@ class Trainer:
         if self._validation is not None:
             logs |= {f"val_{name}": value for name, value in self._measure(self._validation).items()}
         return logs
+
+    def _batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same; who waits for their rows is told so."""
+        while True:
+            with self._comm.doing("reading rows"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _step(self, batch: Batch, epoch: int, step: int) -> None:
         loss, predictions = self._task.train(batch)
@@ -214,10 +230,11 @@ class Trainer:
     def _measure(self, data: Input) -> dict[str, float]:
         sums, scores = _no_sums(), BinaryScores()
         self._task.reset_metrics()
-        for batch in data.batches(None):
+        for batch in self._batches(data.batches(None)):
             with self._comm.step():
                 loss, predictions = self._task.score(batch)
             self._count(batch, loss, predictions, sums, scores)
+        self._comm.meet()
         loss, rows = self._comm.sum(sums)[:2]
         logs = {"loss": float(loss / rows), **self._task.metrics()}
         if self._work.metrics:
