@@ -339,6 +339,37 @@ def test_keras_callbacks_are_told_of_every_epoch_and_of_no_other():
     assert rates == pytest.approx([0.1, 0.05] * 2)
 
 
+def test_a_checkpoint_is_of_its_keras_callbacks(tmp_path):
+    """Of what they were made with: what they count while they run, in the same objects too, does not matter."""
+
+    class StopError(Exception):
+        pass
+
+    class Breaks(keras.callbacks.Callback):
+        def __init__(self, at):
+            super().__init__()
+            self.at = at
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == self.at:
+                self.at = None
+                raise StopError
+
+    def stopping(**settings):
+        return keras.callbacks.EarlyStopping(monitor="loss", min_delta=0.25, patience=50, **settings)
+
+    settings = {**FIT, "checkpoint_dir": tmp_path}
+    first = [stopping(), Breaks(1)]
+    with pytest.raises(StopError):
+        Estimator.from_keras(linear()).fit(rows(100), 2, callbacks=first, **settings)
+    for others in ([stopping(mode="max"), Breaks(None)], [stopping()], [Breaks(None), stopping()]):
+        with pytest.raises(InvalidInputError, match="of another run, with other callbacks; make the same call again"):
+            Estimator.from_keras(linear()).fit(rows(100), 2, callbacks=others, **settings)
+    first[1].at = 1
+    with pytest.raises(StopError):  # it began where the checkpoint is
+        Estimator.from_keras(linear()).fit(rows(100), 2, callbacks=first, **settings)
+
+
 def test_the_weights_that_callbacks_leave_are_those_of_all_workers():
     class SecondComm(Comm):
         rank, world = 1, 2

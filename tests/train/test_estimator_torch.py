@@ -17,12 +17,13 @@ from friesian_fast.models.inputs import Categorical
 from friesian_fast.train import EarlyStopping, Estimator, Negatives
 from friesian_fast.train.comm import Comm
 from friesian_fast.train.fields import Field, wanted
+from friesian_fast.train.fingerprint import differing_parts, fingerprints
 from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
 from friesian_fast.train.makers import TorchMaker
 from friesian_fast.train.source import open_source, source_of
 from friesian_fast.train.torch_task import TorchTask
-from friesian_fast.train.trainer import Trainer, fingerprint
+from friesian_fast.train.trainer import Trainer
 
 LOSS = torch.nn.BCEWithLogitsLoss()
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
@@ -149,7 +150,7 @@ def test_a_run_goes_on_from_its_checkpoint_and_ends_as_if_unbroken(tmp_path):
     with pytest.raises(StopError):
         broken.fit(rows(), 4, callbacks=[stop_after_two], **settings)
     assert (tmp_path / "kept" / "checkpoint.safetensors").exists()
-    with pytest.raises(InvalidInputError, match="is of another run, with other data or settings; remove it"):
+    with pytest.raises(InvalidInputError, match="is of another run, with other batch_size; make the same call"):
         estimator(config={"dropout": 0.3}).fit(rows(), 4, **settings | {"batch_size": 50})
     again = estimator(config={"dropout": 0.3})
     resumed = again.fit(rows(), 4, **settings)
@@ -254,26 +255,55 @@ def test_a_metric_that_is_no_number_is_never_the_best():
 
 def test_a_checkpoint_is_of_the_settings_that_the_course_depends_on():
     items = pa.table({"item": [1, 2, 3]})
-    source = source_of(pa.table({"user": [1, 2], "item": [1, 3], "label": [0, 1]}), "rows")
+    source, other = (
+        source_of(pa.table({"user": [1, 2], "item": [1, 3], "label": kept}), "rows") for kept in ([0, 1], [1, 0])
+    )
 
-    def found(metrics=("auc",), per_positive=1, kept=items, **settings):
+    def found(metrics=("auc",), per_positive=1, kept=items, validation=None, stopping=(), **settings):
         maker = TorchMaker(creator=lambda: None, optimizer=lambda: None, loss=LOSS, **settings)
         drawn = Negatives(items=kept, per_positive=per_positive).prepared(source)
         settings = {"batch_size": 2, "buffer_rows": 2, "seed": 0, "metrics": metrics, "extend": drawn}
-        return fingerprint(Work(kind="fit", maker=maker, source=source, features=None, labels=["label"], **settings))
+        settings |= {"validation": validation, "early_stopping": stopping, "features": None, "labels": ["label"]}
+        return fingerprints(Work(kind="fit", maker=maker, source=source, **settings))
 
     config = {"rate": 0.1, "sizes": (3, 2), "table": np.eye(2), "on": None}
-    same = found(config=dict(reversed(config.items())))
-    assert found(config=config) == same
-    others = [
-        found(config={**config, "rate": 0.2}),
-        found(config={**config, "table": np.zeros((2, 2))}),
-        found(config=config, precision="bf16"),
-        found(config=config, metrics=()),
-        found(config=config, per_positive=2),
-        found(config=config, kept=pa.table({"item": [1, 3, 4]})),
-    ]
-    assert len({same, *others}) == 7
+    same = found(config=config)
+    assert found(config=dict(reversed(config.items()))) == same
+    for part, settings in (
+        ("config", {"config": {**config, "rate": 0.2}}),
+        ("config", {"config": {**config, "table": np.zeros((2, 2))}}),
+        ("precision", {"precision": "bf16"}),
+        ("metrics", {"metrics": ()}),
+        ("negatives", {"per_positive": 2}),
+        ("negatives", {"kept": pa.table({"item": [1, 3, 4]})}),
+        ("validation_data", {"validation": source}),
+        ("callbacks", {"stopping": (EarlyStopping(),)}),
+    ):
+        assert differing_parts(same, found(**{"config": config, **settings})) == [part]
+    one, another = (found(validation=of, stopping=(EarlyStopping(patience=2),)) for of in (source, other))
+    assert differing_parts(one, another) == ["validation_data"]
+    assert differing_parts(one, found(validation=source, stopping=(EarlyStopping(),))) == ["callbacks"]
+
+
+def test_a_run_goes_on_with_its_own_validation_and_early_stopping_only(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(epoch, logs):
+        raise StopError
+
+    def fit(validation, patience, *functions, epochs=3):
+        callbacks = [EarlyStopping(monitor="val_loss", patience=patience), *functions]
+        return estimator().fit(rows(300), epochs, validation_data=validation, callbacks=callbacks, **settings)
+
+    settings = {**FIT, "checkpoint_dir": tmp_path, "checkpoint_steps": 2}
+    with pytest.raises(StopError):
+        fit(rows(100, 1), 5, stop)
+    with pytest.raises(InvalidInputError, match="of another run, with other validation_data; make the same call"):
+        fit(rows(100, 2), 5)
+    with pytest.raises(InvalidInputError, match="of another run, with other validation_data, callbacks; make"):
+        fit(rows(100, 2), 4)
+    assert len(fit(rows(100, 1), 5, epochs=4)) == 4  # it may be longer; functions only listen, there may be others
 
 
 def test_a_checkpoint_is_of_its_data(tmp_path):

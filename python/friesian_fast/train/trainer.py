@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.checkpoint import FILE, read_state, write_state
 from friesian_fast.train.comm import Array, Comm, digests, same_facts, same_state
 from friesian_fast.train.fields import Field
+from friesian_fast.train.fingerprint import differing_parts, fingerprints
 from friesian_fast.train.input import Batch, Extend, Input
 from friesian_fast.train.job import Done, Event, State, Task, Work, fields_of, is_binary, labels_of
 from friesian_fast.train.keras_callbacks import KerasCallbacks
@@ -47,6 +44,8 @@ class Trainer:
         self._comm = comm
         self._task = task
         self._report = report
+        # Of the callbacks as they were given: what they count while they run is not theirs.
+        self._fingerprints = fingerprints(work) if work.checkpoint_dir is not None and comm.rank == 0 else {}
         self._is_binary = is_binary(work, task)
         require_scale(work.metrics, task.scale, task.loss_name)
         features = fields_of(work, task)
@@ -251,7 +250,7 @@ class Trainer:
             return
         extra = {f"{_METRIC}{number}": value for number, value in enumerate(counted)}
         facts = {
-            "work": self._fingerprint,
+            "work": self._fingerprints,
             "epoch": epoch,
             "step": step,
             "stopped": stopped,
@@ -274,10 +273,6 @@ class Trainer:
     def _count_on(self, counted: list[Array]) -> None:
         self._sums, self._scores = counted[0], BinaryScores.of(counted[1:4])
         self._task.set_metric_state(counted[4:])
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return fingerprint(self._work)
 
     def _resume(self) -> tuple[int, int]:
         """The epoch and the step to go on from: rank 0 reads the checkpoint, if there is one, for all."""
@@ -304,9 +299,11 @@ class Trainer:
         if not path.exists():
             return None, {}
         state, facts = read_state(path)
-        if facts["work"] != self._fingerprint:
+        others = differing_parts(facts["work"], self._fingerprints)
+        if others:
             raise InvalidInputError(
-                f"{path} is of another run, with other data or settings; remove it, or name another checkpoint_dir"
+                f"{path} is of another run, with other {', '.join(others)}; make the same call again, remove it, or "
+                "name another checkpoint_dir"
             )
         return facts, state
 
@@ -335,37 +332,3 @@ class _Progress:
             self._reported = now
             told = {"rows": round(self._rows), "seconds": now - self._started}
             self._report({"epoch": self._epoch, "step": step, "steps": self._steps, **told})
-
-
-_OF_MAKER = ("config", "seed", "precision", "lazy_embeddings", "outputs")
-
-
-def fingerprint(work: Work) -> str:
-    """Of what the course of a training depends on, besides the functions that make the model."""
-    facts = {
-        "rows": [[piece.group, piece.rows] for piece in work.source.pieces],
-        "contents": work.source.digest(),
-        "columns": [str(work.source.schema), sorted(work.source.ranges.items())],
-        "features": None if work.features is None else [feature.name for feature in work.features],
-        "labels": work.labels,
-        "numbers": [work.batch_size, work.buffer_rows, work.seed, work.first_epoch, work.checkpoint_steps],
-        "metrics": work.metrics,
-        "maker": [_plain(getattr(work.maker, name, None)) for name in _OF_MAKER],
-        "extend": _plain(work.extend),
-    }
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """What tells a setting from another in any process: numbers, texts, arrays, and what holds them; else its type."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
-        return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    return value if value is None or isinstance(value, (str, int, float)) else type(value).__qualname__
