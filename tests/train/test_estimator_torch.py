@@ -231,6 +231,118 @@ def test_speed_after_a_resume_is_that_of_what_was_done(tmp_path):
     assert epoch["rows_per_second"] < 50 / 0.01
 
 
+def one_cycle(optimizer, config):
+    """Sets the momentum too."""
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, config["rate"], total_steps=60)
+
+
+def warm_up_then_steps(optimizer):
+    """Several in a row, each of which goes on from the rate that it finds."""
+    kinds = torch.optim.lr_scheduler
+    parts = [kinds.LinearLR(optimizer, total_iters=5), kinds.MultiStepLR(optimizer, [4, 20, 33], gamma=0.3)]
+    return kinds.SequentialLR(optimizer, parts, milestones=[6])
+
+
+def with_momentum(model, config):
+    return torch.optim.SGD(model.parameters(), lr=config["rate"], momentum=0.9)
+
+
+class Dense(Net):
+    """Without sparse gradients, which momentum cannot take."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(self.embed.num_embeddings, 4)
+
+
+def scheduled(scheduler, rate=0.5):
+    return estimator(Dense, with_momentum, scheduler=scheduler, config={"rate": rate})
+
+
+def test_a_schedule_sets_the_rate_of_every_step():
+    """Against a plain loop over the same batches: each of all rows."""
+    table = rows(80).append_column("none", pa.array(np.zeros(80, np.float32)))
+
+    def plain(config):
+        torch.manual_seed(0)
+        return torch.nn.Linear(1, 1)
+
+    def forward_of_x(config):
+        class One(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = plain(config)
+
+            def forward(self, x):
+                return self.linear(x[:, None])[:, 0]
+
+        return One()
+
+    def sgd(model, config):
+        return torch.optim.SGD(model.parameters(), lr=config["rate"], momentum=0.9)
+
+    for scheduler in (one_cycle, lambda optimizer, config: warm_up_then_steps(optimizer)):
+        fitted = estimator(forward_of_x, sgd, scheduler=scheduler, config={"rate": 0.5})
+        fitted.fit(table, 30, **FIT | {"feature_cols": ["x"]})
+        model = plain({})
+        optimizer = sgd(model, {"rate": 0.5})
+        schedule = scheduler(optimizer, {"rate": 0.5})
+        x, label = (torch.tensor(table[name].to_numpy(), dtype=torch.float32) for name in ("x", "label"))
+        for _ in range(30):
+            optimizer.zero_grad()
+            LOSS(model(x[:, None])[:, 0], label).backward()
+            optimizer.step()
+            schedule.step()
+        for mine, theirs in zip(fitted.get_model().parameters(), model.parameters(), strict=True):
+            np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("scheduler", [one_cycle, warm_up_then_steps])
+@pytest.mark.filterwarnings("error")
+def test_a_scheduled_run_goes_on_as_if_unbroken(tmp_path, scheduler):
+    class StopError(Exception):
+        pass
+
+    class Breaks(Dense):
+        calls = 0
+
+        def forward(self, **columns):
+            Breaks.calls += 1
+            if Breaks.calls == 20:
+                raise StopError
+            return super().forward(**columns)
+
+    settings = {**FIT, "checkpoint_dir": tmp_path / "kept", "checkpoint_steps": 5}
+    whole, again, rest = (scheduled(scheduler) for _ in range(3))
+    broken = estimator(Breaks, with_momentum, scheduler=scheduler, config={"rate": 0.5})
+    whole.fit(rows(), 3, **settings)
+    with pytest.raises(StopError):
+        broken.fit(rows(), 3, **settings)  # in step 8 of the second epoch
+    again.fit(rows(), 3, **settings)
+    assert_equal_weights(whole, again)
+    again.save(tmp_path / "saved")
+    rest.load(tmp_path / "saved")
+    for fitted in (again, rest):
+        fitted.fit(rows(), 1, **FIT)
+    assert_equal_weights(again, rest)
+
+
+def test_what_is_loaded_is_trained_on_by_the_schedule_here(tmp_path):
+    """At the step where it was saved, as Keras' schedules do."""
+
+    def moving_until(last):
+        return lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: float(step < last))
+
+    saved = scheduled(None)
+    saved.fit(rows(), 1, **FIT)  # 12 steps
+    saved.save(tmp_path)
+    for last, moves in ((12, False), (13, True)):
+        fitted = scheduled(moving_until(last))
+        fitted.load(tmp_path)
+        fitted.fit(rows(100), 1, **FIT)
+        assert (weights(fitted)["out.weight"] != weights(saved)["out.weight"]).any() == moves
+
+
 def test_early_stopping_and_functions_at_the_end_of_epochs():
     told = []
     fitted = estimator(config={"rate": 1e-9})
@@ -273,6 +385,7 @@ def test_a_checkpoint_is_of_the_settings_that_the_course_depends_on():
         ("config", {"config": {**config, "rate": 0.2}}),
         ("config", {"config": {**config, "table": np.zeros((2, 2))}}),
         ("precision", {"precision": "bf16"}),
+        ("scheduler", {"scheduler": lambda optimizer: None}),
         ("metrics", {"metrics": ()}),
         ("negatives", {"per_positive": 2}),
         ("negatives", {"kept": pa.table({"item": [1, 3, 4]})}),
@@ -544,6 +657,18 @@ def test_negatives_are_added_to_positives_without_labels():
         (lambda: estimator(torch_model({})), "takes a function that makes the model"),
         (lambda: estimator(lambda: 3).fit(rows(50), **FIT), "model_creator returned a int"),
         (lambda: estimator(optimizer=lambda m, c: 3).fit(rows(50), **FIT), "optimizer returned a int"),
+        (
+            lambda: scheduled(lambda o: 3).fit(rows(50), **FIT),
+            "scheduler returned a int; it must return an LRScheduler",
+        ),
+        (
+            lambda: scheduled(lambda o: torch.optim.lr_scheduler.ReduceLROnPlateau(o)).fit(rows(50), **FIT),
+            "a ReduceLROnPlateau, which follows a metric and not the step",
+        ),
+        (
+            lambda: scheduled(lambda o: warm_up_then_steps(with_momentum(Dense(), {"rate": 1}))).fit(rows(50), **FIT),
+            "scheduler returned one of another optimizer",
+        ),
         (lambda: estimator().save("nowhere"), "there is nothing to save yet"),
         (lambda: estimator().fit(rows(50), checkpoint_steps=3, **FIT), "checkpoint_steps needs a checkpoint_dir"),
         (lambda: estimator().fit(rows(50), checkpoint_steps=0, **FIT), "checkpoint_steps is 0"),

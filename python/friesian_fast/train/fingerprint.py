@@ -14,7 +14,7 @@ import numpy as np
 from friesian_fast.train.job import Work
 from friesian_fast.train.source import Source
 
-_OF_MAKER = ("config", "precision", "lazy_embeddings", "outputs")
+_OF_MAKER = ("config", "precision", "lazy_embeddings", "outputs", "scheduler")
 
 
 def fingerprints(work: Work) -> dict[str, str]:
