@@ -355,14 +355,15 @@ def test_a_checkpoint_is_of_its_keras_callbacks(tmp_path):
                 self.at = None
                 raise StopError
 
-    def stopping(**settings):
-        return keras.callbacks.EarlyStopping(monitor="loss", min_delta=0.25, patience=50, **settings)
+    class Stopping(keras.callbacks.EarlyStopping):
+        def __init__(self, **settings):
+            super().__init__(monitor="loss", min_delta=0.25, **{"patience": 50, **settings})
 
     settings = {**FIT, "checkpoint_dir": tmp_path}
-    first = [stopping(), Breaks(1)]
+    first = [Stopping(), Breaks(1)]
     with pytest.raises(StopError):
         Estimator.from_keras(linear()).fit(rows(100), 2, callbacks=first, **settings)
-    for others in ([stopping(mode="max"), Breaks(None)], [stopping()], [Breaks(None), stopping()]):
+    for others in ([Stopping(patience=49), Breaks(1)], [Stopping()], [Breaks(1), Stopping()]):
         with pytest.raises(InvalidInputError, match="of another run, with other callbacks; make the same call again"):
             Estimator.from_keras(linear()).fit(rows(100), 2, callbacks=others, **settings)
     first[1].at = 1

@@ -15,6 +15,7 @@ from tests.train.train_models import FEATURES, Net, Norm, rows, torch_model, tor
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.train import EarlyStopping, Estimator, Negatives
+from friesian_fast.train.checkpoint import write_state
 from friesian_fast.train.comm import Comm
 from friesian_fast.train.fields import Field, wanted
 from friesian_fast.train.fingerprint import differing_parts, fingerprints
@@ -327,6 +328,25 @@ def test_a_scheduled_run_goes_on_as_if_unbroken(tmp_path, scheduler):
     assert_equal_weights(again, rest)
 
 
+def test_a_schedule_that_ends_is_named(tmp_path):
+    def cycle(steps):
+        return lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=steps)
+
+    fitted, later = scheduled(cycle(12)), scheduled(cycle(10))
+    fitted.fit(rows(), 1, **FIT)  # 12 steps
+    fitted.save(tmp_path)
+    later.load(tmp_path)
+    with pytest.raises(InvalidInputError, match="the scheduler cannot go on to step 13: Tried to step 13 times"):
+        fitted.fit(rows(), 1, **FIT)
+    with pytest.raises(InvalidInputError, match="the scheduler cannot go on to step 11: Tried to step 11 times"):
+        later.fit(rows(), 1, **FIT)
+
+
+def test_a_class_of_schedulers_is_one_of_the_optimizer():
+    fitted = estimator(scheduler=torch.optim.lr_scheduler.ConstantLR, config={"rate": 0.1})
+    assert len(fitted.fit(rows(100), 1, **FIT)) == 1
+
+
 def test_what_is_loaded_is_trained_on_by_the_schedule_here(tmp_path):
     """At the step where it was saved, as Keras' schedules do."""
 
@@ -417,6 +437,12 @@ def test_a_run_goes_on_with_its_own_validation_and_early_stopping_only(tmp_path)
     with pytest.raises(InvalidInputError, match="of another run, with other validation_data, callbacks; make"):
         fit(rows(100, 2), 4)
     assert len(fit(rows(100, 1), 5, epochs=4)) == 4  # it may be longer; functions only listen, there may be others
+
+
+def test_a_checkpoint_of_before_its_parts_were_named_is_refused(tmp_path):
+    write_state(tmp_path / "checkpoint.safetensors", {}, {"work": "0" * 64, "epoch": 0, "step": 1})
+    with pytest.raises(InvalidInputError, match="is of another run, with other data, validation_data, feature_cols"):
+        estimator(seed=np.int64(3)).fit(rows(100), checkpoint_dir=tmp_path, **FIT)
 
 
 def test_a_checkpoint_is_of_its_data(tmp_path):

@@ -1,5 +1,6 @@
 """Several processes train one model: the same weights on all, those of one process, and a name for who fails."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -215,24 +216,32 @@ def test_whom_the_others_wait_for_is_told(monkeypatch, capsys):
         assert told[:2] == [f"{line} after 1 s", f"{line} after 2 s"]
 
 
-def reads_slowly_on_rank_1(config):
+def with_slow_files(config):
+    """Rank 1 reads slowly, and rank 0 writes so, each for the first time that the others wait for."""
     from friesian_fast.train import input as input_module
+    from friesian_fast.train import trainer
 
-    def slow(*given):
-        time.sleep(9)
-        return read(*given)
+    def slowed(function, calls):
+        def slow(*given):
+            if next(calls):
+                time.sleep(9)
+            return function(*given)
 
-    read = input_module.read_stretch
+        return slow
+
     if os.environ["FRIESIAN_RANK"] == "1":
-        input_module.read_stretch = slow
+        input_module.read_stretch = slowed(input_module.read_stretch, itertools.repeat(True))
+    else:
+        trainer.write_state = slowed(trainer.write_state, itertools.chain([True], itertools.repeat(False)))
     return torch_model(config)
 
 
-def test_a_worker_may_read_for_longer_than_a_message_may_take(monkeypatch):
-    """The first row, a window of the training, and what it is validated on."""
+def test_files_may_take_longer_than_a_message(tmp_path, monkeypatch):
+    """The first row, a window of the training, what it is validated on, and a checkpoint within an epoch."""
     with_worker_settings(monkeypatch, "comm.TIMEOUT_S = 6")
-    two = torch_estimator(reads_slowly_on_rank_1, workers=2, cores_per_worker=1)
-    (epoch,) = two.fit(rows(300), validation_data=rows(100, 1), **FIT)
+    two = torch_estimator(with_slow_files, workers=2, cores_per_worker=1)
+    checkpoints = {"checkpoint_dir": tmp_path, "checkpoint_steps": 2}
+    (epoch,) = two.fit(rows(300), validation_data=rows(100, 1), **checkpoints, **FIT)
     assert epoch["val_auc"] > 0
 
 

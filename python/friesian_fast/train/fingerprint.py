@@ -34,11 +34,11 @@ def fingerprints(work: Work) -> dict[str, str]:
         "seed": [work.seed, getattr(work.maker, "seed", None)],
         "epochs trained before": work.first_epoch,
         "metrics": work.metrics,
-        "negatives": _plain(work.extend),
-        "callbacks": [_plain(work.early_stopping), [_of_callback(callback) for callback in work.callbacks]],
+        "negatives": work.extend,
+        "callbacks": [work.early_stopping, [_of_callback(callback) for callback in work.callbacks]],
     }
-    parts |= {name: _plain(getattr(work.maker, name, None)) for name in _OF_MAKER}
-    return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest() for name, part in parts.items()}
+    parts |= {name: getattr(work.maker, name, None) for name in _OF_MAKER}
+    return {name: hashlib.sha256(json.dumps(_plain(part)).encode()).hexdigest() for name, part in parts.items()}
 
 
 def differing_parts(kept: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
@@ -52,11 +52,13 @@ def _of_source(source: Source) -> list[Any]:
 
 
 def _of_callback(callback: Any) -> list[Any]:
-    """Its class, and what it was made with, as far as it keeps that under the same names."""
-    made_with = inspect.signature(type(callback)).parameters
-    given = {name: getattr(callback, name) for name in made_with if hasattr(callback, name)}
-    # Without signs: Keras turns the one of `min_delta` while it runs, and the same object may come again.
-    given = {name: abs(value) if isinstance(value, (int, float)) else value for name, value in given.items()}
+    """Its class, and what it and its base classes were made with, as far as it keeps that under the same names."""
+    makers = [vars(kind)["__init__"] for kind in type(callback).__mro__[:-1] if "__init__" in vars(kind)]
+    names = {name for maker in makers for name in inspect.signature(maker).parameters}
+    kept = {name.removeprefix("_"): value for name, value in getattr(callback, "__dict__", {}).items()}
+    given = {name: kept[name] for name in names & kept.keys()}
+    if "min_delta" in given:
+        given["min_delta"] = abs(given["min_delta"])  # Keras turns its sign while it runs
     return [type(callback).__qualname__, _plain(given)]
 
 

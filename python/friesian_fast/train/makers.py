@@ -117,9 +117,14 @@ class TorchMaker:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise InvalidInputError(f"optimizer returned a {type(optimizer).__name__}; it must return an Optimizer")
         loss: Any = self.loss() if inspect.isclass(self.loss) else self.loss
-        schedule = None if self.scheduler is None else partial(called, self.scheduler, optimizer, self.config)
+        schedule = None if self.scheduler is None else partial(self._schedule, optimizer)
         bf16 = self.precision == "bf16"
         return TorchTask(model, optimizer, loss, comm, schedule=schedule, bf16=bf16, outputs=self.outputs)
+
+    def _schedule(self, optimizer: Any) -> Any:
+        scheduler: Any = self.scheduler
+        is_class = inspect.isclass(scheduler)  # whose second argument is none of ours
+        return scheduler(optimizer) if is_class else called(scheduler, optimizer, self.config)
 
 
 def called(function: Callable[..., Any], *arguments: Any) -> Any:

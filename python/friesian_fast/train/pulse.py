@@ -112,9 +112,9 @@ class PulseSeen:
         return now - self._touched_at
 
     def overdue(self) -> str | None:
-        """What the worker has been doing for a minute, two, four and so on, as far as `silence` saw; once each."""
-        if not self._doing or time.monotonic() - self._doing_since < self._tell_after:
+        """What the worker has been doing for a minute, as far as `silence` saw; again after twice the time."""
+        after = time.monotonic() - self._doing_since
+        if not self._doing or after < self._tell_after:
             return None
-        told = f"still {self._doing.partition(' ')[2]} after {self._tell_after:.0f} s"
-        self._tell_after *= 2
-        return told
+        self._tell_after = 2 * after
+        return f"still {self._doing.partition(' ')[2]} after {after:.0f} s"

@@ -148,7 +148,7 @@ class TorchTask:
         self._optimizer.step()
         self._steps += 1
         if self._scheduler is not None:
-            self._scheduler.step()
+            self._step_schedule(self._steps)
         return float(loss.detach()), _numpy(predictions)
 
     def score(self, batch: Batch) -> tuple[float, Array]:
@@ -218,8 +218,15 @@ class TorchTask:
             warnings.filterwarnings(
                 "ignore", "Detected call of `lr_scheduler.step", UserWarning
             )  # the steps were taken
-            for _ in range(steps):
-                self._scheduler.step()
+            for step in range(steps):
+                self._step_schedule(step + 1)
+
+    def _step_schedule(self, step: int) -> None:
+        assert self._scheduler is not None
+        try:
+            self._scheduler.step()
+        except ValueError as error:  # as of one that ends
+            raise InvalidInputError(f"the scheduler cannot go on to step {step}: {error}") from error
 
     def share_buffers(self) -> None:
         """Give all workers the mean of what they measured apart, such as the moments of batch normalisations."""
@@ -328,7 +335,7 @@ def _is_sum(loss: Any) -> bool:
 def _rows(weight: Any) -> tuple[Array, Array]:
     """Row numbers and gradients of a weight, each row once."""
     if weight.grad is None:
-        return np.zeros(0, np.int64), np.zeros((0, *weight.shape[1:]), np.float32)
+        return np.zeros(0, np.int64), torch.zeros((0, *weight.shape[1:]), dtype=weight.dtype).numpy()
     part = weight.grad.coalesce()
     return part.indices()[0].numpy(), part.values().numpy()
 

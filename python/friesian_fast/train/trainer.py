@@ -246,18 +246,19 @@ class Trainer:
         assert self._work.checkpoint_dir is not None
         self._task.share_buffers()
         counted = self._counted() if step else []  # at the end of an epoch counting has begun anew
-        if self._comm.rank > 0:
-            return
         extra = {f"{_METRIC}{number}": value for number, value in enumerate(counted)}
         facts = {
-            "work": self._fingerprints,
+            "parts": self._fingerprints,
             "epoch": epoch,
             "step": step,
             "stopped": stopped,
             "history": self._history,
             "rate": self._task.learning_rate,
         }
-        write_state(self._work.checkpoint_dir / FILE, {**self._task.state(), **extra}, facts)
+        if self._comm.rank == 0:
+            with self._comm.doing("writing the checkpoint"):
+                write_state(self._work.checkpoint_dir / FILE, {**self._task.state(), **extra}, facts)
+        self._comm.meet()
 
     def _counted(self) -> list[Array]:
         """What all workers have counted in this epoch, for `_count_on`."""
@@ -278,7 +279,9 @@ class Trainer:
         """The epoch and the step to go on from: rank 0 reads the checkpoint, if there is one, for all."""
         if self._work.checkpoint_dir is None:
             return 0, 0
-        facts, state = self._kept() if self._comm.rank == 0 else (None, {})
+        with self._comm.doing("reading the checkpoint"):
+            facts, state = self._kept() if self._comm.rank == 0 else (None, {})
+        self._comm.meet()
         facts = same_facts(self._comm, facts)
         if facts is None:
             return 0, 0
@@ -299,7 +302,7 @@ class Trainer:
         if not path.exists():
             return None, {}
         state, facts = read_state(path)
-        others = differing_parts(facts["work"], self._fingerprints)
+        others = differing_parts(facts.get("parts", {}), self._fingerprints)
         if others:
             raise InvalidInputError(
                 f"{path} is of another run, with other {', '.join(others)}; make the same call again, remove it, or "
