@@ -52,8 +52,9 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
         ours = self._recommender
         wire.check_release(request.release_id, ours.release_id)
         users = wire.listed_ids(request.users, ours.user_id_type)
+        asked = wire.filter_from_message(request.filter, ours.item_id_type) if request.HasField("filter") else None
         with self._timers.time("recommend.grpc.overall"):
             k, candidates = request.k or None, request.candidates or None
-            answers = recommend_all(ours, users, k, candidates, context, request.explain)
+            answers = recommend_all(ours, users, k, candidates, context, request.explain, asked)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
         return v1.RecommendReply(release_id=ours.release_id, recommendations=map(wire.recommendation, answers))
