@@ -53,6 +53,7 @@ class RulesStage:
         self, rules: Rules, index: IvfIndex, *, seen: SeenStore | None = None, vectors: RowStore | None = None
     ) -> None:
         self._rules = rules
+        self._reorders = rules.reorders
         self._index = index
         self._seen = seen
         self._vectors = vectors
@@ -103,7 +104,9 @@ class RulesStage:
 
     def pins_for(self, allowed: CompiledFilter | None) -> list[int | str]:
         """The pinned items that this user may be shown, who may be answered what is `allowed`."""
-        if not self._pins or allowed is None:
+        if not self._pins:
+            return []
+        if allowed is None:
             return [pin.id for pin in self._pins]
         shown = allowed.lets_through(self._pin_positions).tolist()
         return [pin.id for pin, free in zip(self._pins, shown, strict=True) if free]
@@ -143,7 +146,7 @@ class RulesStage:
         scores : ndarray of float32, shape (n,)
             Of all candidates, after boosts.
         """
-        if not self._rules.reorders:
+        if not self._reorders:
             return (-scores).argsort(kind="stable")[:k], scores
         note = note or _silent
         places = {pin.id: pin.place for pin in self._pins}
