@@ -148,8 +148,13 @@ def filter_to_message(asked: Filter, id_type: IdType) -> v1.Filter:
     return v1.Filter(where=where, **{name: ids_to_message(ids) for name, ids in parts.items() if ids is not None})
 
 
+def filter_of(request: v1.RecommendRequest | v1.CandidatesRequest, id_type: IdType) -> Filter | None:
+    """What a request asks to be left out, if anything."""
+    return filter_from_message(request.filter, id_type) if request.HasField("filter") else None
+
+
 def filter_from_message(message: v1.Filter, id_type: IdType) -> Filter:
-    """The way back, within the bounds of a call."""
+    """A filter, within the bounds of a call."""
     parts: dict[str, Ids | None] = {}
     for name in ("allow", "deny", "seen"):
         try:

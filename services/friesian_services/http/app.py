@@ -114,6 +114,7 @@ class HttpApp:
                     body = await _body(receive)
                 except ConnectionError:
                     return
+                started = time.perf_counter()  # not what the client took to send it
             answer = (
                 self._answer(path, query, body)
                 if self._executor is None or (body is None and self._is_short(query))

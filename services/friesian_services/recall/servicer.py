@@ -53,6 +53,6 @@ class CandidatesServicer(v1_grpc.RecallServicer):  # type: ignore[misc]
     def SearchCandidates(self, request: v1.CandidatesRequest, context: Any) -> v1.CandidatesReply:
         wire.check_release(request.release_id, self._release_id)
         user = wire.one_id(request.user, self._user_id_type)
-        asked = wire.filter_from_message(request.filter, self._item_id_type) if request.HasField("filter") else None
+        asked = wire.filter_of(request, self._item_id_type)
         found = self._source.candidates(user, request.k, asked)
         return wire.candidates_to_message(found, self._release_id, filtered=asked is not None)
