@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt $(shell find cpp services/proto -name '*.cpp' -o -name '*.hpp' -o -name 'CMakeLists.txt' \
   -o -name '*.cmake' -o -name '*.proto')
-CPP := $(shell find cpp tests/native -name '*.cpp' -o -name '*.hpp')
+CPP := $(shell find bench cpp tests/native -name '*.cpp' -o -name '*.hpp')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-python lint bench report report-recsys2021 report-online-retail wheel asan portable clean
