@@ -7,6 +7,7 @@ from asyncio import TimerHandle
 from collections import deque
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -74,9 +75,11 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     loses the connection after that time: uvicorn itself would hold it forever. A plain request
     for recommendations that finds the connection idle is answered at once, without the parser, a scope, a task and a
     cycle: they take more time than the rest of the HTTP front, and twice so after each run of a model, which leaves
-    little of them in the caches.
+    little of them in the caches. What offers to go on in another protocol, as Java's client does unless told otherwise,
+    is an ordinary request: uvicorn itself would take its body for the next one.
     """
 
+    parser: Any
     _in_head, _head, _between, _ended = True, 0, True, False
     _incomplete: TimerHandle | None = None
     _unread: TimerHandle | None = None
@@ -113,10 +116,14 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():  # comes again without the offer
+            return
         self._in_head, self._head = False, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._between = True
         self._asked()
         super().on_message_complete()
@@ -138,16 +145,44 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
                 self.send_400_response("The request line and headers are too long.")
                 return
             self._head += room
-            super().data_received(data[:room])
+            self._parse(data[:room])
             data = data[room:]
             if self.transport.is_closing():
                 return
         if self._in_head:
             self._head += len(data)
-        super().data_received(data)
+        self._parse(data)
         # Runs from the first byte of a request on: what trickles in gains no time.
         if self._incomplete is None and not (self._between and self._is_busy()) and not self.transport.is_closing():
             self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
+
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        rest: bytes | memoryview = data
+        try:
+            while rest:
+                rest = self._after_offer(rest)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _after_offer(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Parse up to where the head ends that offers another protocol; what follows it, which may be its body.
+
+        The parser ends there and takes what follows for no part of the request, so that a new one is given the same
+        head without the offer.
+        """
+        try:
+            self.parser.feed_data(data)
+            return b""
+        except httptools.HttpParserUpgrade as offer:
+            if self.parser.get_method() == b"CONNECT":  # what follows is of another protocol, whatever is answered
+                raise httptools.HttpParserError("there is no tunnel here") from offer
+            (end,) = offer.args
+        start = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = _parser(self)
+        self.parser.feed_data(b"".join([start, *lines, b"\r\n"]))
+        return memoryview(data)[end:]
 
     def _asked(self) -> None:
         if self._incomplete is not None:
@@ -211,3 +246,10 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         return True
+
+
+def _parser(protocol: Protocol) -> Any:
+    """As uvicorn makes it."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
