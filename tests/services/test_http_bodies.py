@@ -143,10 +143,78 @@ def test_a_trailer_offers_nothing(port, wanted):
     assert answers(exchange(port, [data])) == list(wanted)
 
 
-def test_there_is_no_tunnel(port):
+@pytest.mark.parametrize("cut", [whole, at_the_head])
+def test_there_is_no_tunnel(port, cut):
     """What a client sends into one is no request."""
-    found = answers(exchange(port, [b"CONNECT /healthz HTTP/1.1\r\nhost: x\r\n\r\n" + PLAIN]))
+    found = answers(exchange(port, cut(b"CONNECT /healthz HTTP/1.1\r\nhost: x\r\n\r\n" + PLAIN)))
     assert [status for status, _ in found] == [400]
+
+
+def ended(port, *pieces):
+    """What comes back until the server ends its side, although the client does not end its own."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        for piece in pieces:
+            client.sendall(piece)
+        return rest(client)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"), [(b"GET", TARGET, 200), (b"POST", b"/healthz", 405), (b"PUT", TARGET, 405)]
+)
+def test_leave_to_send_what_nobody_reads_ends_the_connection(port, method, target, status):
+    """The client may never send the body: what comes next would be taken for it."""
+    head = post(b"Expect: 100-continue\r\n", PLAIN, target, method)[: -len(PLAIN)]
+    data = ended(port, head, PLAIN)
+    assert data.startswith(b"HTTP/1.1 %d " % status)
+    assert b"connection: close\r\n" in data
+    assert [one[0] for one in answers(data)] == [status]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [(b"GET", TARGET, 200), (b"POST", TARGET, 413), (b"POST", b"/healthz", 405), (b"PUT", TARGET, 405)],
+)
+@pytest.mark.parametrize("size", [(1 << 20) + 1, 1 << 40])
+def test_a_long_body_is_not_waited_for(port, method, target, status, size):
+    """It is known from the head, so that a client that waits for leave to send does not send in vain."""
+    length = b"content-length: %d" % size
+    head = post(b"Expect: 100-continue\r\n", b"", target, method).replace(b"content-length: 0", length)
+    for pieces in ([head], [head.replace(b"Expect: 100-continue\r\n", b""), b" " * (300 << 10), PLAIN]):
+        data = ended(port, *pieces)
+        assert b"connection: close\r\n" in data
+        assert [one[0] for one in answers(data)] == [status]
+
+
+@pytest.mark.parametrize(("method", "target", "status"), [(b"GET", TARGET, 200), (b"POST", b"/healthz", 405)])
+def test_a_body_without_a_length_that_nobody_reads(port, method, target, status):
+    data = chunked().replace(b"POST " + TARGET, method + b" " + target)
+    data = ended(port, data[:-5])
+    assert b"connection: close\r\n" in data
+    assert [one[0] for one in answers(data)] == [status]
+
+
+def test_a_short_body_that_nobody_reads_is_passed_over(port, wanted):
+    data = post(body=PLAIN, method=b"GET") + post(body=PLAIN, method=b"PUT") + PLAIN
+    got, refused, last = answers(exchange(port, by_bytes(data)))
+    assert (got, refused[0], last) == (wanted[1], 405, wanted[1])
+
+
+def test_what_is_sent_behind_the_last_answer_is_taken(port):
+    """For a moment: a connection that is closed with something unread is reset, and the answer may be lost with it."""
+    head = post(body=b"").replace(b"content-length: 0", b"content-length: %d" % (1 << 40))
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(head)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+        assert client.recv(65536) == b""
+        client.sendall(b" " * 1000)
+        client.sendall(PLAIN)  # would fail, had the first been answered by a reset
+        with pytest.raises(ConnectionError):
+            send_forever(client)
+
+
+def send_forever(client):
+    while True:
+        client.sendall(b" " * 65536)
 
 
 JAVA = """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from asyncio import TimerHandle
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from friesian_services import call
 
 _HEAD_BYTES = 64 << 10
+_LINGER_S = 0.5
 
 # One whole request for recommendations without a body, as clients send it as a rule. Whatever is not exactly this, in
 # one piece, goes to the parser, and so does all that has one of the headers below: they change what the answer is.
@@ -26,13 +28,17 @@ _PLAIN_BYTES = 2048
 
 
 class Corked:
-    """A transport that gathers what is written: uvicorn writes a response's head and its body one after the other."""
+    """A transport that gathers what is written: uvicorn writes a response's head and its body one after the other.
 
-    __slots__ = ("_parts", "_transport")
+    Closed amid a request, it ends its own side and takes what still comes for a moment: a connection that is closed
+    with something unread is reset, and the client may lose the answer.
+    """
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, is_amid: Callable[[], bool]) -> None:
         self._transport = transport
+        self._is_amid = is_amid
         self._parts: list[bytes] = []
+        self._closed = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -46,13 +52,24 @@ class Corked:
     def flush(self) -> None:
         """Send what was kept, in one call of the system; nobody reads it where the connection is gone."""
         parts, self._parts = self._parts, []
-        if parts and not self._transport.is_closing():
+        if parts and not self.is_closing():
             self._transport.write(b"".join(parts))
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is answered here."""
+        return self._closed or self._transport.is_closing()
 
     def close(self) -> None:
         """Send, then close."""
+        if self.is_closing():
+            return
         self.flush()
-        self._transport.close()
+        self._closed = True
+        if self._is_amid():
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(_LINGER_S, self._transport.close)
+        else:
+            self._transport.close()
 
 
 class _Flow(FlowControl):  # type: ignore[misc]  # it has no types
@@ -81,11 +98,11 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
 
     parser: Any
     _in_head, _head, _between, _ended = True, 0, True, False
-    _incomplete: TimerHandle | None = None
-    _unread: TimerHandle | None = None
+    _incomplete: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(Corked(transport))
+        super().connection_made(Corked(transport, lambda: not self._between))
         self.flow = _Flow(self.transport, self.pipeline)
         self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
 
@@ -138,6 +155,8 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
 
     def data_received(self, data: bytes) -> None:
         if len(data) <= _PLAIN_BYTES and self._is_idle() and self._answered(data):
+            return
+        if self.transport.is_closing():
             return
         while self._in_head and len(data) > _HEAD_BYTES - self._head:  # a body may follow in the same piece
             room = _HEAD_BYTES - self._head
