@@ -21,7 +21,7 @@ from friesian_fast.recommend import Recommendation, Recommender
 from friesian_services import call, wire
 from friesian_services.backends import Backends
 from friesian_services.errors import Status, status_of
-from friesian_services.http.asked import BODY_BYTES, filter_of
+from friesian_services.http.body import BODY_BYTES, filter_of
 from friesian_services.metrics import Exporter
 from friesian_services.timers import Timers
 
@@ -165,7 +165,7 @@ class HttpApp:
     def _recommend(self, user: str, query: bytes, body: bytes | None) -> Answer:
         try:
             user_id = self._user_id(user)
-            k, candidates, explain = _asked(query)
+            k, candidates, explain = _sizes_of(query)
             filter = None if body is None else filter_of(body, self._recommender.item_id_type)
             answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain, filter=filter)
             return 200, _JSON, _answered(answer)
@@ -252,7 +252,7 @@ def _is_passed_over(sent: Mapping[bytes, bytes]) -> bool:
     return is_sent and length <= BODY_BYTES and b"transfer-encoding" not in sent
 
 
-def _asked(query: bytes) -> tuple[int | None, int | None, bool]:
+def _sizes_of(query: bytes) -> tuple[int | None, int | None, bool]:
     """`k` and `canK`, None where not given, and `explain`."""
     plain = _PLAIN.fullmatch(query)
     if plain is not None:

@@ -104,12 +104,12 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     def connection_made(self, transport: Any) -> None:
         super().connection_made(Corked(transport, lambda: not self._between))
         self.flow = _Flow(self.transport, self.pipeline)
-        self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
+        self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._request_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._asked()
-        self._read()
+        self._stop_request_clock()
+        self._stop_reading_clock()
         self._unset_keepalive_if_required()
 
     def eof_received(self) -> bool:
@@ -142,7 +142,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         if self.parser.should_upgrade():
             return
         self._between = True
-        self._asked()
+        self._stop_request_clock()
         super().on_message_complete()
 
     def pause_writing(self) -> None:
@@ -151,7 +151,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._read()
+        self._stop_reading_clock()
 
     def data_received(self, data: bytes) -> None:
         if len(data) <= _PLAIN_BYTES and self._is_idle() and self._answered(data):
@@ -173,7 +173,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         self._parse(data)
         # Runs from the first byte of a request on: what trickles in gains no time.
         if self._incomplete is None and not (self._between and self._is_busy()) and not self.transport.is_closing():
-            self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
+            self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._request_is_late)
 
     def _parse(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -203,17 +203,17 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         self.parser.feed_data(b"".join([start, *lines, b"\r\n"]))
         return memoryview(data)[end:]
 
-    def _asked(self) -> None:
+    def _stop_request_clock(self) -> None:
         if self._incomplete is not None:
             self._incomplete.cancel()
             self._incomplete = None
 
-    def _read(self) -> None:
+    def _stop_reading_clock(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
 
-    def _not_asked(self) -> None:
+    def _request_is_late(self) -> None:
         """A request is not complete in time."""
         if self._is_busy() and not self._lacks_body():  # one before it is: its answer ends the connection
             self._ended = True
@@ -261,7 +261,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body))
         self.transport.flush()
         self.server_state.total_requests += 1
-        self._asked()
+        self._stop_request_clock()
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         return True
