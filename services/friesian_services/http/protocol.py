@@ -34,6 +34,8 @@ class Corked:
     with something unread is reset, and the client may lose the answer.
     """
 
+    __slots__ = ("_closed", "_is_amid", "_parts", "_transport")
+
     def __init__(self, transport: Any, is_amid: Callable[[], bool]) -> None:
         self._transport = transport
         self._is_amid = is_amid
