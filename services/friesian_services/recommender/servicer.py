@@ -52,9 +52,15 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
         ours = self._recommender
         wire.check_release(request.release_id, ours.release_id)
         users = wire.listed_ids(request.users, ours.user_id_type)
-        asked = wire.filter_from_message(request.filter, ours.item_id_type) if request.HasField("filter") else None
+        request_filter = None
+        if request.HasField("filter"):
+            request_filter = wire.filter_from_message(request.filter, ours.item_id_type)
         with self._timers.time("recommend.grpc.overall"):
             k, candidates = request.k or None, request.candidates or None
-            answers = recommend_all(ours, users, k, candidates, context, request.explain, asked)
+            answers = recommend_all(ours, users, k, candidates, context, request.explain, request_filter)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
-        return v1.RecommendReply(release_id=ours.release_id, recommendations=map(wire.recommendation, answers))
+        return v1.RecommendReply(
+            release_id=ours.release_id,
+            recommendations=map(wire.recommendation, answers),
+            filtered=request_filter is not None,
+        )
