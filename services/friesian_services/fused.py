@@ -18,6 +18,7 @@ from friesian_services.wiring import (
     check_columns,
     check_index,
     check_model_path,
+    open_index,
     open_ranker,
     open_stores,
 )
@@ -31,7 +32,7 @@ def serve(settings: AllConfig, place: Place) -> None:
     check_columns(release, settings.inference_columns)
     timers, exporter = observe(settings, place)
     stores = open_stores(release, ("user", "item", "user_vector"), settings)
-    index = release.index()
+    index = open_index(release)
     rules = RulesStage.of(release, index)
     # Where nothing waits for a network, more threads than cores would only take turns.
     cores = max(1, cores_here() // settings.workers)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError, ReleaseMismatchError, SchemaMismatchError
-from friesian_fast.recall import Filter
+from friesian_fast.recall import Filter, Predicate
 from friesian_fast.recall.filters import with_normal_ids
 from friesian_fast.recommend import MAX_CANDIDATES, Candidates, Ids, Recommendation
 from friesian_fast.spec import IdType
@@ -142,7 +142,7 @@ def tensors_from_messages(messages: Iterable[v1.Tensor]) -> dict[str, NDArray[An
 
 def filter_to_message(asked: Filter, id_type: IdType) -> v1.Filter:
     """A request's filter; of `seen` the one list it has."""
-    where = asked.where if isinstance(asked.where, str) or asked.where is None else json.dumps(asked.where.to_json())
+    where = condition_text(asked.where.to_json()) if isinstance(asked.where, Predicate) else asked.where
     normal = with_normal_ids(asked, id_type == "string")
     parts: dict[str, Any] = {"allow": normal.allow, "deny": normal.deny, "seen": normal.seen and normal.seen[0]}
     return v1.Filter(where=where, **{name: ids_to_message(ids) for name, ids in parts.items() if ids is not None})
@@ -164,14 +164,40 @@ def filter_from_message(message: v1.Filter, id_type: IdType) -> Filter:
     return bounded_filter(parts["allow"], parts["deny"], parts["seen"], message.where or None)
 
 
+def condition_text(condition: Mapping[str, Any]) -> str:
+    """A condition as JSON that is as long on every way.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is none or too large, text cannot be sent, or it is nested too deep.
+    """
+    try:
+        text = json.dumps(condition, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"filter.where holds half of a surrogate pair: {error}") from error
+    except ValueError as error:
+        raise InvalidInputError("filter.where compares with a number that no float can hold") from error
+    except RecursionError as error:
+        raise InvalidInputError("filter.where is nested too deep") from error
+    return text
+
+
+def check_filter_ids(count: int, name: str) -> None:
+    """Bounds a list of a request's filter."""
+    if count > MAX_CANDIDATES:
+        raise InvalidInputError(
+            f"{name} has {count} ids; send at most {MAX_CANDIDATES}, or publish an item column and send a condition on "
+            "it"
+        )
+
+
 def bounded_filter(allow: Ids | None, deny: Ids | None, seen: Ids | None, where: str | None) -> Filter:
     """A request's filter, unless it would cost too much."""
     for name, ids in (("allow", allow), ("deny", deny), ("seen", seen)):
-        if ids is not None and len(ids) > MAX_CANDIDATES:
-            raise InvalidInputError(
-                f"filter.{name} has {len(ids)} ids; send at most {MAX_CANDIDATES}, or publish an item column and send "
-                "a condition on it"
-            )
+        if ids is not None:
+            check_filter_ids(len(ids), f"filter.{name}")
     if where is not None and len(where) > CONDITION_CHARACTERS:
         raise InvalidInputError(f"filter.where has {len(where)} characters; send at most {CONDITION_CHARACTERS}")
     return Filter(allow=allow, deny=deny, seen=None if seen is None else [seen], where=where)

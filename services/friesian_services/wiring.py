@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from friesian_fast.errors import ConfigError
 from friesian_fast.rank import Ranker
+from friesian_fast.recall import IvfIndex
 from friesian_fast.release.open import Release, sha256_of
 from friesian_fast.store import Ids, RowBatch, Rows, RowStore
 from friesian_fast.store.redis import RedisRowStore
@@ -40,6 +41,13 @@ def open_stores(release: Release, row_sets: tuple[str, ...], config: StoreConfig
     """Several, over one connection."""
     client = None if config.redis is None else config.redis.connect()
     return {name: open_store(release, name, config, client) for name in row_sets}
+
+
+def open_index(release: Release) -> IvfIndex:
+    """The item index with the table of its ids, which the first request with a filter would wait for."""
+    index = release.index()
+    index.positions([])
+    return index
 
 
 def served_row_sets(config: StoreConfig, vectors: bool) -> tuple[str, ...]:

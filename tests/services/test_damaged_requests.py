@@ -1,5 +1,6 @@
 """Whatever is sent, the services answer it or say what is wrong with it, and go on."""
 
+import contextlib
 import json
 import socket
 from dataclasses import replace
@@ -237,9 +238,21 @@ def test_any_filter(app, methods, given):
     """The same on HTTP and, as far as it can be sent, on gRPC: answered or refused, never a failure."""
     status, answer = posted(app, json.dumps({"filter": given}).encode())
     assert status in (200, 400), answer
-    where = v1.Filter(where=json.dumps(given.get("where")))
-    asked = v1.RecommendRequest(users=v1.Ids(int64=v1.Int64s(values=[4])), k=3, filter=where)
+    lists = {name: sendable(given[name]) for name in ("allow", "deny", "seen") if name in given}
+    asked = v1.RecommendRequest(
+        users=v1.Ids(int64=v1.Int64s(values=[4])),
+        k=3,
+        filter=v1.Filter(where=json.dumps(given["where"]) if "where" in given else None, **lists),
+    )
     assert outcome(methods["/friesian.v1.Recommender/Recommend"], asked.SerializeToString()) in {"OK", *REFUSED}
+
+
+def sendable(ids):
+    """As a message, where one can hold them; those of the other type are refused."""
+    for message in (lambda: v1.Ids(int64=v1.Int64s(values=ids)), lambda: v1.Ids(string=v1.Strings(values=ids))):
+        with contextlib.suppress(TypeError, ValueError):
+            return message()
+    return None
 
 
 @settings(max_examples=150, deadline=None)

@@ -146,9 +146,10 @@ def test_a_filter_may_be_left_out(app, body):
 
 
 def test_string_ids_in_a_filter(string_releases):
+    """All items are candidates: fewer would be others where some are denied."""
     app = make_app(string_releases)
-    shown = get(app, f"/recommender/recommend/{user_id(4, True)}?k=9").json()["ids"]
-    path = f"/recommender/recommend/{user_id(4, True)}?k=9"
+    path = f"/recommender/recommend/{user_id(4, True)}?k=9&canK=500"
+    shown = get(app, path).json()["ids"]
     body = json.dumps({"filter": {"deny": shown[:4], "seen": ["unknown", "\U0001f600"]}})
     wanted = app._recommender.recommend(user_id(4, True), k=9, filter=Filter(deny=shown[:4])).ids
     assert get(app, path, "POST", content=body).json()["ids"] == wanted
@@ -179,17 +180,27 @@ def test_string_ids_in_a_filter(string_releases):
         (b'{"filter": {"allow": [[]]}}', 400, "filter.allow: "),
         (b'{"filter": {"deny": [%b1]}}' % (b"1," * 10_000), 400, "filter.deny has 10001 ids; send at most 10000"),
         (b'{"filter": {"where": "price < 1"}}', 400, "filter.where must be a JSON object such as"),
-        (b'{"filter": {"where": {"col": "price", "lt": NaN}}}', 400, "'price' is compared with nan"),
-        (b'{"filter": {"where": {"col": "price", "lt": 1e999}}}', 400, "'price' is compared with inf"),
+        (b'{"filter": {"where": {"col": "price", "lt": NaN}}}', 400, "not valid JSON .NaN is no number"),
+        (b'{"filter": {"where": {"col": "price", "lt": -Infinity}}}', 400, "-Infinity is no number"),
+        (b'{"filter": {"where": {"col": "price", "lt": 1e999}}}', 400, "filter.where .* no float can hold"),
         (b'{"filter": {"where": {"col": "price", "lt": %b}}}' % (b"9" * 400), 400, "no float can hold"),
-        (b'{"filter": {"where": {"col": "\\ud800", "lt": 1}}}', 400, "filter.where: the items have no column"),
-        (b'{"filter": {"where": {"col": "genre", "in": [%b1]}}}' % (b"1," * 40_000), 400, "filter.where has 1"),
+        (b'{"filter": {"where": {"col": "\\ud800", "lt": 1}}}', 400, "filter.where holds half of a surrogate"),
+        (b'{"filter": {"deny": [1]}, "filter": {}}', 400, "the key 'filter' is there twice in one object"),
+        (b'{"filter": {"deny": [1], "seen": [2], "deny": []}}', 400, "the key 'deny' is there twice in one object"),
+        (b'{"filter": {"where": {"col": "price", "lt": 1, "lt": 2}}}', 400, "the key 'lt' is there twice"),
+        (b'{"filter": {"where": {"not": {"%b": [], "%b": []}}}}' % ((b"a" * 9000,) * 2), 400, "the key 'a{100}' is"),
+        (b'{"filter": {"deny": [%b"x"]}}' % (b"1," * 10_000), 400, "filter.deny has 10001 ids; send at most 10000"),
+        (
+            b'{"filter": {"where": {"col": "genre", "in": [%b1]}}}' % (b"1," * 40_000),
+            400,
+            "filter.where has 80024 characters",
+        ),
         (b'{"filter": {"where": %b{}%b}}' % (b'{"not": ' * 40, b"}" * 40), 400, "nested more than 32 deep"),
         (b'{"filter": {"where": %b}}' % (b'{"not": ' * 900 + b"1" + b"}" * 900), 400, "nested more than 32 deep"),
         (b'{"filter": {"where": {"or": [%b{}]}}}' % (b'{"and": []},' * 300), 400, "more than 256 conditions"),
         (b'{"filter": {"deny": [%b1]}}' % (b" " * (1 << 20)), 413, "the body has more than 1048576 bytes"),
     ],
-    ids=range(23),
+    ids=range(29),
 )
 def test_bad_bodies_name_the_field(ruled_app, body, status, named):
     answer = get(ruled_app, f"/recommender/recommend/{user_id(4)}", "POST", content=body)
@@ -198,6 +209,21 @@ def test_bad_bodies_name_the_field(ruled_app, body, status, named):
     assert answer.json()["errorCode"] == "INVALID_ARGUMENT"
     assert re.search(named, answer.json()["detail"], re.DOTALL), answer.json()["detail"]
     assert len(answer.content) < 5000
+
+
+def test_a_condition_is_as_long_here_as_on_the_wire(ruled_app):
+    """Whichever way its text is written: escapes and spaces do not count."""
+    path = f"/recommender/recommend/{user_id(4)}"
+
+    def sent(count, **options):
+        where = {"or": [{"col": "price", "ge": 0}, {"not": {"col": "price", "in": [0.5] * count}}]}
+        return get(ruled_app, path, "POST", content=json.dumps({"filter": {"where": where}}, **options))
+
+    assert sent(16_000).status_code == 200  # of 80,000 characters with spaces
+    assert sent(17_000).status_code == 400
+    assert sent(16_000, indent=8).status_code == 200
+    column = "\u00e9" * 30_000
+    assert "no column" in ask(ruled_app, user_id(4), {"where": {"col": column, "lt": 1}}).json()["detail"]
 
 
 def test_greeting_and_health(app):

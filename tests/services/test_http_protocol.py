@@ -27,6 +27,8 @@ class Transport:
     def close(self):
         self.closed = True
 
+    write_eof = close
+
     def is_closing(self):
         return self.closed
 

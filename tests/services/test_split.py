@@ -115,12 +115,16 @@ def test_filters_hold_in_five_processes_as_in_one(ruled_releases, tmp_path):
                     candidates=90,
                     filter=wire.filter_to_message(given, "int64"),
                 )
-                got = [list(one.ids.int64.values) for one in stub.Recommend(asked).recommendations]
+                reply = stub.Recommend(asked)
+                assert reply.filtered
+                got = [list(one.ids.int64.values) for one in reply.recommendations]
                 assert got == [one.ids.tolist() for one in wanted]
                 for user, one in zip(users, wanted, strict=True):
                     path = f"{served.http('recommender')}/recommender/recommend/{user}?k=8&canK=90"
                     answer = client.post(path, json={"filter": parts}).json()
                     assert (answer["ids"], answer.get("fallback")) == (one.ids.tolist(), one.fallback)
+            asked.ClearField("filter")
+            assert not stub.Recommend(asked).filtered
             refused = client.post(path, json={"filter": {"where": {"col": "colour", "eq": 1}}})
             assert (refused.status_code, "no column 'colour'" in refused.json()["detail"]) == (400, True)
     finally:

@@ -62,6 +62,14 @@ def test_filters_are_bounded(name):
         wire.filter_from_message(v1.Filter(where=" " * 65537), "int64")
 
 
+def test_conditions_are_as_long_as_their_text():
+    message = wire.filter_to_message(Filter(where=col("x") == "é" * 60_000), "int64")
+    assert len(message.where) < 60_100
+    assert predicate_from_json(wire.filter_from_message(message, "int64").where).value == "é" * 60_000
+    with pytest.raises(InvalidInputError, match="filter.where holds half of a surrogate pair"):
+        wire.filter_to_message(Filter(where=col("x") == "\ud800"), "int64")
+
+
 def test_ids_of_the_other_type():
     with pytest.raises(InvalidInputError, match="sent as string, but those of this release are int64"):
         wire.ids_from_message(wire.ids_to_message(["a"]), "int64")

@@ -21,7 +21,7 @@ from friesian_fast.recommend import Recommendation, Recommender
 from friesian_services import call, wire
 from friesian_services.backends import Backends
 from friesian_services.errors import Status, status_of
-from friesian_services.http.asked import BODY_BYTES, filter_of
+from friesian_services.http.body import BODY_BYTES, filter_of
 from friesian_services.metrics import Exporter
 from friesian_services.timers import Timers
 
@@ -99,30 +99,34 @@ class HttpApp:
     ) -> None:
         """Answer one request."""
         started = time.perf_counter()
-        path, method = scope["path"], scope["method"]
+        path, method, sent = scope["path"], scope["method"], dict(scope["headers"])
         offered = ("GET", "HEAD", "POST") if path.startswith(_RECOMMEND) else ("GET", "HEAD")
         if method not in offered:
             answer = _plain_error(405, f"{method} is not offered here; use {' or '.join(offered)}")
-            headers = {b"allow": ", ".join(offered).encode()}
+            headers, goes_on = {b"allow": ", ".join(offered).encode()}, _is_passed_over(sent)
         else:
-            given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), None)
-            call.begin(None, given)
+            given = sent.get(b"x-request-id")
+            call.begin(None, None if given is None else given.decode("latin-1"))
             headers = {b"x-request-id": call.request_id.get().encode("latin-1")}
-            query, body = scope["query_string"], None
-            if method == "POST":
-                try:
-                    body = await _body(receive)
-                except ConnectionError:
-                    return
-                started = time.perf_counter()  # not what the client took to send it
-            answer = (
-                self._answer(path, query, body)
-                if self._executor is None or (body is None and self._is_short(query))
-                else await _in_thread(self._executor, self._answer, path, query, body)
-            )
+            try:
+                body = await _body(receive, sent) if method == "POST" else None
+            except ConnectionError:
+                return
+            started = time.perf_counter()  # not what the client took to send it
+            goes_on = _is_passed_over(sent) if method != "POST" else body is not None
+            answer = await self._answer_read(method, path, scope["query_string"], body)
+        if not goes_on:
+            headers[b"connection"] = b"close"
         await _send(send, answer, headers, body=method != "HEAD")
         if self._exporter is not None:
             self._exporter.http_handled(_service(path), method, time.perf_counter() - started)
+
+    async def _answer_read(self, method: str, path: str, query: bytes, body: bytes | None) -> Answer:
+        if method == "POST" and body is None:
+            return self._failed(_TOO_LONG, f"the body has more than {BODY_BYTES} bytes; send fewer ids")
+        if self._executor is None or (body is None and self._is_short(query)):
+            return self._answer(path, query, body)
+        return await _in_thread(self._executor, self._answer, path, query, body)
 
     def answer_now(self, path: str, query: bytes) -> Answer | None:
         """The answer to a GET without an id of its own, or None where the event loop is not to run it."""
@@ -147,11 +151,9 @@ class HttpApp:
         return route()
 
     def _recommend(self, user: str, query: bytes, body: bytes | None) -> Answer:
-        if body is not None and len(body) > BODY_BYTES:
-            return self._failed(_TOO_LONG, f"the body has more than {BODY_BYTES} bytes; send fewer ids")
         try:
             user_id = self._user_id(user)
-            k, candidates, explain = _asked(query)
+            k, candidates, explain = _sizes_of(query)
             filter = None if body is None else filter_of(body, self._recommender.item_id_type)
             answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain, filter=filter)
             return 200, _JSON, _answered(answer)
@@ -200,26 +202,45 @@ async def _in_thread(executor: Executor, answer: Callable[..., Answer], *argumen
     return await asyncio.get_running_loop().run_in_executor(executor, run, answer, *arguments)
 
 
-async def _body(receive: Receive) -> bytes:
-    """The request's body; of one that is too long, no more than shows it.
+async def _body(receive: Receive, sent: Mapping[bytes, bytes]) -> bytes | None:
+    """The request's body; None if it is too long, of which no more is read than shows it.
 
     Raises
     ------
     ConnectionError
         If the client has gone.
     """
+    if _announced(sent) > BODY_BYTES:
+        return None
     parts, length, more = [], 0, True
-    while more and length <= BODY_BYTES:
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError("the client has gone")
         parts.append(message.get("body", b""))
         length += len(parts[-1])
+        if length > BODY_BYTES:
+            return None
         more = message.get("more_body", False)
     return b"".join(parts)
 
 
-def _asked(query: bytes) -> tuple[int | None, int | None, bool]:
+def _announced(sent: Mapping[bytes, bytes]) -> int:
+    """Bytes of the body by the request's head; 0 where it does not say."""
+    return int(sent.get(b"content-length", b"").strip().lstrip(b"0") or b"0")
+
+
+def _is_passed_over(sent: Mapping[bytes, bytes]) -> bool:
+    """Whether the next request may come behind a body that nobody reads.
+
+    It is known to be short, and the client does not wait for leave to send it: then it may never come.
+    """
+    length = _announced(sent)
+    is_sent = length == 0 or b"expect" not in sent
+    return is_sent and length <= BODY_BYTES and b"transfer-encoding" not in sent
+
+
+def _sizes_of(query: bytes) -> tuple[int | None, int | None, bool]:
     """`k` and `canK`, None where not given, and `explain`."""
     plain = _PLAIN.fullmatch(query)
     if plain is not None:

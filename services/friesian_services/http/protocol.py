@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from asyncio import TimerHandle
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from friesian_services import call
 
 _HEAD_BYTES = 64 << 10
+_LINGER_S = 0.5
 
 # One whole request for recommendations without a body, as clients send it as a rule. Whatever is not exactly this, in
 # one piece, goes to the parser, and so does all that has one of the headers below: they change what the answer is.
@@ -25,13 +28,19 @@ _PLAIN_BYTES = 2048
 
 
 class Corked:
-    """A transport that gathers what is written: uvicorn writes a response's head and its body one after the other."""
+    """A transport that gathers what is written: uvicorn writes a response's head and its body one after the other.
 
-    __slots__ = ("_parts", "_transport")
+    Closed amid a request, it ends its own side and takes what still comes for a moment: a connection that is closed
+    with something unread is reset, and the client may lose the answer.
+    """
 
-    def __init__(self, transport: Any) -> None:
+    __slots__ = ("_closed", "_is_amid", "_parts", "_transport")
+
+    def __init__(self, transport: Any, is_amid: Callable[[], bool]) -> None:
         self._transport = transport
+        self._is_amid = is_amid
         self._parts: list[bytes] = []
+        self._closed = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -45,13 +54,24 @@ class Corked:
     def flush(self) -> None:
         """Send what was kept, in one call of the system; nobody reads it where the connection is gone."""
         parts, self._parts = self._parts, []
-        if parts and not self._transport.is_closing():
+        if parts and not self.is_closing():
             self._transport.write(b"".join(parts))
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is answered here."""
+        return self._closed or self._transport.is_closing()
 
     def close(self) -> None:
         """Send, then close."""
+        if self.is_closing():
+            return
         self.flush()
-        self._transport.close()
+        self._closed = True
+        if self._is_amid():
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(_LINGER_S, self._transport.close)
+        else:
+            self._transport.close()
 
 
 class _Flow(FlowControl):  # type: ignore[misc]  # it has no types
@@ -74,22 +94,24 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     loses the connection after that time: uvicorn itself would hold it forever. A plain request
     for recommendations that finds the connection idle is answered at once, without the parser, a scope, a task and a
     cycle: they take more time than the rest of the HTTP front, and twice so after each run of a model, which leaves
-    little of them in the caches.
+    little of them in the caches. What offers to go on in another protocol, as Java's client does unless told otherwise,
+    is an ordinary request: uvicorn itself would take its body for the next one.
     """
 
+    parser: Any
     _in_head, _head, _between, _ended = True, 0, True, False
-    _incomplete: TimerHandle | None = None
-    _unread: TimerHandle | None = None
+    _incomplete: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(Corked(transport))
+        super().connection_made(Corked(transport, lambda: not self._between))
         self.flow = _Flow(self.transport, self.pipeline)
-        self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
+        self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._request_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._asked()
-        self._read()
+        self._stop_request_clock()
+        self._stop_reading_clock()
         self._unset_keepalive_if_required()
 
     def eof_received(self) -> bool:
@@ -113,12 +135,16 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():  # comes again without the offer
+            return
         self._in_head, self._head = False, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._between = True
-        self._asked()
+        self._stop_request_clock()
         super().on_message_complete()
 
     def pause_writing(self) -> None:
@@ -127,10 +153,12 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._read()
+        self._stop_reading_clock()
 
     def data_received(self, data: bytes) -> None:
         if len(data) <= _PLAIN_BYTES and self._is_idle() and self._answered(data):
+            return
+        if self.transport.is_closing():
             return
         while self._in_head and len(data) > _HEAD_BYTES - self._head:  # a body may follow in the same piece
             room = _HEAD_BYTES - self._head
@@ -138,28 +166,56 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
                 self.send_400_response("The request line and headers are too long.")
                 return
             self._head += room
-            super().data_received(data[:room])
+            self._parse(data[:room])
             data = data[room:]
             if self.transport.is_closing():
                 return
         if self._in_head:
             self._head += len(data)
-        super().data_received(data)
+        self._parse(data)
         # Runs from the first byte of a request on: what trickles in gains no time.
         if self._incomplete is None and not (self._between and self._is_busy()) and not self.transport.is_closing():
-            self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
+            self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._request_is_late)
 
-    def _asked(self) -> None:
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        rest: bytes | memoryview = data
+        try:
+            while rest:
+                rest = self._after_offer(rest)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _after_offer(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Parse up to where the head ends that offers another protocol; what follows it, which may be its body.
+
+        The parser ends there and takes what follows for no part of the request, so that a new one is given the same
+        head without the offer.
+        """
+        try:
+            self.parser.feed_data(data)
+            return b""
+        except httptools.HttpParserUpgrade as offer:
+            if self.parser.get_method() == b"CONNECT":  # what follows is of another protocol, whatever is answered
+                raise httptools.HttpParserError("there is no tunnel here") from offer
+            (end,) = offer.args
+        start = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = _parser(self)
+        self.parser.feed_data(b"".join([start, *lines, b"\r\n"]))
+        return memoryview(data)[end:]
+
+    def _stop_request_clock(self) -> None:
         if self._incomplete is not None:
             self._incomplete.cancel()
             self._incomplete = None
 
-    def _read(self) -> None:
+    def _stop_reading_clock(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
 
-    def _not_asked(self) -> None:
+    def _request_is_late(self) -> None:
         """A request is not complete in time."""
         if self._is_busy() and not self._lacks_body():  # one before it is: its answer ends the connection
             self._ended = True
@@ -207,7 +263,14 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body))
         self.transport.flush()
         self.server_state.total_requests += 1
-        self._asked()
+        self._stop_request_clock()
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         return True
+
+
+def _parser(protocol: Protocol) -> Any:
+    """As uvicorn makes it."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser

@@ -27,7 +27,7 @@ from friesian_services.launch import (
 from friesian_services.place import Place
 from friesian_services.recall.servicer import CandidatesServicer, RecallServicer
 from friesian_services.server import Servicer, run_grpc
-from friesian_services.wiring import check_index
+from friesian_services.wiring import check_index, open_index
 
 
 def main(
@@ -69,7 +69,7 @@ def serve(settings: RecallConfig, place: Place) -> None:
         release.spec.row_tag("user_vector"),
         release.id,
     )
-    index = release.index()
+    index = open_index(release)
     source = open_recall(release, index, vectors, timers.time, RulesStage.of(release, index))
     id_type = vectors.row_set.id_type
     candidates = CandidatesServicer(source, id_type, release.spec.row_set("item").id_type, release.id)

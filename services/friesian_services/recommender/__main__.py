@@ -28,7 +28,7 @@ from friesian_services.place import Place
 from friesian_services.recommender.fronts import serve_fronts
 from friesian_services.server import THREADS
 from friesian_services.timers import Timers
-from friesian_services.wiring import check_columns
+from friesian_services.wiring import check_columns, open_index
 
 UrlOption = Annotated[str | None, typer.Option(help="host:port, unless the settings have it.")]
 
@@ -79,6 +79,8 @@ def build(release: Release, settings: RecommenderConfig, timers: Timers) -> tupl
     recall = connect("recall", settings.recall_service_url)
     feature = connect("feature", settings.feature_service_url)
     ranking = connect("ranking", settings.ranking_service_url)
+    index = open_index(release)
+    index.exact_scan = None  # nothing is searched here: the index says which items a filter means
     user, item = (release.spec.row_set(name) for name in ("user", "item"))
     recommender = Recommender(
         release,
@@ -88,7 +90,7 @@ def build(release: Release, settings: RecommenderConfig, timers: Timers) -> tupl
         ranker=RemoteRanker(ranking, release.id, settings.inference_batch),
         executor=ThreadPoolExecutor(THREADS, thread_name_prefix="user-row"),
         clock=timers.time,
-        rules=RulesStage.of(release),
+        rules=RulesStage.of(release, index),
     )
     return recommender, RemoteBackends(recall, feature, ranking)
 

@@ -12,6 +12,7 @@ from friesian_fast.spec import IdType
 from friesian_services import wire
 
 BODY_BYTES = 1 << 20
+_KEY_CHARACTERS = 100  # of a key that an error quotes
 
 _EXAMPLE = '{"filter": {"deny": [17], "where": {"col": "price", "lt": 10}}}'
 
@@ -33,7 +34,7 @@ def filter_of(body: bytes, id_type: IdType) -> Filter | None:
         If it is anything else; it names the field.
     """
     try:
-        data = json.loads(body)
+        data = json.loads(body, object_pairs_hook=_unrepeated, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"the body is not valid JSON ({error}); send for example {_EXAMPLE}") from error
     fields = _object(_object(data, "the body", ("filter",)).get("filter"), "filter", ("allow", "deny", "seen", "where"))
@@ -53,11 +54,26 @@ def _object(value: Any, name: str, known: tuple[str, ...]) -> dict[str, Any]:
     return value
 
 
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that is there twice one value would be dropped without a word."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {name[:_KEY_CHARACTERS]!r} is there twice in one object")
+        found[name] = value
+    return found
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number in JSON")
+
+
 def _ids(value: Any, name: str, id_type: IdType) -> Ids | None:
     if value is None:
         return None
     if not isinstance(value, list):
         raise InvalidInputError(f"{name} must be a list of item ids")
+    wire.check_filter_ids(len(value), name)
     try:
         return as_ids(value, id_type)
     except InvalidInputError as error:
@@ -69,7 +85,4 @@ def _condition(value: Any) -> str | None:
         return None
     if not isinstance(value, dict):
         raise InvalidInputError('filter.where must be a JSON object such as {"col": "price", "lt": 10}')
-    try:
-        return json.dumps(value)
-    except RecursionError as error:
-        raise InvalidInputError("filter.where is nested too deep") from error
+    return wire.condition_text(value)
