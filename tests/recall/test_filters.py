@@ -11,7 +11,6 @@ from tests.reference import ivf as reference
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import Filter, ItemColumns, IvfIndex, col
-from friesian_fast.recall.filters import lists_for
 
 N, DIM, K = 3000, 16, 20
 
@@ -176,20 +175,6 @@ def test_any_lists(index, data):
     allowed[seen] = False
     found, _ = index.search(QUERIES[:1], 7, nprobe=index.nlist, filter=given)
     assert found.tolist() == brute_force(index, allowed, QUERIES[:1], 7)
-
-
-def test_how_many_lists(index):
-    """As the root of what is left out; deeper for lists of seen items longer than was tuned for; all when few."""
-    quarter = index.compile(Filter(allow=ids_of(index, np.arange(0, N, 4))))
-    few = index.compile(Filter(allow=ids_of(index, np.arange(1))))
-    everything = index.compile(Filter())
-    long, short = np.arange(90, dtype=np.uint32), np.arange(0, dtype=np.uint32)
-    assert index.tuned_k == K
-    assert lists_for(index, everything, K) == index.nprobe
-    assert lists_for(index, quarter, K) == (index.nlist if index.exact_share >= 0.25 else 2 * index.nprobe)
-    assert lists_for(index, few, K) == index.nlist
-    assert lists_for(index, everything.hiding([short]), K) == index.nprobe
-    assert lists_for(index, everything.hiding([short, long]), 10) == min(5 * index.nprobe, index.nlist)
 
 
 def test_nothing_to_search(index):

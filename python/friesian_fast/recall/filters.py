@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, full_bitmap
+from friesian_fast.recall.depth import as_table, search_depth, search_filled
 from friesian_fast.recall.predicates import Predicate, predicate_from_json
 
 if TYPE_CHECKING:
@@ -131,54 +132,38 @@ def search_filtered(
     compiled = condition if isinstance(condition, CompiledFilter) else compile_filter(index, native, condition)
     if compiled.hidden is not None and len(compiled.hidden) != len(queries):
         raise InvalidInputError(f"there are {len(compiled.hidden)} lists of seen items, but {len(queries)} queries")
+    by_default = nprobe is None
     if nprobe is None:
-        nprobe = lists_for(index, compiled, k)
-        if compiled.allowed <= index.exact_share * len(index):
-            rerank = None  # every row that is left is compared
+        nprobe, enough = depth_for(index, native, compiled, k)
+        rerank = enough if enough is None or rerank is None else rerank
+    search = partial(
+        native.search,
+        threads=threads,
+        level=level,
+        allowed_lists=compiled.lists,
+        exact=index.exact_scan if _is_wide(index, compiled) else None,
+    )
     step = len(queries) if compiled.hidden is None else max(1, _BITMAP_BYTES // max(compiled.bitmap.nbytes, 1))
     parts = []
     for first in range(0, max(len(queries), 1), max(step, 1)):
-        bitmaps = _bitmaps(compiled, first, min(first + step, len(queries)))
-        parts.append(
-            as_table(
-                *native.search(
-                    queries[first : first + step],
-                    k,
-                    nprobe,
-                    rerank,
-                    threads,
-                    level=level,
-                    allowed=bitmaps,
-                    allowed_lists=compiled.lists,
-                    exact=index.exact_scan if _is_wide(index, compiled) else None,
-                )
-            )
-        )
+        some, bitmaps = queries[first : first + step], _bitmaps(compiled, first, min(first + step, len(queries)))
+        if by_default:
+            parts.append(search_filled(search, some, k, nprobe, rerank, native, bitmaps))
+        else:
+            parts.append(as_table(*search(some, k, nprobe, rerank, allowed=bitmaps)))
     return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore
 
 
-def lists_for(index: IvfIndex, compiled: CompiledFilter, k: int) -> int:
-    """Lists to probe under a filter; all of them, which is exact, where it lets few vectors through.
+def depth_for(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter, k: int) -> tuple[int, int | None]:
+    """Lists to probe and rows to compare under a filter; all, which is exact, where it lets few vectors through.
 
-    The k best of a share s lie about as deep as the k / s best of all, but a list holds more of what lies deeper: lists
-    that grow as 1 / sqrt(s) measured more than the recall without a filter, at half the cost of 1 / s. Lists without an
-    allowed vector are passed over and not counted. What a user has seen lies near the query more often than not: the
-    k best of the rest may lie as deep as all of that, which is deeper than was tuned for when there are many.
+    Lists without an allowed vector are passed over and not counted. What a user has seen lies near the query more often
+    than not: the k best of the rest may lie as deep as all of that.
     """
     if compiled.allowed <= index.exact_share * len(index):
-        return index.nlist
+        return index.nlist, None
     hidden = max(map(len, compiled.hidden), default=0) if compiled.hidden is not None else 0
-    deeper = max(1.0, (k + hidden) / index.tuned_k) if hidden else 1.0
-    return min(index.nlist, math.ceil(index.nprobe * deeper * math.sqrt(len(index) / compiled.allowed)))
-
-
-def as_table(ids: Any, scores: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """String ids, which the core gives as one list, in the shape of the scores."""
-    if isinstance(ids, list):
-        table = np.empty(len(ids), object)
-        table[:] = ids
-        ids = table.reshape(scores.shape)
-    return ids, scores
+    return search_depth(native.depth, index.nlist, len(index), compiled.allowed, k + hidden)
 
 
 def find_positions(table: _core.IdPositions, ids: Ids, strings: bool) -> Positions:
