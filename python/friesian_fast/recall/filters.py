@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,12 @@ from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, full_bitmap
 from friesian_fast.recall.depth import as_table, search_depth, search_filled
+from friesian_fast.recall.ids import Ids, as_ids, quoted
 from friesian_fast.recall.predicates import Predicate, predicate_from_json
 
 if TYPE_CHECKING:
     from friesian_fast.recall.index import IvfIndex
 
-Ids: TypeAlias = "NDArray[np.int64] | Sequence[str] | Sequence[int] | Sequence[int | str]"
 Positions: TypeAlias = "NDArray[np.uint32]"
 _MISSING = np.uint32(0xFFFFFFFF)
 # Of the bitmaps that queries with lists of their own need, so many bytes are made at a time.
@@ -96,7 +96,9 @@ def compile_filter(
     """See `IvfIndex.compile`."""
     given = Filter(where=condition) if isinstance(condition, Predicate) else condition
     if not isinstance(given, Filter):
-        raise InvalidInputError(f"a filter is a condition on columns, a Filter or a compiled one, got {condition!r}")
+        raise InvalidInputError(
+            f"a filter is a condition on columns, a Filter or a compiled one, got {quoted(condition)}"
+        )
     given = with_normal_ids(given, index.string_ids)
     seen = None if given.seen is None else [_found(index.positions(ids)) for ids in given.seen]
     hidden = seen if within is None else _hidden_by_both(within.hidden, seen)
@@ -104,7 +106,7 @@ def compile_filter(
         return replace(within, hidden=hidden)
     bitmap = full_bitmap(len(index)) if within is None else within.bitmap
     if given.where is not None:
-        bitmap = bitmap & _columns(index).compile(_condition(given.where))
+        bitmap = bitmap & _meeting(index, given.where)
     if given.allow is not None:
         bitmap = bitmap & _bitmap_at(index.positions(given.allow), len(index))
     if given.deny is not None:
@@ -168,7 +170,7 @@ def depth_for(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter
 
 def find_positions(table: _core.IdPositions, ids: Ids, strings: bool) -> Positions:
     """See `IvfIndex.positions`."""
-    return table.find(_normal(ids, strings), strings)
+    return table.find(as_ids(ids, _id_type(strings)), strings)
 
 
 def with_normal_ids(given: Filter, strings: bool) -> Filter:
@@ -180,8 +182,14 @@ def with_normal_ids(given: Filter, strings: bool) -> Filter:
         If an id is not of the index's type, or is text that UTF-8 cannot encode; it names the field.
     """
 
+    if given.seen is not None and (isinstance(given.seen, str) or not isinstance(given.seen, (Sequence, np.ndarray))):
+        raise InvalidInputError(f"filter.seen is a list of lists of ids, got {quoted(given.seen)}")
+    for one in () if given.seen is None else given.seen:
+        if isinstance(one, (str, int, np.generic)):
+            raise InvalidInputError(f"filter.seen is a list of lists of ids, one a query, but holds {quoted(one)}")
+
     def normal(field: str, ids: Ids) -> NDArray[np.int64] | list[str]:
-        found = _normal(ids, strings, f"filter.{field}: ")
+        found = as_ids(ids, _id_type(strings), f"filter.{field}: ")
         try:
             "".join(found if isinstance(found, list) else ()).encode()
         except UnicodeEncodeError as error:
@@ -196,20 +204,8 @@ def with_normal_ids(given: Filter, strings: bool) -> Filter:
     )
 
 
-def _normal(ids: Ids, strings: bool, what: str = "") -> NDArray[np.int64] | list[str]:
-    if strings:
-        given: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-        for value in given:
-            if not isinstance(value, str):
-                raise InvalidInputError(f"{what}id {value!r} is not a string, which the ids of this index are")
-        return given
-    try:
-        array = np.asarray(ids) if len(ids) else np.empty(0, np.int64)
-    except ValueError as error:  # lists of different lengths
-        raise InvalidInputError(f"{what}the ids of this index are int64, got what is no array: {error}") from error
-    if array.ndim != 1 or array.dtype.kind not in "iu" or not np.can_cast(array.dtype, np.int64):
-        raise InvalidInputError(f"{what}the ids of this index are int64, got {array.dtype} of shape {array.shape}")
-    return np.ascontiguousarray(array, np.int64)
+def _id_type(strings: bool) -> Literal["int64", "string"]:
+    return "string" if strings else "int64"
 
 
 def align_columns(index: IvfIndex, ids: Ids, columns: Mapping[str, Any]) -> ItemColumns:
@@ -219,7 +215,7 @@ def align_columns(index: IvfIndex, ids: Ids, columns: Mapping[str, Any]) -> Item
         raise InvalidInputError(f"there are {len(positions)} ids of item columns, but {len(index)} vectors")
     if (positions == _MISSING).any():
         unknown = ids[int(np.argmax(positions == _MISSING))]
-        raise InvalidInputError(f"id {unknown!r} of the item columns has no vector")
+        raise InvalidInputError(f"id {quoted(unknown)} of the item columns has no vector")
     order = np.full(len(index), -1)
     order[positions] = np.arange(len(index))
     if (order < 0).any():
@@ -249,6 +245,16 @@ def _is_wide(index: IvfIndex, compiled: CompiledFilter) -> bool:
     return compiled.allowed * ROW_COST > len(index)
 
 
+def _meeting(index: IvfIndex, where: Predicate | str) -> Bitmap:
+    condition = predicate_from_json(where, "filter.where") if isinstance(where, str) else where
+    try:
+        return _columns(index).compile(condition)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"filter.where: {error}") from error
+    except RecursionError as error:
+        raise InvalidInputError("filter.where is nested too deep") from error
+
+
 def _columns(index: IvfIndex) -> ItemColumns:
     if index.columns is None:
         raise InvalidInputError(
@@ -256,10 +262,6 @@ def _columns(index: IvfIndex) -> ItemColumns:
             "with the release"
         )
     return index.columns
-
-
-def _condition(where: Predicate | str) -> Predicate:
-    return predicate_from_json(where, "filter.where") if isinstance(where, str) else where
 
 
 def _hidden_by_both(one: Sequence[Positions] | None, other: Sequence[Positions] | None) -> Sequence[Positions] | None:

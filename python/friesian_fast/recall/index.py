@@ -19,12 +19,12 @@ from friesian_fast.recall.exact import exact_is_faster, exact_scan
 from friesian_fast.recall.filters import (
     CompiledFilter,
     Filter,
-    Ids,
     align_columns,
     compile_filter,
     find_positions,
     search_filtered,
 )
+from friesian_fast.recall.ids import Ids
 from friesian_fast.recall.predicates import Predicate
 from friesian_fast.recall.tuning import Sizes, Tuning, choose, exact_share
 

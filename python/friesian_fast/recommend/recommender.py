@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
 from friesian_fast.rank import Ranker
-from friesian_fast.recall import Filter, Predicate
+from friesian_fast.recall import Filter, Predicate, as_ids
 from friesian_fast.recommend.explain import Explanation, Trace
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.recommend.listed import open_recall
@@ -25,7 +25,6 @@ from friesian_fast.recommend.stages import (
     CandidateSource,
     Clock,
     Ids,
-    as_ids,
     untimed,
 )
 from friesian_fast.release.manifest import MAX_CANDIDATES

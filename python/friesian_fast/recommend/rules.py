@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import FriesianError, InvalidInputError
-from friesian_fast.recall import CompiledFilter, Filter, IvfIndex, Predicate, predicate_from_json
+from friesian_fast.recall import CompiledFilter, Filter, IvfIndex, Predicate, predicate_from_json, with_normal_ids
 from friesian_fast.recall.columns import bits_at
-from friesian_fast.recall.filters import with_normal_ids
 from friesian_fast.recommend.stages import VECTOR_COLUMN, Ids
 from friesian_fast.release.open import PopularItem, Release
 from friesian_fast.release.rules import Rules
@@ -182,10 +181,7 @@ class RulesStage:
 
     def _compile_condition(self, where: Predicate | str) -> CompiledFilter:
         condition = predicate_from_json(where, "filter.where") if isinstance(where, str) else where
-        try:
-            return self._index.compile(condition, within=self._open)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"filter.where: {error}") from error
+        return self._index.compile(Filter(where=condition), within=self._open)
 
     def _hidden(self, user: Ids) -> NDArray[np.uint32] | None:
         """Positions that the user has seen; None where nothing is hidden, which spares the search a bitmap."""
