@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, full_bitmap
+from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, bits_of, full_bitmap
 from friesian_fast.recall.depth import as_table, search_depth, search_filled
 from friesian_fast.recall.ids import Ids, as_ids, quoted
 from friesian_fast.recall.predicates import Predicate, predicate_from_json
@@ -78,13 +78,18 @@ class CompiledFilter:
     hidden: Sequence[Positions] | None = None
 
     def hiding(self, hidden: Sequence[Positions]) -> CompiledFilter:
-        """The same with positions that each query leaves out."""
-        return replace(self, hidden=hidden)
+        """The same with positions that each query leaves out besides."""
+        return replace(self, hidden=_hidden_by_both(self.hidden, hidden))
 
     def lets_through(self, positions: Positions) -> NDArray[np.bool_]:
         """Which positions the only query may be answered; none behind the end."""
         free = bits_at(self.bitmap, positions)
         return free if self.hidden is None else free & ~np.isin(positions, self.hidden[0])
+
+    def positions(self) -> Positions:
+        """All that the only query may be answered, rising."""
+        all_free: Positions = np.flatnonzero(bits_of(self.bitmap, 64 * len(self.bitmap))).astype(np.uint32)
+        return all_free if self.hidden is None else np.setdiff1d(all_free, self.hidden[0])
 
 
 def compile_filter(

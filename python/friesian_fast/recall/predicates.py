@@ -222,6 +222,20 @@ def predicate_from_json(data: str | Mapping[str, Any], name: str = "filter") -> 
         raise InvalidInputError(f"{name} is not valid JSON ({error})") from error
 
 
+def json_of(condition: Predicate, name: str = "filter") -> str:
+    """The text that `predicate_from_json` reads.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is nested so deep that it has none.
+    """
+    try:
+        return json.dumps(condition.to_json())
+    except RecursionError as error:
+        raise InvalidInputError(f"{name} is nested too deep") from error
+
+
 class _Reader:
     """Counts the parts while it reads them."""
 

@@ -141,7 +141,7 @@ class Recommender:
         k, candidates = self.sizes(k, candidates)
         self._check(k, candidates)
         user = as_ids([user_id], self.user_id_type)
-        asked = None if filter is None else self._checked(filter)
+        asked = None if filter is None else self.checked(filter)
         with self._clock("recommend.overall"):
             try:
                 return self._ranked(user_id, user, k, candidates, asked, Trace() if explain else None)
@@ -181,7 +181,14 @@ class Recommender:
                     f"rank {MAX_CANDIDATES}"
                 )
 
-    def _checked(self, filter: Filter | Predicate) -> Filter:
+    def checked(self, filter: Filter | Predicate) -> Filter | None:
+        """A filter made ready for `recommend`, which several users may share; None where it asks for nothing.
+
+        Raises
+        ------
+        InvalidInputError
+            If it does not fit the items; it names the field or the column.
+        """
         given = Filter(where=filter) if isinstance(filter, Predicate) else filter
         if not isinstance(given, Filter):
             raise InvalidInputError(f"a filter is a condition on columns or a Filter, got {type(filter).__name__}")
@@ -192,7 +199,9 @@ class Recommender:
     ) -> Recommendation:
         user_row = self._start(lambda: self._user_row(user, trace))
         with self._time("recommend.recall", trace):
-            found = self._recall.candidates(user_id, candidates, asked)
+            # Sources that know of no filters serve where none is asked for.
+            more = () if asked is None else (asked,)
+            found = self._recall.candidates(user_id, candidates, *more)
         if not found.user_found:
             raise NotFoundError(f"user {user_id!r} has no vector in release {self.release_id}")
         if len(found.ids) == 0:
