@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mixture import load
 
 from friesian_fast.recall import Filter, IvfIndex
+from friesian_fast.recall.filters import depth_for
 
 N = int(os.environ.get("FRIESIAN_BENCH_VECTORS", 100_000))
 DIM = int(os.environ.get("FRIESIAN_BENCH_DIM", 64))
@@ -97,7 +98,7 @@ def row_of(index, peer, vectors, queries, share, kind):  # type: ignore[no-untyp
     compiled = index.compile(Filter(allow=numbers))
     found, _ = index.search(queries, K, filter=compiled)
     ours = recall(found, truth)
-    is_exact = len(numbers) <= index.exact_share * N
+    is_exact = depth_for(index, index._native, compiled, K)[1] is None
     assert not is_exact or ours > 0.9999  # but for what Faiss rounds
     bits = np.packbits(allowed, bitorder="little")
     parameters = faiss.SearchParametersIVF(sel=faiss.IDSelectorBitmap(N, faiss.swig_ptr(bits)), nprobe=1)
@@ -113,7 +114,7 @@ def row_of(index, peer, vectors, queries, share, kind):  # type: ignore[no-untyp
         )
         for _ in range(ROUNDS)
     ]
-    lists = "exact" if is_exact else min(index.nlist, -(-index.nprobe * N // len(numbers)))
+    lists = "exact" if is_exact else depth_for(index, index._native, compiled, K)[0]
     us, peer_us = np.median(times, axis=0).tolist()
     print(f"{kind} {share:.2%}: recall {ours:.4f} in {us:.0f} us", file=sys.stderr, flush=True)
     return {

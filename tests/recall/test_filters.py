@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,7 +13,6 @@ from tests.reference import ivf as reference
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import Filter, ItemColumns, IvfIndex, col
-from friesian_fast.recall.filters import lists_for
 
 N, DIM, K = 3000, 16, 20
 
@@ -178,20 +179,6 @@ def test_any_lists(index, data):
     assert found.tolist() == brute_force(index, allowed, QUERIES[:1], 7)
 
 
-def test_how_many_lists(index):
-    """As the root of what is left out; deeper for lists of seen items longer than was tuned for; all when few."""
-    quarter = index.compile(Filter(allow=ids_of(index, np.arange(0, N, 4))))
-    few = index.compile(Filter(allow=ids_of(index, np.arange(1))))
-    everything = index.compile(Filter())
-    long, short = np.arange(90, dtype=np.uint32), np.arange(0, dtype=np.uint32)
-    assert index.tuned_k == K
-    assert lists_for(index, everything, K) == index.nprobe
-    assert lists_for(index, quarter, K) == (index.nlist if index.exact_share >= 0.25 else 2 * index.nprobe)
-    assert lists_for(index, few, K) == index.nlist
-    assert lists_for(index, everything.hiding([short]), K) == index.nprobe
-    assert lists_for(index, everything.hiding([short, long]), 10) == min(5 * index.nprobe, index.nlist)
-
-
 def test_nothing_to_search(index):
     ids, scores = index.search(QUERIES[:0], 3, filter=Filter(seen=[]))
     assert ids.shape == scores.shape == (0, 3)
@@ -215,10 +202,25 @@ def test_other_metrics(tmp_path, metric):
 
 
 def test_rejects(index):
-    other = 3 if index.string_ids else "a"
+    other, kind = (3, "string") if index.string_ids else ("a", "int64")
+    ids = list(ids_of(index, np.arange(40)))
     bare = IvfIndex.open(index.path)
     for bad, message in [
-        (Filter(deny=[other]), "is not a string|the ids of this index are int64"),
+        (Filter(deny=[other]), f"filter.deny: id {other!r} is not of type {kind}"),
+        (Filter(allow=[*ids[:2], True]), f"filter.allow: id True is not of type {kind}"),
+        (Filter(deny="item 1"), "filter.deny: ids come as a list, got 'item 1'"),
+        (Filter(deny=ids[0]), "filter.deny: ids come as a list, got"),
+        (Filter(deny=set(ids)), "filter.deny: ids come as a list, got a set"),
+        (Filter(allow=dict.fromkeys(ids)), "filter.allow: ids come as a list, got a dict"),
+        (Filter(allow=(one for one in ids)), "filter.allow: ids come as a list, got a generator"),
+        (Filter(allow=np.array(ids[0])), r"filter.allow: ids come as a list, got an array of shape \(\)"),
+        (Filter(allow=[[], [[] for _ in range(9)]]), "filter.allow: id a list is not of type"),
+        (Filter(seen=ids), "filter.seen is a list of lists of ids, one a query, but holds"),
+        (Filter(seen=np.array(ids)), "filter.seen is a list of lists of ids, one a query, but holds"),
+        (Filter(seen=ids[0]), "filter.seen is a list of lists of ids, got"),
+        (Filter(seen={1: ids}), "filter.seen is a list of lists of ids, got a dict"),
+        (Filter(seen=[None] * 40), "filter.seen: ids come as a list, got None"),
+        (functools.reduce(lambda part, _: ~part, range(2000), col("price") < 1), "filter.where is nested too deep"),
         (Filter(seen=[[]]), "there are 1 lists of seen items, but 40 queries"),
         (3, "a filter is a condition on columns, a Filter or a compiled one, got 3"),
         (col("colour") == 1, "no column 'colour'"),

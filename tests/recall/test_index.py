@@ -118,13 +118,13 @@ def test_tune(index):
 
 
 def test_deeper_for_more_answers(index):
-    """Candidates grow with k above the k that was tuned, and never fall below it."""
+    """Lists and candidates grow with k above the k that was tuned, and never fall below it."""
     queries = clustered(5, seed=3)
     index.tune(0.9, 20, queries=clustered(50, seed=1))
-    per_answer = index.rerank / 20
     for k in (5, 20, 40, 200):
-        rerank = max(index.rerank, int(np.ceil(per_answer * k)))
-        want, _ = index.search(queries, k, nprobe=index.nprobe, rerank=rerank)
+        nprobe, rerank = (int(np.ceil(depth * max(k, 20) / 20)) for depth in (index.nprobe, index.rerank))
+        told = {"nprobe": nprobe, "rerank": rerank} if nprobe < index.nlist else {"nprobe": index.nlist}
+        want, _ = index.search(queries, k, **told)
         np.testing.assert_array_equal(index.search(queries, k)[0], want)
 
 

@@ -56,7 +56,16 @@ def test_not_null_in_json():
         ({"col": "a", "null": 1}, "filter.null must be true or false"),
         ({"col": "a", "eq": None}, "column 'a' is compared with None"),
         ({"col": "a", "eq": [1]}, "a value is a number, a string, true or false"),
-        ('{"col": "a", "lt": NaN}', "column 'a' is compared with nan"),
+        ({"and": [{"col": "a", "lt": float("nan")}]}, r"^filter.and\[0\]: column 'a' is compared with nan"),
+        ({"not": {"col": "a", "in": [1, None]}}, "^filter.not: column 'a' is compared with None"),
+        ('{"col": "a", "lt": NaN}', "^filter is not valid JSON .NaN is no JSON number"),
+        ('{"col": "a", "lt": -Infinity}', "-Infinity is no JSON number"),
+        ('{"col": "a", "lt": 5, "lt": 6}', "^filter is not valid JSON .key 'lt' is there twice"),
+        ('{"and": [{"col": "a", "eq": 1, "col": "b"}]}', "key 'col' is there twice"),
+        (
+            {"col": "a", "eq": 1, "like": {}, **{str(i): 0 for i in range(9)}},
+            r"got \['eq', 'like', '0', '1', '2', ...\]$",
+        ),
         ({"and": [{"col": "a", "eq": 1}] * 256}, "more than 256 conditions"),
         ({"col": "a", "in": [1] * 100_001}, "100001 values are too many"),
     ],
@@ -64,6 +73,33 @@ def test_not_null_in_json():
 def test_json_rejects(data, message):
     with pytest.raises(InvalidInputError, match=message):
         predicate_from_json(data)
+
+
+@pytest.mark.parametrize("depth", [5, 900, 940, 960, 980, 1000, 1100, 5000])
+@pytest.mark.parametrize(
+    "around",
+    [
+        '{"col": "a", "eq": %s}',
+        '{"col": "a", "null": %s}',
+        '{"col": "a", "between": %s}',
+        '{"col": "a", "in": [%s]}',
+        '{"col": %s, "eq": 1}',
+        '{"and": [%s]}',
+        '{"not": %s}',
+    ],
+)
+def test_values_nested_to_any_depth_are_refused(around, depth):
+    """Also where there is room to read them and none to quote them."""
+    with pytest.raises(InvalidInputError, match="^filter") as caught:
+        predicate_from_json(around % ("[" * depth + "]" * depth))
+    assert len(str(caught.value)) < 300
+
+
+def test_what_is_quoted_is_short():
+    for value in ("x" * 10_000, {"a": 1}, 10**5000, [1] * 1000):
+        with pytest.raises(InvalidInputError) as caught:
+            predicate_from_json({"col": "a", "null": value})
+        assert len(str(caught.value)) < 200
 
 
 def test_deep_nesting_is_refused():

@@ -1,7 +1,9 @@
 """What a request asks to be left out: with a release's rules, in process and with recall behind a wire."""
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -11,12 +13,13 @@ from tests.services import tiny_release
 from tests.services.tiny_release import ITEMS, UNKNOWN_USER, item_id, user_id
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall import Filter, ItemColumns, col
+from friesian_fast.recall import Filter, ItemColumns, IvfIndex, col
 from friesian_fast.recommend import IndexRecall, Recommender, RulesStage, open_recall, open_recommender, rules
 from friesian_fast.release.open import open_release
 from friesian_services import wire
 from friesian_services.client import RemoteRecall, connect
 from friesian_services.recall.servicer import CandidatesServicer
+from friesian_services.recommender.many import recommend_all
 
 DENIED, PINNED, DEAREST = 3, 77, 0.9  # by the release's rules
 CHEAP = '{"col": "price", "lt": 0.03}'
@@ -157,6 +160,11 @@ def test_where_nothing_is_left_nothing_is_answered(chain, string_ids):
         (Filter(where=col("price") == "x"), "filter.where: column 'price' is float32 and cannot be compared with 'x'"),
         (Filter(where='{"and": [{"col": 3}]}'), r"filter.where.and\[0\].col must be a column's name"),
         (Filter(where="{"), "filter.where is not valid JSON"),
+        (col("price") == "x" * 5000, "^filter.where: .{0,250}$"),
+        (functools.reduce(lambda part, _: ~part, range(2000), col("price") < 1), "filter.where is nested too deep"),
+        (Filter(deny="item 1"), "filter.deny: ids come as a list, got 'item 1'"),
+        (Filter(seen=["item 1"]), "filter.seen is a list of lists of ids"),
+        (Filter(seen=[1000]), "filter.seen is a list of lists of ids"),
         (Filter(deny=[1.5]), "filter.deny: "),
         (Filter(allow=[[1], [1, 2]]), "filter.allow: "),
         (Filter(seen=[[None]]), "filter.seen: "),
@@ -175,7 +183,8 @@ def test_where_must_be_a_condition():
 
 
 def test_a_release_without_columns_says_so(releases):
-    with pytest.raises(InvalidInputError, match="filter.where: .* has no item columns to filter by"):
+    message = "^filter.where: this release has no item columns to filter by; publish it with `columns:`$"
+    with pytest.raises(InvalidInputError, match=message):
         open_recommender(open_release(releases)).recommend(user_id(3), filter=col("price") < 1)
 
 
@@ -196,7 +205,100 @@ def test_a_condition_is_compiled_once_and_few_are_kept(ruled, string_ids, monkey
     for genre in range(10):
         recommender.recommend(user, filter=Filter(where=f'{{"col": "genre", "gt": {genre}}}'))
     assert len(compiled) == 10  # the third of them was there
-    assert recommender._rules._meeting.cache_info().currsize == 3
+    assert recommender._rules._compiled_condition.cache_info().currsize == 3
+
+
+def test_equal_conditions_are_one_however_they_are_made(ruled, string_ids):
+    """Conditions made anew for each request are found again; texts of any length would fill the memory."""
+    recommender, user = open_recommender(ruled[0]), user_id(8, string_ids)
+    for _ in range(5):
+        recommender.recommend(user, filter=(col("genre") > 2) & col("price").between(0, 0.5))
+    kept = recommender._rules._compiled_condition.cache_info
+    assert (kept().misses, kept().hits, kept().currsize) == (1, 4, 1)
+    long = col("genre").isin(range(20_000))
+    whole = recommender.recommend(user, k=20, candidates=100)
+    assert list(recommender.recommend(user, k=20, candidates=100, filter=long).ids) == list(whole.ids)
+    assert kept().currsize == 1
+
+
+def test_a_filter_that_asks_for_nothing_is_none(chain, string_ids):
+    for asked in (Filter(), Filter(deny=[]), Filter(seen=[[]]), Filter(deny=np.empty(0, np.int64), seen=[()])):
+        assert chain.checked(asked) is None
+    assert chain.checked(Filter(allow=[])) is not None
+    assert chain.checked(Filter(deny=[item_id(1, string_ids)])) is not None
+
+
+def test_users_of_one_call_share_the_filter(ruled, string_ids, monkeypatch):
+    """Each gets the answer of a call of its own; ids are looked up once; a bad filter is one without users too."""
+    recommender, context = open_recommender(ruled[0]), SimpleNamespace(is_active=lambda: True)
+    users = [user_id(n, string_ids) for n in (7, 8, 9, 7)] + ["nobody" if string_ids else UNKNOWN_USER]
+    denied, seen = ([item_id(n, string_ids) for n in numbers] for numbers in (range(0, ITEMS, 3), range(1, 99, 3)))
+    asked = Filter(where=CHEAP.replace("0.03", "0.7"), deny=denied, seen=[seen])
+    alone = [recommender.recommend(user, k=20, candidates=100, filter=asked) for user in users]
+    looked_up = []
+    positions = IvfIndex.positions
+    monkeypatch.setattr(IvfIndex, "positions", lambda self, ids: looked_up.append(len(ids)) or positions(self, ids))
+    together = recommend_all(recommender, users, 20, 100, context, filter=asked)
+    assert [list(answer.ids) for answer in together] == [list(answer.ids) for answer in alone]
+    assert [answer.scores.tolist() for answer in together] == [answer.scores.tolist() for answer in alone]
+    assert looked_up.count(len(denied)) == looked_up.count(len(seen)) == 1
+    with pytest.raises(InvalidInputError, match="no column 'colour'"):
+        recommend_all(recommender, [], 20, 100, context, filter=Filter(where=col("colour") == 1))
+
+
+def test_a_filter_checked_for_another_release_is_checked_again(ruled, releases, string_ids):
+    """Its positions are those of the other's index."""
+    one = open_recommender(ruled[0])
+    shared = one.checked(Filter(where=col("price") < 0.5))
+    again = open_recommender(ruled[0])
+    user = user_id(8, string_ids)
+    assert list(again.recommend(user, filter=shared).ids) == list(one.recommend(user, filter=shared).ids)
+    with pytest.raises(InvalidInputError, match="has no item columns"):
+        open_recommender(open_release(releases)).recommend(user_id(3), filter=shared)
+
+
+def test_the_fallback_is_filled_up(chain, string_ids):
+    """Where the filter leaves little or nothing of the popular items (the first 60), others that it lets through."""
+    stranger = "nobody" if string_ids else UNKNOWN_USER
+    numbers = [5, 300, 301, 302, 20, DENIED]
+    asked = Filter(allow=[item_id(n, string_ids) for n in numbers], deny=[item_id(301, string_ids)])
+    left = {n for n in (5, 300, 302, 20) if PRICE[n] < DEAREST}
+    popular = [item_id(n, string_ids) for n in (5, 20) if n in left]
+    answer = chain.recommend(stranger, k=10, filter=asked)
+    assert list(answer.ids[: len(popular)]) == popular
+    assert set(answer.ids) == {item_id(n, string_ids) for n in left}
+    assert len(answer.ids) == len(left) > len(popular)
+    assert (answer.scores[: len(popular)] > 0).all()
+    assert (answer.scores[len(popular) :] == 0).all()
+    wide = chain.recommend(stranger, k=100, filter=col("price") < 0.8)
+    assert len(set(wide.ids)) == 100
+    assert all(PRICE[n] < 0.8 for n in range(ITEMS) if item_id(n, string_ids) in set(wide.ids))
+    assert list(chain.recommend(stranger, k=100, filter=col("price") < 0.8).ids) == list(wide.ids)
+
+
+class Plain:
+    """A source of somebody who does not know of filters."""
+
+    def __init__(self, source):
+        self._source = source
+
+    def candidates(self, user_id, k):
+        return self._source.candidates(user_id, k)
+
+    def close(self):
+        self._source.close()
+
+
+def test_a_source_without_filters_serves_requests_without_them(ruled, string_ids):
+    release = ruled[0]
+    source = Plain(open_recall(release, release.index(), release.row_store("user_vector")))
+    stores = {"users": release.row_store("user"), "items": release.row_store("item")}
+    own = Recommender(release, **stores, recall=source, ranker=release.ranker(), rules=RulesStage.of(release))
+    user = user_id(8, string_ids)
+    for asked in (None, Filter(), Filter(deny=[])):
+        answer = own.recommend(user, filter=asked)
+        assert answer.fallback is None
+        assert list(answer.ids) == list(open_recommender(release).recommend(user).ids)
 
 
 class Older:

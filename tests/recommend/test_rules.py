@@ -186,9 +186,28 @@ def test_pins_join_the_candidates():
 def test_popular_follows_the_rules(index, stores):
     items = [PopularItem(item, 0.1) for item in (100, 101, 105, 139, 106)]
     stage = RulesStage(Rules(hide_seen=True, deny=(106,), where=col("price") < 0.9), index, seen=stores["seen"])
-    assert [item.id for item in stage.popular(items, user(1), 9)] == [105]
+    assert [item.id for item in stage.popular(items, user(1), 1)] == [105]
     assert [item.id for item in stage.popular(items, user(2), 2)] == [100, 101]
-    assert [item.id for item in stage.popular(items, user(3), 9)] == [100, 101, 105]
+    assert [item.id for item in stage.popular(items, user(3), 3)] == [100, 101, 105]
+
+
+def test_popular_is_filled_up_with_what_the_rules_let_through(index, stores):
+    items = [PopularItem(item, 0.1) for item in (100, 101, 105, 139, 106)]
+    stage = RulesStage(Rules(hide_seen=True, deny=(106,), where=col("price") < 0.9), index, seen=stores["seen"])
+    shown = stage.popular(items, user(1), 99)
+    allowed = {int(item) for item in IDS[:36]} - {100, 101, 102, 106}
+    assert [item.score for item in shown] == [0.1] + [0.0] * (len(allowed) - 1)
+    assert len(shown) == len(allowed)
+    assert {item.id for item in shown} == allowed
+    assert stage.popular(items, user(1), 5) == shown[:5]
+    assert RulesStage(Rules(), index).popular(items, user(1), 99) == items
+
+
+def test_pins_without_a_filter_of_the_user_are_not_looked_at_again(index, monkeypatch):
+    """They were chosen by the same rules when the release was opened."""
+    stage = RulesStage(Rules(where=col("price") < 0.5, pins=(Pin(id=101, place=1), Pin(id=139, place=2))), index)
+    monkeypatch.setattr("friesian_fast.recall.CompiledFilter.lets_through", lambda *_: pytest.fail("looked at"))
+    assert stage.pins_for(stage.filter_for(user(1))) == [101]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from friesian_fast._files import replacing_directory, sync
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.recall import leaves
+from friesian_fast.recall.ids import quoted
 from friesian_fast.recall.predicates import And, IsNull, Not, Or, Predicate
 
 FILE_NAME = "columns.json"
@@ -185,7 +186,7 @@ class ItemColumns:
         """
         if name not in self._columns:
             known = ", ".join(self._columns) or "no columns"
-            raise InvalidInputError(f"the items have no column '{name}' to filter by; they have {known}")
+            raise InvalidInputError(f"the items have no column {quoted(name)} to filter by; they have {known}")
         return self._columns[name]
 
     def _compile(self, predicate: Predicate, negated: bool) -> Bitmap:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, full_bitmap
+from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, bits_of, full_bitmap
+from friesian_fast.recall.depth import as_table, search_depth, search_filled
+from friesian_fast.recall.ids import Ids, as_ids, quoted
 from friesian_fast.recall.predicates import Predicate, predicate_from_json
 
 if TYPE_CHECKING:
     from friesian_fast.recall.index import IvfIndex
 
-Ids: TypeAlias = "NDArray[np.int64] | Sequence[str] | Sequence[int] | Sequence[int | str]"
 Positions: TypeAlias = "NDArray[np.uint32]"
 _MISSING = np.uint32(0xFFFFFFFF)
 # Of the bitmaps that queries with lists of their own need, so many bytes are made at a time.
@@ -77,13 +78,18 @@ class CompiledFilter:
     hidden: Sequence[Positions] | None = None
 
     def hiding(self, hidden: Sequence[Positions]) -> CompiledFilter:
-        """The same with positions that each query leaves out."""
-        return replace(self, hidden=hidden)
+        """The same with positions that each query leaves out besides."""
+        return replace(self, hidden=_hidden_by_both(self.hidden, hidden))
 
     def lets_through(self, positions: Positions) -> NDArray[np.bool_]:
         """Which positions the only query may be answered; none behind the end."""
         free = bits_at(self.bitmap, positions)
         return free if self.hidden is None else free & ~np.isin(positions, self.hidden[0])
+
+    def positions(self) -> Positions:
+        """All that the only query may be answered, rising."""
+        all_free: Positions = np.flatnonzero(bits_of(self.bitmap, 64 * len(self.bitmap))).astype(np.uint32)
+        return all_free if self.hidden is None else np.setdiff1d(all_free, self.hidden[0])
 
 
 def compile_filter(
@@ -95,7 +101,9 @@ def compile_filter(
     """See `IvfIndex.compile`."""
     given = Filter(where=condition) if isinstance(condition, Predicate) else condition
     if not isinstance(given, Filter):
-        raise InvalidInputError(f"a filter is a condition on columns, a Filter or a compiled one, got {condition!r}")
+        raise InvalidInputError(
+            f"a filter is a condition on columns, a Filter or a compiled one, got {quoted(condition)}"
+        )
     given = with_normal_ids(given, index.string_ids)
     seen = None if given.seen is None else [_found(index.positions(ids)) for ids in given.seen]
     hidden = seen if within is None else _hidden_by_both(within.hidden, seen)
@@ -103,7 +111,7 @@ def compile_filter(
         return replace(within, hidden=hidden)
     bitmap = full_bitmap(len(index)) if within is None else within.bitmap
     if given.where is not None:
-        bitmap = bitmap & _columns(index).compile(_condition(given.where))
+        bitmap = bitmap & _meeting(index, given.where)
     if given.allow is not None:
         bitmap = bitmap & _bitmap_at(index.positions(given.allow), len(index))
     if given.deny is not None:
@@ -131,59 +139,43 @@ def search_filtered(
     compiled = condition if isinstance(condition, CompiledFilter) else compile_filter(index, native, condition)
     if compiled.hidden is not None and len(compiled.hidden) != len(queries):
         raise InvalidInputError(f"there are {len(compiled.hidden)} lists of seen items, but {len(queries)} queries")
+    by_default = nprobe is None
     if nprobe is None:
-        nprobe = lists_for(index, compiled, k)
-        if compiled.allowed <= index.exact_share * len(index):
-            rerank = None  # every row that is left is compared
+        nprobe, enough = depth_for(index, native, compiled, k)
+        rerank = enough if enough is None or rerank is None else rerank
+    search = partial(
+        native.search,
+        threads=threads,
+        level=level,
+        allowed_lists=compiled.lists,
+        exact=index.exact_scan if _is_wide(index, compiled) else None,
+    )
     step = len(queries) if compiled.hidden is None else max(1, _BITMAP_BYTES // max(compiled.bitmap.nbytes, 1))
     parts = []
     for first in range(0, max(len(queries), 1), max(step, 1)):
-        bitmaps = _bitmaps(compiled, first, min(first + step, len(queries)))
-        parts.append(
-            as_table(
-                *native.search(
-                    queries[first : first + step],
-                    k,
-                    nprobe,
-                    rerank,
-                    threads,
-                    level=level,
-                    allowed=bitmaps,
-                    allowed_lists=compiled.lists,
-                    exact=index.exact_scan if _is_wide(index, compiled) else None,
-                )
-            )
-        )
+        some, bitmaps = queries[first : first + step], _bitmaps(compiled, first, min(first + step, len(queries)))
+        if by_default:
+            parts.append(search_filled(search, some, k, nprobe, rerank, native, bitmaps))
+        else:
+            parts.append(as_table(*search(some, k, nprobe, rerank, allowed=bitmaps)))
     return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore
 
 
-def lists_for(index: IvfIndex, compiled: CompiledFilter, k: int) -> int:
-    """Lists to probe under a filter; all of them, which is exact, where it lets few vectors through.
+def depth_for(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter, k: int) -> tuple[int, int | None]:
+    """Lists to probe and rows to compare under a filter; all, which is exact, where it lets few vectors through.
 
-    The k best of a share s lie about as deep as the k / s best of all, but a list holds more of what lies deeper: lists
-    that grow as 1 / sqrt(s) measured more than the recall without a filter, at half the cost of 1 / s. Lists without an
-    allowed vector are passed over and not counted. What a user has seen lies near the query more often than not: the
-    k best of the rest may lie as deep as all of that, which is deeper than was tuned for when there are many.
+    Lists without an allowed vector are passed over and not counted. What a user has seen lies near the query more often
+    than not: the k best of the rest may lie as deep as all of that.
     """
     if compiled.allowed <= index.exact_share * len(index):
-        return index.nlist
+        return index.nlist, None
     hidden = max(map(len, compiled.hidden), default=0) if compiled.hidden is not None else 0
-    deeper = max(1.0, (k + hidden) / index.tuned_k) if hidden else 1.0
-    return min(index.nlist, math.ceil(index.nprobe * deeper * math.sqrt(len(index) / compiled.allowed)))
-
-
-def as_table(ids: Any, scores: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """String ids, which the core gives as one list, in the shape of the scores."""
-    if isinstance(ids, list):
-        table = np.empty(len(ids), object)
-        table[:] = ids
-        ids = table.reshape(scores.shape)
-    return ids, scores
+    return search_depth(native.depth, index.nlist, len(index), compiled.allowed, k + hidden)
 
 
 def find_positions(table: _core.IdPositions, ids: Ids, strings: bool) -> Positions:
     """See `IvfIndex.positions`."""
-    return table.find(_normal(ids, strings), strings)
+    return table.find(as_ids(ids, _id_type(strings)), strings)
 
 
 def with_normal_ids(given: Filter, strings: bool) -> Filter:
@@ -195,8 +187,14 @@ def with_normal_ids(given: Filter, strings: bool) -> Filter:
         If an id is not of the index's type, or is text that UTF-8 cannot encode; it names the field.
     """
 
+    if given.seen is not None and (isinstance(given.seen, str) or not isinstance(given.seen, (Sequence, np.ndarray))):
+        raise InvalidInputError(f"filter.seen is a list of lists of ids, got {quoted(given.seen)}")
+    for one in () if given.seen is None else given.seen:
+        if isinstance(one, (str, int, np.generic)):
+            raise InvalidInputError(f"filter.seen is a list of lists of ids, one a query, but holds {quoted(one)}")
+
     def normal(field: str, ids: Ids) -> NDArray[np.int64] | list[str]:
-        found = _normal(ids, strings, f"filter.{field}: ")
+        found = as_ids(ids, _id_type(strings), f"filter.{field}: ")
         try:
             "".join(found if isinstance(found, list) else ()).encode()
         except UnicodeEncodeError as error:
@@ -211,20 +209,8 @@ def with_normal_ids(given: Filter, strings: bool) -> Filter:
     )
 
 
-def _normal(ids: Ids, strings: bool, what: str = "") -> NDArray[np.int64] | list[str]:
-    if strings:
-        given: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-        for value in given:
-            if not isinstance(value, str):
-                raise InvalidInputError(f"{what}id {value!r} is not a string, which the ids of this index are")
-        return given
-    try:
-        array = np.asarray(ids) if len(ids) else np.empty(0, np.int64)
-    except ValueError as error:  # lists of different lengths
-        raise InvalidInputError(f"{what}the ids of this index are int64, got what is no array: {error}") from error
-    if array.ndim != 1 or array.dtype.kind not in "iu" or not np.can_cast(array.dtype, np.int64):
-        raise InvalidInputError(f"{what}the ids of this index are int64, got {array.dtype} of shape {array.shape}")
-    return np.ascontiguousarray(array, np.int64)
+def _id_type(strings: bool) -> Literal["int64", "string"]:
+    return "string" if strings else "int64"
 
 
 def align_columns(index: IvfIndex, ids: Ids, columns: Mapping[str, Any]) -> ItemColumns:
@@ -234,7 +220,7 @@ def align_columns(index: IvfIndex, ids: Ids, columns: Mapping[str, Any]) -> Item
         raise InvalidInputError(f"there are {len(positions)} ids of item columns, but {len(index)} vectors")
     if (positions == _MISSING).any():
         unknown = ids[int(np.argmax(positions == _MISSING))]
-        raise InvalidInputError(f"id {unknown!r} of the item columns has no vector")
+        raise InvalidInputError(f"id {quoted(unknown)} of the item columns has no vector")
     order = np.full(len(index), -1)
     order[positions] = np.arange(len(index))
     if (order < 0).any():
@@ -264,6 +250,16 @@ def _is_wide(index: IvfIndex, compiled: CompiledFilter) -> bool:
     return compiled.allowed * ROW_COST > len(index)
 
 
+def _meeting(index: IvfIndex, where: Predicate | str) -> Bitmap:
+    condition = predicate_from_json(where, "filter.where") if isinstance(where, str) else where
+    try:
+        return _columns(index).compile(condition)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"filter.where: {error}") from error
+    except RecursionError as error:
+        raise InvalidInputError("filter.where is nested too deep") from error
+
+
 def _columns(index: IvfIndex) -> ItemColumns:
     if index.columns is None:
         raise InvalidInputError(
@@ -271,10 +267,6 @@ def _columns(index: IvfIndex) -> ItemColumns:
             "with the release"
         )
     return index.columns
-
-
-def _condition(where: Predicate | str) -> Predicate:
-    return predicate_from_json(where, "filter.where") if isinstance(where, str) else where
 
 
 def _hidden_by_both(one: Sequence[Positions] | None, other: Sequence[Positions] | None) -> Sequence[Positions] | None:

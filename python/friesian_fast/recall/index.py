@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,17 +14,17 @@ from numpy.typing import NDArray
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.recall.columns import ItemColumns
+from friesian_fast.recall.depth import as_table, search_depth, search_filled
 from friesian_fast.recall.exact import exact_is_faster, exact_scan
 from friesian_fast.recall.filters import (
     CompiledFilter,
     Filter,
-    Ids,
     align_columns,
-    as_table,
     compile_filter,
     find_positions,
     search_filtered,
 )
+from friesian_fast.recall.ids import Ids
 from friesian_fast.recall.predicates import Predicate
 from friesian_fast.recall.tuning import Sizes, Tuning, choose, exact_share
 
@@ -175,7 +176,7 @@ class IvfIndex:
 
     @property
     def nprobe(self) -> int:
-        """How many lists a search probes when it does not say."""
+        """How many lists a search probes when it does not say; more in proportion above `tuned_k`."""
         return self._native.depth[0]
 
     @property
@@ -228,8 +229,9 @@ class IvfIndex:
         k : int
             At most 2^20, and n k at most 2^28.
         nprobe : int, optional
-            Lists to probe, at most `nlist`; by default `self.nprobe`. `nlist` without `rerank` compares every
-            row and is exact.
+            Lists to probe, at most `nlist`; by default `self.nprobe`, and more in proportion when k is above
+            `self.tuned_k`; a query that they leave with fewer than k, though more may be answered, is then searched
+            again, exactly. `nlist` without `rerank` compares every row and is exact.
         rerank : int, optional
             Candidates whose rows are compared, at least k of them; by default `self.rerank`, or in proportion
             when k is above `self.tuned_k`.
@@ -237,7 +239,7 @@ class IvfIndex:
             Share the queries of a batch.
         filter : Filter, Predicate or CompiledFilter, optional
             What may be answered. A filter that lets few vectors through, at most `exact_share` of them, makes the
-            search exact; a wider one makes it probe more lists, unless `nprobe` is given.
+            search exact; a wider one makes it probe more lists and compare more rows, unless `nprobe` is given.
         level : str, optional
             Instruction-set level, for tests. The candidates are the same at each; scores differ by rounding.
 
@@ -255,7 +257,11 @@ class IvfIndex:
         """
         if filter is not None:
             return search_filtered(self, self._native, queries, k, nprobe, rerank, threads, level, filter)
-        return as_table(*self._native.search(queries, k, nprobe, rerank, threads, level=level, exact=self.exact_scan))
+        search = partial(self._native.search, threads=threads, level=level, exact=self.exact_scan)
+        if nprobe is not None:
+            return as_table(*search(queries, k, nprobe, rerank))
+        nprobe, enough = search_depth(self._native.depth, self.nlist, len(self), len(self), k)
+        return search_filled(search, queries, k, nprobe, enough if rerank is None else rerank, self._native)
 
     @property
     def columns(self) -> ItemColumns | None:
@@ -410,7 +416,7 @@ class IvfIndex:
 
         sizes = Sizes(len(self), self.dim, self._native.list_sizes)
         nprobe, rerank, reached = choose(sizes, recall, k, measure) or (self.nlist, k, 1.0)
-        _core.store_depth(str(self.path), nprobe, rerank, k, exact_share(sizes, nprobe, rerank))
+        _core.store_depth(str(self.path), nprobe, rerank, k, exact_share(sizes, nprobe, rerank, k))
         self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
         self._positions, self.exact_scan = None, exact_scan(self._native)
         return Tuning(nprobe, rerank, reached, k, len(queries))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.recall.ids import quoted
 from friesian_fast.recall.predicates import Between, Compare, IsIn, Predicate, Value
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ def bitmap(column: ItemColumn, predicate: Predicate) -> NDArray[np.uint64]:
         _, high = _bounds(column, "le", predicate.high)
         return _range(column, low, high)
     if not isinstance(predicate, Compare):
-        raise InvalidInputError(f"{predicate!r} is no condition that can be compiled; make conditions with col(...)")
+        raise InvalidInputError(
+            f"{quoted(predicate)} is no condition that can be compiled; make conditions with col(...)"
+        )
     if predicate.op == "ne":
         return ~_range(column, *_bounds(column, "eq", predicate.value))
     return _range(column, *_bounds(column, predicate.op, predicate.value))
@@ -112,4 +115,4 @@ def _check_kind(column: ItemColumn, value: Value) -> None:
     else:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not fits:
-        raise InvalidInputError(f"column '{column.name}' is {column.type} and cannot be compared with {value!r}")
+        raise InvalidInputError(f"column '{column.name}' is {column.type} and cannot be compared with {quoted(value)}")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.recall.ids import quoted
 
 Value: TypeAlias = "bool | int | float | str"
 
@@ -159,7 +160,7 @@ class col:  # noqa: N801 -- reads as a word in a condition
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
-            raise InvalidInputError(f"a column's name must be a non-empty string, got {name!r}")
+            raise InvalidInputError(f"a column's name must be a non-empty string, got {quoted(name)}")
         self._name = name
 
     def __eq__(self, value: Value) -> Predicate:  # type: ignore[override]
@@ -208,14 +209,31 @@ def predicate_from_json(data: str | Mapping[str, Any], name: str = "filter") -> 
     Raises
     ------
     InvalidInputError
-        If it is not JSON, or has another shape; it says where. Also above 256 parts, 32 levels or 100,000 values.
+        If it is not JSON, an object has a key twice, or it has another shape; it says where. Also above
+        256 parts, 32 levels or 100,000 values.
     """
-    if isinstance(data, str):
-        try:
-            data = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise InvalidInputError(f"{name} is not valid JSON ({error})") from error
-    return _Reader().read(data, name, 0)
+    try:
+        if isinstance(data, str):
+            data = json.loads(data, object_pairs_hook=_without_duplicates, parse_constant=_refused)
+        return _Reader().read(data, name, 0)
+    except InvalidInputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{name} is not valid JSON ({error})") from error
+
+
+def json_of(condition: Predicate, name: str = "filter") -> str:
+    """The text that `predicate_from_json` reads.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is nested so deep that it has none.
+    """
+    try:
+        return json.dumps(condition.to_json())
+    except RecursionError as error:
+        raise InvalidInputError(f"{name} is nested too deep") from error
 
 
 class _Reader:
@@ -231,46 +249,71 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise InvalidInputError(f"{where}: nested more than {MAX_DEPTH} deep")
         if not isinstance(data, Mapping):
-            raise InvalidInputError(f"{where} must be an object such as {{'col': 'price', 'lt': 10}}, got {data!r}")
+            raise InvalidInputError(
+                f"{where} must be an object such as {{'col': 'price', 'lt': 10}}, got {quoted(data)}"
+            )
         if "col" in data:
             return self._leaf(data, where)
         if len(data) != 1 or next(iter(data)) not in ("and", "or", "not"):
-            raise InvalidInputError(
-                f"{where} must have 'col' or one of 'and', 'or', 'not', got {sorted(map(str, data))}"
-            )
+            raise InvalidInputError(f"{where} must have 'col' or one of 'and', 'or', 'not', got {_names(data)}")
         name, inner = next(iter(data.items()))
         if name == "not":
             return Not(self.read(inner, f"{where}.not", depth + 1))
         if not isinstance(inner, list):
-            raise InvalidInputError(f"{where}.{name} must be a list of conditions, got {inner!r}")
+            raise InvalidInputError(f"{where}.{name} must be a list of conditions, got {quoted(inner)}")
         parts = tuple(self.read(part, f"{where}.{name}[{i}]", depth + 1) for i, part in enumerate(inner))
         return And(parts) if name == "and" else Or(parts)
 
     def _leaf(self, data: Mapping[str, Any], where: str) -> Predicate:
         column = data["col"]
         if not isinstance(column, str) or not column:
-            raise InvalidInputError(f"{where}.col must be a column's name, got {column!r}")
+            raise InvalidInputError(f"{where}.col must be a column's name, got {quoted(column)}")
         ops = [name for name in data if name != "col"]
         if len(ops) != 1 or ops[0] not in (*_COMPARISONS, "in", "between", "null"):
             known = ", ".join((*_COMPARISONS, "in", "between", "null"))
-            raise InvalidInputError(f"{where} must compare '{column}' by exactly one of {known}, got {ops}")
+            raise InvalidInputError(
+                f"{where} must compare {quoted(column)} by exactly one of {known}, got {_names(ops)}"
+            )
         op, value = ops[0], data[ops[0]]
-        if op in _COMPARISONS:
-            return Compare(column, op, value)
         if op == "null":
             if not isinstance(value, bool):
-                raise InvalidInputError(f"{where}.null must be true or false, got {value!r}")
+                raise InvalidInputError(f"{where}.null must be true or false, got {quoted(value)}")
             return IsNull(column) if value else Not(IsNull(column))
-        if not isinstance(value, list) or (op == "between" and len(value) != 2):
+        if op not in _COMPARISONS and (not isinstance(value, list) or (op == "between" and len(value) != 2)):
             wanted = "a list of values" if op == "in" else "[low, high]"
-            raise InvalidInputError(f"{where}.{op} must be {wanted}, got {value!r}")
-        return IsIn(column, tuple(value)) if op == "in" else Between(column, value[0], value[1])
+            raise InvalidInputError(f"{where}.{op} must be {wanted}, got {quoted(value)}")
+        try:
+            if op in _COMPARISONS:
+                return Compare(column, op, value)
+            return IsIn(column, tuple(value)) if op == "in" else Between(column, value[0], value[1])
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{where}: {error}") from error
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that is there twice Python would keep one, and with it half of the condition."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"key {quoted(twice)} is there twice")
+    return found
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _names(keys: Iterable[Any]) -> str:
+    """Some of them, as errors list them."""
+    listed = [quoted(key) for key in keys]
+    return f"[{', '.join(listed[:5])}{', ...' if len(listed) > 5 else ''}]"
 
 
 def _predicate(value: Any) -> Predicate:
     if not isinstance(value, Predicate):
         raise InvalidInputError(
-            f"conditions combine with conditions, got {value!r}; put each comparison in parentheses: (a < 1) & (b > 2)"
+            f"conditions combine with conditions, got {quoted(value)}; put each comparison in parentheses: "
+            "(a < 1) & (b > 2)"
         )
     return value
 
@@ -283,7 +326,7 @@ def _plain(value: Any) -> Any:
 def _check_value(column: str, value: Any) -> None:
     if not isinstance(value, (bool, int, float, str)):
         raise InvalidInputError(
-            f"column '{column}' is compared with {value!r}; a value is a number, a string, true or false"
+            f"column '{column}' is compared with {quoted(value)}; a value is a number, a string, true or false"
         )
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidInputError(f"column '{column}' is compared with {value}; leave that bound out")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from friesian_fast.recall.depth import search_depth
 
 # A line of a row far away costs about as much as this many lines of a list that is read in order.
 RANDOM_LINE = 2.0
@@ -64,16 +65,19 @@ class Sizes:
         return self.vectors * self.dim * 2.0
 
 
-def exact_share(sizes: Sizes, nprobe: int, rerank: int) -> float:
-    """The share of allowed vectors up to which comparing their rows costs no more than probing lists.
+def exact_share(sizes: Sizes, nprobe: int, rerank: int, k: int) -> float:
+    """The share of allowed vectors up to which comparing their rows costs no more than probing lists for the best k.
 
     Rows are compared in the order of the layout and fetched ahead, so their lines are not weighted as far ones.
     """
     row = sizes.dim * 2 + LINE
     shares = [2 ** (-i / 4) for i in range(80)]
-    lists = [min(len(sizes.list_sizes), ceil(nprobe / sqrt(share))) for share in shares]
-    costs = [sizes.cost(number, rerank) for number in lists]
-    return next((s for s, cost in zip(shares, costs, strict=True) if s * sizes.vectors * row <= cost), 0.0)
+    for share in shares:
+        allowed = share * sizes.vectors
+        lists, rows = search_depth((nprobe, rerank, k), len(sizes.list_sizes), sizes.vectors, allowed, k)
+        if rows is None or allowed * row <= sizes.cost(lists, rows):
+            return share
+    return 0.0
 
 
 def steps(nlist: int) -> list[int]:

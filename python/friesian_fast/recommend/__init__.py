@@ -1,5 +1,6 @@
 """The chain from a user's id to the answer: recall, rows, ranking, top-k."""
 
+from friesian_fast.recall import as_ids
 from friesian_fast.recommend.explain import Explanation
 from friesian_fast.recommend.listed import ListedRecall, open_recall
 from friesian_fast.recommend.recommender import Recommendation, Recommender, TooFewCandidatesError, open_recommender
@@ -10,7 +11,6 @@ from friesian_fast.recommend.stages import (
     Clock,
     Ids,
     IndexRecall,
-    as_ids,
     untimed,
 )
 from friesian_fast.release.manifest import MAX_CANDIDATES

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from friesian_fast.recall import CompiledFilter, Filter, IvfIndex
+from friesian_fast.recall import CompiledFilter, Filter, IvfIndex, as_ids
 from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
     Candidates,
@@ -15,7 +15,6 @@ from friesian_fast.recommend.stages import (
     Ids,
     IndexRecall,
     SearchRules,
-    as_ids,
     check_count,
     first,
     joined,

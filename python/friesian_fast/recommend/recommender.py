@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
 from friesian_fast.rank import Ranker
-from friesian_fast.recall import Filter, Predicate
+from friesian_fast.recall import Filter, Predicate, as_ids
 from friesian_fast.recommend.explain import Explanation, Trace
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.recommend.listed import open_recall
@@ -25,7 +25,6 @@ from friesian_fast.recommend.stages import (
     CandidateSource,
     Clock,
     Ids,
-    as_ids,
     untimed,
 )
 from friesian_fast.release.manifest import MAX_CANDIDATES
@@ -142,7 +141,7 @@ class Recommender:
         k, candidates = self.sizes(k, candidates)
         self._check(k, candidates)
         user = as_ids([user_id], self.user_id_type)
-        asked = None if filter is None else self._checked(filter)
+        asked = None if filter is None else self.checked(filter)
         with self._clock("recommend.overall"):
             try:
                 return self._ranked(user_id, user, k, candidates, asked, Trace() if explain else None)
@@ -182,7 +181,14 @@ class Recommender:
                     f"rank {MAX_CANDIDATES}"
                 )
 
-    def _checked(self, filter: Filter | Predicate) -> Filter:
+    def checked(self, filter: Filter | Predicate) -> Filter | None:
+        """A filter made ready for `recommend`, which several users may share; None where it asks for nothing.
+
+        Raises
+        ------
+        InvalidInputError
+            If it does not fit the items; it names the field or the column.
+        """
         given = Filter(where=filter) if isinstance(filter, Predicate) else filter
         if not isinstance(given, Filter):
             raise InvalidInputError(f"a filter is a condition on columns or a Filter, got {type(filter).__name__}")
@@ -193,7 +199,9 @@ class Recommender:
     ) -> Recommendation:
         user_row = self._start(lambda: self._user_row(user, trace))
         with self._time("recommend.recall", trace):
-            found = self._recall.candidates(user_id, candidates, asked)
+            # Sources that know of no filters serve where none is asked for.
+            more = () if asked is None else (asked,)
+            found = self._recall.candidates(user_id, candidates, *more)
         if not found.user_found:
             raise NotFoundError(f"user {user_id!r} has no vector in release {self.release_id}")
         if len(found.ids) == 0:

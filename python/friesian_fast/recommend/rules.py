@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import FriesianError, InvalidInputError
-from friesian_fast.recall import CompiledFilter, Filter, IvfIndex, Predicate, predicate_from_json
+from friesian_fast.recall import CompiledFilter, Filter, IvfIndex, Predicate, json_of, with_normal_ids
 from friesian_fast.recall.columns import bits_at
-from friesian_fast.recall.filters import with_normal_ids
 from friesian_fast.recommend.stages import VECTOR_COLUMN, Ids
 from friesian_fast.release.open import PopularItem, Release
 from friesian_fast.release.rules import Rules
@@ -26,12 +25,37 @@ Note = Callable[[str], None]
 # Conditions of requests whose bitmaps are kept: what an application asks for again and again.
 _CONDITIONS = 256
 _CONDITION_BYTES = 64 << 20
+_CONDITION_CHARACTERS = 64 << 10  # of one that is kept
 
 _log = logging.getLogger(__name__)
 
 
 def _silent(text: str) -> None:
     """For those who do not ask what was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RequestFilter(Filter):
+    """A request's filter that `RulesStage.checked` has found to fit.
+
+    Parameters
+    ----------
+    stage : RulesStage
+        Which has checked it.
+    compiled : callable
+        What the rules and this filter let through, whoever the user is; worked out once.
+    """
+
+    stage: RulesStage
+    compiled: Callable[[], CompiledFilter]
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """Equal to others of the same text, so that what is kept is found again."""
+
+    text: str
+    where: Predicate | str = field(compare=False)
 
 
 class RulesStage:
@@ -60,7 +84,7 @@ class RulesStage:
         self._static = None if rules.filter is None else index.compile(rules.filter)
         self._open = self._static if self._static is not None else index.compile(Filter())
         kept = min(_CONDITIONS, _CONDITION_BYTES // max(self._open.bitmap.nbytes, 1))
-        self._meeting = lru_cache(maxsize=max(kept, 1))(self._compile_condition)
+        self._compiled_condition = lru_cache(maxsize=max(kept, 1))(self._compile_condition)
         columns = index.columns
         self._boosts = [(columns.compile(boost.where), boost.factor) for boost in rules.boosts if columns is not None]
         self._cap = columns.column(rules.cap.column) if rules.cap is not None and columns is not None else None
@@ -80,8 +104,10 @@ class RulesStage:
             vectors=release.row_store("item_vector") if rules.diversity is not None else None,
         )
 
-    def checked(self, asked: Filter) -> Filter:
-        """A request's filter that every later step can apply; its condition is compiled already.
+    def checked(self, asked: Filter) -> RequestFilter | None:
+        """A request's filter that every later step can apply, to any number of users; None where it asks for nothing.
+
+        Its condition is compiled already; its ids are looked up when a user's filter is first made of it.
 
         Raises
         ------
@@ -89,24 +115,39 @@ class RulesStage:
             If it has not one list of seen items but several, its condition is none or does not fit the items' columns,
             or an id is of another type than theirs. It names the field.
         """
-        if asked.seen is not None and len(asked.seen) != 1:
-            raise InvalidInputError(f"filter.seen has {len(asked.seen)} lists; a request has one, of its user")
-        if asked.where is not None:
-            self._meeting(asked.where)
-        return with_normal_ids(asked, self._index.string_ids)
+        if isinstance(asked, RequestFilter) and asked.stage is self:
+            return asked
+        given = with_normal_ids(asked, self._index.string_ids)
+        if given.seen is not None and len(given.seen) != 1:
+            raise InvalidInputError(f"filter.seen has {len(given.seen)} lists; a request has one, of its user")
+        deny = given.deny if given.deny is not None and len(given.deny) else None
+        seen = given.seen if given.seen is not None and len(given.seen[0]) else None
+        if given.where is None and given.allow is None and deny is None and seen is None:
+            return None
+        within = self._open if given.where is None else self._meeting(given.where)
+        ids = Filter(allow=given.allow, deny=deny, seen=seen)
+        return RequestFilter(
+            where=given.where,
+            allow=given.allow,
+            deny=deny,
+            seen=seen,
+            stage=self,
+            compiled=cache(lambda: self._index.compile(ids, within=within)),
+        )
 
     def filter_for(self, user: Ids, asked: Filter | None = None) -> CompiledFilter | None:
         """What the search of one user may answer, by the rules and by the request; None for everything."""
         hidden = self._hidden(user)
-        if asked is not None:
-            return self._narrowed(asked, hidden)
-        return self._static if hidden is None else self._open.hiding([hidden])
+        request = None if asked is None else self.checked(asked)
+        if hidden is None:
+            return self._static if request is None else request.compiled()
+        return (self._open if request is None else request.compiled()).hiding([hidden])
 
     def pins_for(self, allowed: CompiledFilter | None) -> list[int | str]:
         """The pinned items that this user may be shown, who may be answered what is `allowed`."""
         if not self._pins:
             return []
-        if allowed is None:
+        if allowed is None or allowed is self._static:
             return [pin.id for pin in self._pins]
         shown = allowed.lets_through(self._pin_positions).tolist()
         return [pin.id for pin, free in zip(self._pins, shown, strict=True) if free]
@@ -114,16 +155,26 @@ class RulesStage:
     def popular(
         self, items: Sequence[PopularItem], user: Ids, k: int, asked: Filter | None = None
     ) -> Sequence[PopularItem]:
-        """The first k of the fallback list that this user may be shown."""
+        """The first k of the fallback list that this user may be shown.
+
+        Where rules and filter leave fewer of the list, other items that they let through follow, in the order of the
+        index and with score 0.
+        """
         try:
             allowed = self.filter_for(user, asked)
         except FriesianError as error:  # this list is the last resort
             _log.warning("user %r is shown popular items that may have been seen: %s", user, error)
-            allowed = self._static if asked is None else self._narrowed(asked, None)
+            request = None if asked is None else self.checked(asked)
+            allowed = self._static if request is None else request.compiled()
         if allowed is None:
             return items[:k]
-        free = allowed.lets_through(self._index.positions([item.id for item in items]))
-        return [items[i] for i in np.flatnonzero(free)[:k]]
+        positions = self._index.positions([item.id for item in items])
+        shown = [items[i] for i in np.flatnonzero(allowed.lets_through(positions))[:k]]
+        if len(shown) == k:
+            return shown
+        others = self._index.ids_at(np.setdiff1d(allowed.positions(), positions)[: k - len(shown)])
+        listed = others if isinstance(others, list) else others.tolist()
+        return [*shown, *(PopularItem(id=item, score=0.0) for item in listed)]
 
     def order(
         self, ids: Ids, scores: NDArray[np.float32], k: int, note: Note | None = None
@@ -173,19 +224,19 @@ class RulesStage:
             if store is not None:
                 store.close()
 
-    def _narrowed(self, asked: Filter, hidden: NDArray[np.uint32] | None) -> CompiledFilter:
-        """What the rules and the request let through; of it the condition's part is kept for other requests."""
-        within = self._open if asked.where is None else self._meeting(asked.where)
-        if hidden is not None:
-            within = within.hiding([hidden])
-        return self._index.compile(replace(asked, where=None), within=within)
+    def _meeting(self, where: Predicate | str) -> CompiledFilter:
+        """What meets a condition and the rules; kept for other requests with the same one."""
+        if self._index.columns is None:
+            raise InvalidInputError(
+                "filter.where: this release has no item columns to filter by; publish it with `columns:`"
+            )
+        condition = _Condition(where if isinstance(where, str) else json_of(where, "filter.where"), where)
+        if len(condition.text) > _CONDITION_CHARACTERS:
+            return self._compile_condition(condition)
+        return self._compiled_condition(condition)
 
-    def _compile_condition(self, where: Predicate | str) -> CompiledFilter:
-        condition = predicate_from_json(where, "filter.where") if isinstance(where, str) else where
-        try:
-            return self._index.compile(condition, within=self._open)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"filter.where: {error}") from error
+    def _compile_condition(self, condition: _Condition) -> CompiledFilter:
+        return self._index.compile(Filter(where=condition.where), within=self._open)
 
     def _hidden(self, user: Ids) -> NDArray[np.uint32] | None:
         """Positions that the user has seen; None where nothing is hidden, which spares the search a bitmap."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall import CompiledFilter, Filter, IvfIndex
+from friesian_fast.recall import CompiledFilter, Filter, IvfIndex, as_ids
 from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.spec import IdType
 from friesian_fast.store import RowStore
@@ -26,26 +26,6 @@ _NOTHING = nullcontext()
 def untimed(name: str) -> AbstractContextManager[Any]:
     """The clock of those who do not measure."""
     return _NOTHING
-
-
-def as_ids(values: Sequence[int | str], id_type: IdType) -> Ids:
-    """Ids as stores and indexes take them.
-
-    Raises
-    ------
-    InvalidInputError
-        If a value is not of that type.
-    """
-    wanted = int if id_type == "int64" else str
-    for value in values:
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise InvalidInputError(f"id {value!r} is not of type {id_type}, which the ids of this release have")
-    if id_type == "string":
-        return list(values)  # type: ignore[arg-type]
-    try:
-        return np.array(values, np.int64)
-    except OverflowError as error:
-        raise InvalidInputError(f"an id of {list(values)} does not fit into 64 bits") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

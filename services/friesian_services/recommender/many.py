@@ -31,8 +31,9 @@ def recommend_all(
     wire.check_users(users)
     if explain:  # an explanation keeps every candidate's features until the answer is sent
         wire.check_number(len(users) * max(recommender.sizes(k, candidates)), "explained candidates")
+    shared = None if filter is None else recommender.checked(filter)
     answers = []
     for user in users:
         call.require_waiting(context)
-        answers.append(recommender.recommend(user, k=k, candidates=candidates, explain=explain, filter=filter))
+        answers.append(recommender.recommend(user, k=k, candidates=candidates, explain=explain, filter=shared))
     return answers
