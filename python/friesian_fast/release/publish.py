@@ -91,7 +91,7 @@ def publish_plan(
     on_step("reading and checking the inputs")
     inputs = read_inputs(plan)
     if require:
-        check_gates(require, measured(inputs.training.get("metrics", {}), evaluation))
+        check_gates(require, measured(inputs.training, evaluation))
     releases = Path(releases).absolute()
     try:
         releases.mkdir(parents=True, exist_ok=True)
