@@ -1,6 +1,7 @@
 """Tuning, the trees and the page, on small data; the real report is made by ``make report``."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -129,10 +130,72 @@ def test_the_page_shows_it_all_and_fetches_nothing(findings):
         assert text in html, text
 
 
+def row_of(findings, start):
+    """The only row of the Markdown that begins so, without what it begins with."""
+    (row,) = (row for row in markdown(findings).splitlines() if row.startswith(f"| {start} | "))
+    return row.removeprefix(f"| {start} | ").removesuffix(" |").split(" | ")
+
+
+def values_around(mean, spread):
+    """Thirty users whose mean is exact."""
+    return np.tile([mean - spread, mean + spread], 15)
+
+
+BASELINE_GOALS = {
+    "recall@50": "recall@50 at least that of the best baseline, EASE^R",
+    "ndcg@10": "NDCG@10 at least that of the best baseline, EASE^R",
+    "new_recall@50": "recall@50, new items at least that of the best baseline, EASE^R",
+    "new_ndcg@10": "NDCG@10, new items at least that of the best baseline, EASE^R",
+}
+DIFFERENCES = [
+    (0.1, 0.01, "reached; the 95 % interval of the difference excludes 0", "served is better"),
+    (0.001, 0.1, "reached; level: the 95 % interval of the difference includes 0", "level"),
+    (0.0, 0.0, "reached; level: the 95 % interval of the difference includes 0", "level"),
+    (-0.001, 0.1, "missed; level: the 95 % interval of the difference includes 0", "level"),
+    (-0.1, 0.01, "missed; the 95 % interval of the difference excludes 0", "served is worse"),
+]
+
+
+@pytest.mark.parametrize(("mean", "spread", "told", "beside"), DIFFERENCES)
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_goal_is_reached_by_the_mean_and_the_interval_is_told(findings, metric, mean, spread, told, beside):
+    findings.values["EASE^R"][metric] = np.full(30, 0.5)
+    findings.values[SERVED][metric] = 0.5 + values_around(mean, spread)
+    difference, _, verdict = row_of(findings, BASELINE_GOALS[metric])
+    assert (difference, verdict) == (f"{mean:+.4f}", told)
+    head = dict(zip(METRICS, page.HEADS, strict=True))[metric]
+    assert row_of(findings, f"{head} | EASE^R")[0::2] == [f"{mean:+.4f}", beside]
+    findings.values[TREES][metric] = np.full(30, 0.5)
+    assert row_of(findings, f"{head} | {TREES}")[0::2] == [f"{mean:+.4f}", beside]
+
+
+@pytest.mark.parametrize(("mean", "spread", "told", "beside"), [row for row in DIFFERENCES if row[0]])
+def test_the_rankers_gain_is_held_against_a_twentieth(findings, mean, spread, told, beside):
+    findings.values[RETRIEVED]["ndcg@10"] = np.full(30, 0.4)
+    findings.values[SERVED]["ndcg@10"] = 0.42 + values_around(mean, spread)
+    difference, _, verdict = row_of(findings, "NDCG@10 at least 1.05 times that of the retrieval order")
+    assert (difference, verdict) == (f"{mean:+.4f}", told)
+
+
+@pytest.mark.parametrize(
+    ("difference", "told"),
+    [
+        (Interval(-0.002, -0.0025, 0.001, 0.95), "reached; the 95 % interval of the difference excludes 0"),
+        (Interval(-0.002, -0.01, 0.001, 0.95), "reached; level: the 95 % interval of the difference includes 0"),
+        (Interval(-0.004, -0.01, 0.001, 0.95), "missed; level: the 95 % interval of the difference includes 0"),
+        (Interval(-0.004, -0.01, -0.0031, 0.95), "missed; the 95 % interval of the difference excludes 0"),
+    ],
+)
+def test_the_auc_may_be_a_little_below_that_of_the_trees(findings, difference, told):
+    findings.peers[""] = replace(findings.peers[""], difference=difference)
+    assert row_of(findings, "AUC at least LightGBM's less 0.003")[2] == told
+
+
 def test_a_baseline_that_wins_is_shown_as_such(findings):
     findings.values["EASE^R"]["recall@50"][:] = 0.9
-    assert "| recall@50 | EASE^R | -0.4" in markdown(findings)
-    assert "served is worse" in markdown(findings).split("EASE^R | -0.4")[1].splitlines()[0]
+    difference, _, verdict = row_of(findings, "recall@50 | EASE^R")
+    assert difference.startswith("-0.4")
+    assert verdict == "served is worse"
 
 
 def test_better_trees_are_shown_as_such(findings):

@@ -80,7 +80,14 @@ def test_the_ranker_is_written_in_all_formats(ranker, data):
 def test_the_report_is_one_page_that_fetches_nothing(ranker, data, tmp_path, capsys):
     report.main(data, ranker, tmp_path / "training.html")
     page = (tmp_path / "training.html").read_text()
-    for text in ("best possible AUC", "0.7800", "missed", "Learning curves", "Calibration", "rows a second"):
+    for text in (
+        "best possible AUC",
+        "0.7800",
+        "missed; the 95 % interval of the difference excludes 0",
+        "Learning curves",
+        "Calibration",
+        "rows a second",
+    ):
         assert text in page
     assert page.count("<svg") == 3
     assert "http://www.w3.org/2000/svg" in page

@@ -57,6 +57,19 @@ def html_page(
     return document(title, parts)
 
 
+def goal_verdict(margin: Interval) -> str:
+    """Whether a goal was reached, and whether chance may have decided that.
+
+    Parameters
+    ----------
+    margin : Interval
+        What was found less what is asked for: at least 0 reaches the goal.
+    """
+    told = "reached" if margin.value >= 0 else "missed"
+    interval = f"the {100 * margin.confidence:.0f} % interval of the difference"
+    return f"{told}; level: {interval} includes 0" if margin.is_level else f"{told}; {interval} excludes 0"
+
+
 def document(title: str, parts: Iterable[str]) -> str:
     """A whole HTML document: the title as its heading, then the parts, which are HTML themselves."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'

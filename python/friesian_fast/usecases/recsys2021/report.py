@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from friesian_fast.cli.errors import reported
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.evaluate.bootstrap import bootstrap_auc
-from friesian_fast.evaluate.page import document, html_table
+from friesian_fast.evaluate.page import document, goal_verdict, html_table
 from friesian_fast.evaluate.pointwise import calibration, logloss
 from friesian_fast.evaluate.svg import line_plot
 from friesian_fast.train.files import replacing
@@ -85,10 +85,9 @@ def _outcome(labels: NDArray[np.float32], scores: NDArray[np.float32], best: flo
         ("log loss", f"{logloss(labels, scores):.4f}"),
     ]
     if best is not None:
-        gap = best - found.value
-        told = "reached" if gap <= GOAL else "missed"
+        told = goal_verdict(found.less(best - GOAL))
         rows.append(("best possible AUC", f"{best:.4f}"))
-        rows.append((f"distance to it (goal: at most {GOAL})", f"{gap:.4f}, {told}"))
+        rows.append((f"distance to it (goal: at most {GOAL})", f"{best - found.value:.4f}: {told}"))
     yield html_table(["", "value"], rows)
     if best is not None:
         yield _note(
