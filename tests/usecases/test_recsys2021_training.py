@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.reference.recsys_tables import write_preprocessed
 
 from friesian_fast.evaluate.pointwise import auc
-from friesian_fast.train.loop import predict
+from friesian_fast.train.forward import predict
 from friesian_fast.usecases.recsys2021 import predict_two_tower, report, train_two_tower, train_wnd
 from friesian_fast.usecases.recsys2021.tables import Sizes
 
