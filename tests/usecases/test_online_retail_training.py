@@ -42,8 +42,8 @@ def test_the_rankers_members_are_others_and_the_seed_repeats_them():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows, labels: (rows, np.zeros_like(labels)), "the ranker's examples: all 500 labels are 0"),
-        (lambda rows, labels: (rows, labels * 0.5), "a label is neither 0 nor 1"),
+        (lambda rows, labels: (rows, np.zeros_like(labels)), "all 500 values of label 'label' are 0"),
+        (lambda rows, labels: (rows, labels * 0.5), "column 'label' holds 0.5 in row"),
         (
             lambda rows, labels: (rows | {"left": np.where(np.arange(500) == 3, np.nan, rows["left"])}, labels),
             "column 'left' holds nan in row 3",

@@ -10,7 +10,6 @@ import pyarrow as pa
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from friesian_fast.evaluate.pointwise import require_two_classes
 from friesian_fast.models.inputs import check_columns
 from friesian_fast.models.wide_and_deep import WideAndDeepInputs, wide_and_deep
 from friesian_fast.train import Estimator
@@ -31,7 +30,7 @@ def train_ranker(rows: Rows, labels: NDArray[Any], *, epochs: int, batch_size: i
     labels : ndarray of float32, shape (n,)
         0 or 1; both must occur.
     epochs, batch_size, seed : int
-        All members take the same batches; the last third of the epochs takes smaller steps.
+        Of each member; the last third of the epochs takes smaller steps.
 
     Returns
     -------
@@ -40,48 +39,35 @@ def train_ranker(rows: Rows, labels: NDArray[Any], *, epochs: int, batch_size: i
     """
     names = list(rows)
     check_columns(rows, [], names, where="the ranker's examples")
-    require_two_classes(labels, "the ranker's examples")
     numbers = np.column_stack([rows[name] for name in names])
     means, widths = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
     widths[widths == 0] = 1.0
     numbers = ((numbers - means) / widths).astype(np.float32)
-    inputs = WideAndDeepInputs(continuous=names)
-    members = [
-        wide_and_deep(inputs, hidden_units=(128, 64), dropout=0.1, seed=seed * MEMBERS + number)
-        for number in range(MEMBERS)
-    ]
-    smaller_from = epochs - epochs // 3
-    rate = keras.callbacks.LearningRateScheduler(lambda epoch: _RATE if epoch < smaller_from else _LAST_RATE)
     flat = pa.array(numbers.reshape(-1))
-    Estimator.from_keras(_side_by_side(members, len(names)), seed=seed).fit(
-        pa.table({_NUMBERS: pa.FixedSizeListArray.from_arrays(flat, len(names)), _LABEL: labels}),
-        epochs,
-        batch_size,
-        label_cols=_LABEL,
-        callbacks=[rate],
-        buffer_rows=len(labels),
-    )
-    for model in members:
+    table = pa.table({_NUMBERS: pa.FixedSizeListArray.from_arrays(flat, len(names)), _LABEL: labels})
+    last = epochs // 3
+    members = []
+    for number in range(MEMBERS):
+        chance = seed * MEMBERS + number
+        model = wide_and_deep(WideAndDeepInputs(continuous=names), hidden_units=(128, 64), dropout=0.1, seed=chance)
+        # The last part begins with new moments, of gradients of its own.
+        for part, rate in ((epochs - last, _RATE), (last, _LAST_RATE)):
+            if part:
+                Estimator.from_keras(_of_one_array(model, len(names), rate), seed=chance).fit(
+                    table, part, batch_size, label_cols=_LABEL, buffer_rows=len(labels)
+                )
         _take_scaling(model, means, widths)
+        members.append(model)
     return _mean(members)
 
 
-def _side_by_side(members: list[keras.Model], count: int) -> keras.Model:
-    """The members' logits, shape (n, members), of all `count` numbers in one array, compiled to be trained at once."""
+def _of_one_array(model: keras.Model, count: int, rate: float) -> keras.Model:
+    """The model's logit, over the same weights, of its `count` inputs in one array, which is fed faster; compiled."""
     numbers = keras.Input((count,), name=_NUMBERS)
-    logits = []
-    for number, model in enumerate(members):
-        joined, logit = (model.get_layer(name).output for name in ("deep_input", "logit"))
-        logits.append(keras.Model(joined, logit, name=f"member_{number}")(numbers))
-    together = keras.Model({_NUMBERS: numbers}, layers.Concatenate(name="logits")(logits))
-    together.compile(keras.optimizers.Adam(_RATE), _members_loss)
-    return together
-
-
-def _members_loss(labels: Any, logits: Any) -> Any:
-    """The cross-entropy of each row, the mean of its members'; labels of shape (n,), logits (n, members)."""
-    labels = ops.broadcast_to(ops.reshape(labels, (-1, 1)), ops.shape(logits))
-    return ops.mean(ops.binary_crossentropy(labels, logits, from_logits=True), axis=-1)
+    joined, logit = (model.get_layer(name).output for name in ("deep_input", "logit"))
+    whole = keras.Model({_NUMBERS: numbers}, keras.Model(joined, logit)(numbers))
+    whole.compile(keras.optimizers.Adam(rate), keras.losses.BinaryCrossentropy(from_logits=True))
+    return whole
 
 
 def _mean(members: list[keras.Model]) -> keras.Model:
