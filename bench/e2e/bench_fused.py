@@ -15,7 +15,8 @@ from bench.e2e import walkthrough_release
 
 from friesian_fast.rank import OnnxRanker
 from friesian_fast.recall import IvfIndex
-from friesian_fast.recommend import IndexRecall, Recommender
+from friesian_fast.recommend import IndexRecall, Recommender, RulesStage
+from friesian_fast.release.rules import Rules
 from friesian_fast.spec import Column, RowSet
 from friesian_fast.store import MappedRowStore
 
@@ -79,7 +80,8 @@ def test_fused(benchmark, tmp_path, capsys):
     walkthrough_release.save_ranker(tmp_path / "ranker.onnx")
     ranker = OnnxRanker(tmp_path / "ranker.onnx", spec)
     search, score = Stopwatch(partial(index.search, nprobe=1)), Stopwatch(ranker.score)
-    recall = IndexRecall(SimpleNamespace(search=search), opened["user_vector"], "int64")
+    rules = RulesStage(Rules(), index)
+    recall = IndexRecall(SimpleNamespace(search=search), opened["user_vector"], "int64", rules)
     manifest = SimpleNamespace(index=SimpleNamespace(vectors=ITEMS))
     chain = Recommender(
         SimpleNamespace(spec=spec, id="bench", manifest=manifest, popular=[]),
@@ -87,6 +89,7 @@ def test_fused(benchmark, tmp_path, capsys):
         items=opened["item"],
         recall=recall,
         ranker=SimpleNamespace(score=score),
+        rules=rules,
     )
     asked = rng.permutation(USERS)[: REQUESTS + WARM_UP].tolist()
     for user in asked[:20]:

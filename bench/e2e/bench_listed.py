@@ -93,11 +93,11 @@ def listed_chain(folder, hide_seen):
         opened[row_set.name] = MappedRowStore.open(path, row_set, tag)
     lengths = rng.integers(SHORTEST, LONGEST + 1, USERS)
     lists = CandidateStore(write_lists(folder, spec.row_set("candidate"), spec.row_tag("candidate"), lengths, rng))
-    rules = None
+    rules = RulesStage(Rules(), index)
     if hide_seen:
         seen = write_lists(folder, seen_row_set(spec.row_set("user"), SEEN), b"the seen", np.full(USERS, SEEN), rng)
         rules = RulesStage(Rules(hide_seen=True), index, seen=SeenStore(seen, b"the seen"))
-    nearest = IndexRecall(index, opened["user_vector"], "int64", rules=rules)
+    nearest = IndexRecall(index, opened["user_vector"], "int64", rules)
     save_small_ranker(folder / "ranker.onnx", rng)
     ranker = SimpleNamespace(candidates=RANKED)
     manifest = SimpleNamespace(index=SimpleNamespace(vectors=ITEMS), ranker=ranker)
@@ -105,7 +105,7 @@ def listed_chain(folder, hide_seen):
         SimpleNamespace(spec=spec, id="bench", manifest=manifest, popular=[]),
         users=opened["user"],
         items=opened["item"],
-        recall=ListedRecall(lists, index, nearest, "int64", rules=rules),
+        recall=ListedRecall(lists, index, nearest, "int64", rules),
         ranker=OnnxRanker(folder / "ranker.onnx", spec),
         rules=rules,
     )

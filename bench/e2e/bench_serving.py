@@ -114,12 +114,12 @@ def test_the_clients_own_ceiling(benchmark, tmp_path, capsys):
         print(f"{client['cpu_ms_per_request'] * 1e3:.1f} µs of CPU each, {client['cpu_share']:.0%} of its core")
 
 
-def with_runtime(releases, runtime, to):
-    """The release once more, ranked on another runtime."""
+def on_reference(releases, to):
+    """The release once more, ranked by the model as it was exported."""
     shutil.copytree(releases, to, copy_function=os.link)
     manifest = next(to.glob("*/manifest.json"))
     data = json.loads(manifest.read_text())
-    data["ranker"]["runtime"] = runtime
+    data["ranker"] |= {"runtime": REFERENCE, "model": data["ranker"]["file"]}
     manifest.unlink()  # the first release's is not to change
     manifest.write_text(json.dumps(data))
     return to
@@ -216,7 +216,7 @@ def test_serving(benchmark, tmp_path, capsys):
         check_answers(served, releases, users, items)
 
     chosen = benchmark.pedantic(measured, (releases, tmp_path / "chosen", check), rounds=1)
-    fp32 = measured(with_runtime(releases, REFERENCE, tmp_path / "fp32_releases"), tmp_path / "fp32", lambda _: None)
+    fp32 = measured(on_reference(releases, tmp_path / "fp32_releases"), tmp_path / "fp32", lambda _: None)
     with serving(releases, tmp_path / "log", "--split", *SPLIT_PORTS, last="recommender") as served:
         apart = best([ask(served, tmp_path, "http", 1, last="recommender") for _ in range(ROUNDS)])
     chosen["five processes: p50 beyond one's, 1 client, ms"] = apart["p50"] - chosen["p50, 1 client, ms"]

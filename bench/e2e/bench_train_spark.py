@@ -1,9 +1,13 @@
 """Weak scaling: the walkthrough's Wide & Deep in two Spark tasks on two cores, batch 3200 each, against one task.
 
-It needs two quiet cores. `FRIESIAN_BENCH_ROWS` sets the rows of an epoch (default 80,000, for two tasks twice that).
+Beside it the bound: two trainings on two cores that know nothing of each other, against one. It needs two quiet
+cores. `FRIESIAN_BENCH_ROWS` sets the rows of an epoch (default 80,000, for two tasks twice that).
 """
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -63,3 +67,38 @@ def test_weak_scaling(benchmark, tmp_path, capsys, workers):
             ratio = speeds[2] / speeds[1]
             print(f"; {ratio:.2f} times one task (goal {GOAL}: {'reached' if ratio >= GOAL else 'missed'})")
     assert np.isfinite(history[-1]["loss"])
+
+
+FIT_ALONE = """
+import sys
+from bench.e2e import bench_train_spark as bench
+
+print(bench.fit_alone(sys.argv[1]))
+"""
+
+
+def fit_alone(path):
+    """Rows/s of the second epoch of a training in this process, on one core."""
+    estimator = Estimator.from_keras(creator, config={"inputs": INPUTS}, metrics=["auc"], cores_per_worker=1)
+    history = estimator.fit(
+        path, EPOCHS, 3200, feature_cols=[*wnd.FIELDS, *wnd.CONTINUOUS], label_cols="label", verbose=False
+    )
+    return history[1]["rows_per_second"]
+
+
+def at_once(path, count):
+    """Rows/s of so many trainings, in all."""
+    command = [sys.executable, "-c", FIT_ALONE, str(path)]
+    root = Path(__file__).parents[2]
+    started = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    return sum(float(process.communicate()[0].split()[-1]) for process in started)
+
+
+def test_bound(benchmark, tmp_path, capsys):
+    path = tmp_path / "train.parquet"
+    write_rows(path, ROWS)
+    one = at_once(path, 1)
+    two = benchmark.pedantic(at_once, args=(path, 2), rounds=1)
+    with capsys.disabled():
+        print(f"\n  alone {one:,.0f} rows/s, two at once {two:,.0f} on {machine()}: {two / one:.2f} times, the bound")
+    assert two > one

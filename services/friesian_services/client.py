@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
+from friesian_fast.recall import Filter
 from friesian_fast.recommend import Candidates, as_ids
 from friesian_fast.spec import IdType, RowSet
 from friesian_fast.store import Ids, RowBatch, RowCodec, Rows, normal_ids
@@ -122,13 +123,14 @@ class RemoteRecall:
         self._release_id = release_id
         self._stub = v1_grpc.RecallStub(remote.channel)
 
-    def candidates(self, user_id: int | str, k: int) -> Candidates:
-        """At most `k` items, best first."""
+    def candidates(self, user_id: int | str, k: int, asked: Filter | None = None) -> Candidates:
+        """At most `k` items that the request's filter lets through, best first."""
         user = wire.ids_to_message(as_ids([user_id], self._user_id_type))
-        request = v1.CandidatesRequest(release_id=self._release_id, user=user, k=k)
+        filter = None if asked is None else wire.filter_to_message(asked, self._item_id_type)
+        request = v1.CandidatesRequest(release_id=self._release_id, user=user, k=k, filter=filter)
         with named(self._remote):
             reply = self._stub.SearchCandidates(request, **limits())
-        return wire.candidates_from_message(reply, self._item_id_type)
+        return wire.candidates_from_message(reply, self._item_id_type, filtered=asked is not None)
 
     def close(self) -> None:
         """End the connection."""

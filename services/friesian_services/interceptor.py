@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 # Longer texts (one may quote a request) would be more than a client takes as headers, which hides the status too.
 _DETAILS = 1000
 _STREAMS = 4
-# An error may quote the request, whose line breaks are none of the log's.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# An error may quote the request, whose line breaks are none of the log's, and halves of surrogate pairs no text.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from friesian_fast.errors import InvalidInputError, ReleaseMismatchError
+from friesian_fast.errors import InvalidInputError, ReleaseMismatchError, SchemaMismatchError
+from friesian_fast.recall import Filter
+from friesian_fast.recall.filters import with_normal_ids
 from friesian_fast.recommend import MAX_CANDIDATES, Candidates, Ids, Recommendation
 from friesian_fast.spec import IdType
 from friesian_services._pb import friesian_v1_pb2 as v1
@@ -18,6 +20,7 @@ from friesian_services.errors import PreconditionError
 
 FALLBACK = "x-fallback"
 ID_CHARACTERS = 1024
+CONDITION_CHARACTERS = 64 << 10
 
 _FALLBACKS = 5
 _FALLBACK_BYTES = 300
@@ -137,19 +140,59 @@ def tensors_from_messages(messages: Iterable[v1.Tensor]) -> dict[str, NDArray[An
     return arrays
 
 
-def candidates_to_message(found: Candidates, release_id: str) -> v1.CandidatesReply:
-    """What recall proposes."""
+def filter_to_message(asked: Filter, id_type: IdType) -> v1.Filter:
+    """A request's filter; of `seen` the one list it has."""
+    where = asked.where if isinstance(asked.where, str) or asked.where is None else json.dumps(asked.where.to_json())
+    normal = with_normal_ids(asked, id_type == "string")
+    parts: dict[str, Any] = {"allow": normal.allow, "deny": normal.deny, "seen": normal.seen and normal.seen[0]}
+    return v1.Filter(where=where, **{name: ids_to_message(ids) for name, ids in parts.items() if ids is not None})
+
+
+def filter_of(request: v1.RecommendRequest | v1.CandidatesRequest, id_type: IdType) -> Filter | None:
+    """What a request asks to be left out, if anything."""
+    return filter_from_message(request.filter, id_type) if request.HasField("filter") else None
+
+
+def filter_from_message(message: v1.Filter, id_type: IdType) -> Filter:
+    """A filter, within the bounds of a call."""
+    parts: dict[str, Ids | None] = {}
+    for name in ("allow", "deny", "seen"):
+        try:
+            parts[name] = ids_from_message(getattr(message, name), id_type) if message.HasField(name) else None
+        except InvalidInputError as error:
+            raise InvalidInputError(f"filter.{name}: {error}") from error
+    return bounded_filter(parts["allow"], parts["deny"], parts["seen"], message.where or None)
+
+
+def bounded_filter(allow: Ids | None, deny: Ids | None, seen: Ids | None, where: str | None) -> Filter:
+    """A request's filter, unless it would cost too much."""
+    for name, ids in (("allow", allow), ("deny", deny), ("seen", seen)):
+        if ids is not None and len(ids) > MAX_CANDIDATES:
+            raise InvalidInputError(
+                f"filter.{name} has {len(ids)} ids; send at most {MAX_CANDIDATES}, or publish an item column and send "
+                "a condition on it"
+            )
+    if where is not None and len(where) > CONDITION_CHARACTERS:
+        raise InvalidInputError(f"filter.where has {len(where)} characters; send at most {CONDITION_CHARACTERS}")
+    return Filter(allow=allow, deny=deny, seen=None if seen is None else [seen], where=where)
+
+
+def candidates_to_message(found: Candidates, release_id: str, *, filtered: bool = False) -> v1.CandidatesReply:
+    """What recall proposes, and whether it followed the request's filter."""
     return v1.CandidatesReply(
         release_id=release_id,
         ids=ids_to_message(found.ids),
         scores=floats_to_bytes(found.scores),
         user_found=found.user_found,
         columns=tensors_to_messages(found.columns),
+        filtered=filtered,
     )
 
 
-def candidates_from_message(message: v1.CandidatesReply, id_type: IdType) -> Candidates:
-    """The way back."""
+def candidates_from_message(message: v1.CandidatesReply, id_type: IdType, *, filtered: bool = False) -> Candidates:
+    """The way back; where a filter was asked for, it must have been followed."""
+    if filtered and not message.filtered:
+        raise SchemaMismatchError("recall did not follow the request's filter; run all services with the same version")
     ids = ids_from_message(message.ids, id_type)
     return Candidates(
         ids=ids,

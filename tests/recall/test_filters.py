@@ -66,6 +66,28 @@ def brute_force(index, allowed, queries, k=K):
     ]
 
 
+def test_a_filter_within_another_holds_with_it(index):
+    """Whatever of either leaves a vector out, for each query; what only hides more keeps the bitmap."""
+    ids = list(ids_of(index, np.arange(N)))
+    around = index.compile(Filter(where=col("country") == "DE", seen=[ids[:50], ids[50:90]]))
+    both = index.compile(Filter(where='{"col": "side", "eq": 1}', deny=ids[::3], seen=[ids[40:200], []]), within=around)
+    germany = np.array(item_table()["country"]) == "DE"
+    allowed = np.tile(germany & (NEAREST == 1) & (np.arange(N) % 3 > 0), (2, 1))
+    assert both.allowed == allowed[0].sum()
+    allowed[0, :200] = False
+    allowed[1, 50:90] = False
+    found, _ = index.search(QUERIES[:2], K, filter=both, nprobe=index.nlist)
+    assert found.tolist() == brute_force(index, allowed, QUERIES[:2])
+    positions = index.positions(ids)
+    assert both.lets_through(positions).tolist() == allowed[0].tolist()
+    assert not both.lets_through(np.array([N, N + 100, 2**32 - 1], np.uint32)).any()
+    hiding = index.compile(Filter(seen=[ids[:3], ids[:3]]), within=both)
+    assert hiding.bitmap is both.bitmap
+    assert [len(hidden) for hidden in hiding.hidden] == [200, 43]
+    with pytest.raises(InvalidInputError, match="filter.seen has lists for 1 queries, the filter around it for 2"):
+        index.compile(Filter(seen=[ids[:3]]), within=both)
+
+
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.02, 0.005, 1 / N, 0])
 def test_exact_when_narrow(index, level, share):
     """Every level; down to one vector, or none, that may be answered."""

@@ -57,6 +57,12 @@ def recall_of(release, rules=None):
     return open_recall(release, release.index(), release.row_store("user_vector"), rules=rules)
 
 
+def nearest_of(release):
+    """The index alone."""
+    index, kind = release.index(), release.spec.row_set("item").id_type
+    return IndexRecall(index, release.row_store("user_vector"), kind, RulesStage.of(release, index))
+
+
 def listed(n, string_ids):
     """Ids and affinities of what is proposed to user number n, best first."""
     user, item, score, affinity = tiny_release.candidates()
@@ -92,9 +98,7 @@ def test_a_user_is_proposed_the_list_and_its_columns_reach_the_ranker(release, s
 
 def test_a_user_without_a_list_gets_the_nearest_with_zeros(release, string_ids):
     user = user_id(LISTED_USERS + 1, string_ids)
-    nearest = IndexRecall(
-        release.index(), release.row_store("user_vector"), release.spec.row_set("item").id_type
-    ).candidates(user, 30)
+    nearest = nearest_of(release).candidates(user, 30)
     found = recall_of(release).candidates(user, 30)
     assert plain(found.ids) == plain(nearest.ids)
     assert np.array_equal(found.columns["affinity"], np.zeros(30, np.float32))
@@ -109,9 +113,7 @@ def test_a_short_list_is_filled_up_with_the_nearest(release, string_ids):
     got = plain(found.ids)
     assert (got[: len(ids)], len(got), len(set(got))) == (ids, 60, 60)
     np.testing.assert_array_equal(found.columns["affinity"], np.append(affinity, np.zeros(60 - len(ids))))
-    nearest = IndexRecall(
-        release.index(), release.row_store("user_vector"), release.spec.row_set("item").id_type
-    ).candidates(user_id(3, string_ids), 60)
+    nearest = nearest_of(release).candidates(user_id(3, string_ids), 60)
     assert got[len(ids) :] == [item for item in plain(nearest.ids) if item not in ids][: 60 - len(ids)]
 
 
@@ -139,12 +141,12 @@ def split(release, rules=None):
     """The chain with recall behind a wire."""
     kind = release.spec.row_set("user").id_type
     server = grpc.server(ThreadPoolExecutor(2))
-    v1_grpc.add_RecallServicer_to_server(CandidatesServicer(recall_of(release, rules), kind, release.id), server)
+    v1_grpc.add_RecallServicer_to_server(CandidatesServicer(recall_of(release, rules), kind, kind, release.id), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     remote = RemoteRecall(connect("recall", f"127.0.0.1:{port}"), kind, kind, release.id)
     stores = {"users": release.row_store("user"), "items": release.row_store("item")}
-    chain = Recommender(release, **stores, recall=remote, ranker=release.ranker())
+    chain = Recommender(release, **stores, recall=remote, ranker=release.ranker(), rules=RulesStage.of(release))
     yield chain
     chain.close()
     server.stop(None)
@@ -187,11 +189,11 @@ def test_what_was_seen_is_hidden_from_lists(release, string_ids, tmp_path):
 def test_closing_lets_go_of_all_stores(release, string_ids):
     recall = recall_of(release)
     stores = {"users": release.row_store("user"), "items": release.row_store("item")}
-    chain = Recommender(release, **stores, recall=recall, ranker=release.ranker())
+    chain = Recommender(release, **stores, recall=recall, ranker=release.ranker(), rules=RulesStage.of(release))
     chain.close()
     with pytest.raises(InvalidInputError, match="row store of 'candidate' is closed"):
         recall.candidates(user_id(0, string_ids), 3)
-    nearest = IndexRecall(release.index(), release.row_store("user_vector"), release.spec.row_set("item").id_type)
+    nearest = nearest_of(release)
     nearest.close()
     with pytest.raises(InvalidInputError, match="row store of 'user_vector' is closed"):
         nearest.candidates(user_id(0, string_ids), 3)
@@ -206,12 +208,12 @@ def test_publish_times_the_ranker_on_requests_as_they_are_served(root, release):
 
 def test_a_recall_stage_that_knows_nothing_of_the_pairs_is_refused(release, string_ids):
     class Older:
-        def candidates(self, user, k):
+        def candidates(self, user, k, asked=None):
             ids = [item_id(1, True)] if string_ids else np.array([item_id(1)], np.int64)
             return Candidates(ids=ids, scores=np.zeros(1, np.float32), user_found=True)
 
     stores = {"users": release.row_store("user"), "items": release.row_store("item")}
-    chain = Recommender(release, **stores, recall=Older(), ranker=release.ranker())
+    chain = Recommender(release, **stores, recall=Older(), ranker=release.ranker(), rules=RulesStage.of(release))
     answer = chain.recommend(user_id(0, string_ids), k=1)
     assert "recall gives no column 'affinity'" in answer.fallback
 

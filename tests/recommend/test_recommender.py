@@ -1,5 +1,4 @@
 import contextvars
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -7,14 +6,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
 from tests.services import tiny_release
 from tests.services.tiny_release import UNKNOWN_USER, USERS, item_id, user_id
 
 from friesian_fast.errors import InvalidInputError, UnavailableError
-from friesian_fast.recommend import Candidates, IndexRecall, Recommender, TooFewCandidatesError, open_recommender
+from friesian_fast.recommend import (
+    Candidates,
+    IndexRecall,
+    Recommender,
+    RulesStage,
+    TooFewCandidatesError,
+    open_recall,
+    open_recommender,
+)
 from friesian_fast.release.open import open_release
-from friesian_fast.release.publish import publish
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ class Proposes:
     def __init__(self, ids=(), error=None, then=lambda: None):
         self.ids, self.error, self.then = list(ids), error, then
 
-    def candidates(self, user_id, k):
+    def candidates(self, user_id, k, asked=None):
         self.then()
         if self.error:
             raise self.error
@@ -56,13 +61,19 @@ class Scores:
 
 def chain(release, recall, ranker, **more):
     return Recommender(
-        release, users=release.row_store("user"), items=release.row_store("item"), recall=recall, ranker=ranker, **more
+        release,
+        users=release.row_store("user"),
+        items=release.row_store("item"),
+        recall=recall,
+        ranker=ranker,
+        rules=RulesStage.of(release),
+        **more,
     )
 
 
 def reference(release, user, k, candidates, string_ids=False):
     """The obvious way: the proposed items, each scored alone in NumPy, sorted."""
-    recall = IndexRecall(release.index(), release.row_store("user_vector"), release.spec.row_set("item").id_type)
+    recall = open_recall(release, release.index(), release.row_store("user_vector"))
     proposed = recall.candidates(user_id(user, string_ids), candidates).ids
     users, items = tiny_release.features()
     number = {item_id(n, string_ids): n for n in range(tiny_release.ITEMS)}
@@ -164,7 +175,7 @@ def test_requests_that_cannot_be(recommender, user, k, candidates, error, messag
 
 
 def test_recall_bounds_k(release):
-    recall = IndexRecall(release.index(), release.row_store("user_vector"), "int64")
+    recall = open_recall(release, release.index(), release.row_store("user_vector"))
     for k in (0, 10_001):
         with pytest.raises(InvalidInputError, match=f"k is {k}"):
             recall.candidates(1, k)
@@ -174,7 +185,8 @@ def test_recall_leaves_out_the_padding(release):
     """Fewer vectors than k: no -1 reaches the caller."""
     index = release.index()
     everything = SimpleNamespace(search=partial(index.search, nprobe=index.nlist))
-    found = IndexRecall(everything, release.row_store("user_vector"), "int64").candidates(1, 600)
+    rules = RulesStage.of(release, index)
+    found = IndexRecall(everything, release.row_store("user_vector"), "int64", rules).candidates(1, 600)
     assert sorted(found.ids) == [item_id(n) for n in range(tiny_release.ITEMS)]
 
 
@@ -195,36 +207,26 @@ def test_the_users_row_is_fetched_while_recall_runs(release):
     caller.set("me")
     with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
         made = Recommender(
-            release, users=Users(), items=release.row_store("item"), recall=recall, ranker=Scores(), executor=pool
+            release,
+            users=Users(),
+            items=release.row_store("item"),
+            recall=recall,
+            ranker=Scores(),
+            rules=RulesStage.of(release),
+            executor=pool,
         )
         answer = made.recommend(user_id(0), k=1)
     assert answer.fallback is None
     assert seen == [("me", "fetch_0"), True]
 
 
-def ruled(tmp_path, **rules):
-    """A release with rules, item columns, and what users had seen: user 7 the five items she is shown first."""
-    releases = tiny_release.build(tmp_path)
-    first = open_recommender(open_release(releases)).recommend(user_id(7), k=5).ids
-    users, items = [user_id(7)] * 5, first.tolist()
-    tiny_release.write(tmp_path / "bought.parquet", {"u": users, "i": items})
-    (tmp_path / "rules.json").write_text(json.dumps({"format": "friesian-rules", "version": 1, **rules}))
-    plan = yaml.safe_load((tmp_path / "publish.yaml").read_text())
-    plan["columns"] = {"path": "item.parquet", "names": ["genre", "price"]}
-    plan["seen"] = {"path": "bought.parquet", "user": "u", "item": "i"}
-    plan["rules"] = "rules.json"
-    (tmp_path / "publish.yaml").write_text(yaml.safe_dump(plan))
-    publish(tmp_path / "publish.yaml", releases)
-    return open_release(releases), set(items)
-
-
 def test_rules_of_a_release(tmp_path):
     """Seen items are gone for their user, the cap holds, the pin has its place, and the explanation tells."""
     pin = item_id(77)
-    release, seen = ruled(
+    releases, seen = tiny_release.build_ruled(
         tmp_path, hide_seen=True, cap={"column": "genre", "most": 1}, pins=[{"id": pin, "place": 2}], deny=[item_id(0)]
     )
-    recommender = open_recommender(release)
+    recommender = open_recommender(open_release(releases))
     answer = recommender.recommend(user_id(7), k=8, candidates=100, explain=True)
     shown = answer.ids.tolist()
     assert shown[1] == pin

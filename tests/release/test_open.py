@@ -112,6 +112,10 @@ def test_the_hashes_can_be_left_out_but_not_the_sizes(release):
         (lambda m: m["row_sets"]["item"].update(file="rows/user.rows"), "user.rows cannot be opened"),
         (lambda m: m["ranker"].update(file="../ranker.onnx"), "not among its files"),
         (lambda m: m["ranker"].update(model="rank/gone"), "names 'rank/gone' as a part, but not among its files"),
+        (
+            lambda m: m["ranker"].update(runtime="openvino-int8"),
+            "ranks with 'rank/ranker.onnx' on openvino-int8, which runs ranker_static_int8.onnx",
+        ),
         (lambda m: m["ranker"].update(runtimes={}), "'ranker.runtimes' is not a list"),
         (lambda m: m["ranker"].update(requests=-1), "'ranker' has requests = -1"),
         (

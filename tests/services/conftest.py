@@ -1,1 +1,1 @@
-from tests.services.fixtures import fused, redis_server, releases, string_releases  # noqa: F401
+from tests.services.fixtures import fused, redis_server, releases, ruled_releases, string_releases  # noqa: F401

@@ -18,6 +18,19 @@ def string_releases(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def ruled_releases(tmp_path_factory):
+    """Directory of releases with item columns and rules: seen items are hidden, one is denied, one pinned."""
+    releases, _ = tiny_release.build_ruled(
+        tmp_path_factory.mktemp("ruled"),
+        hide_seen=True,
+        deny=[tiny_release.item_id(3)],
+        where={"col": "price", "lt": 0.9},
+        pins=[{"id": tiny_release.item_id(77), "place": 1}],
+    )
+    return releases
+
+
+@pytest.fixture(scope="session")
 def redis_server(tmp_path_factory):
     """A standalone Redis."""
     server = RedisProcess(tmp_path_factory.mktemp("redis"))

@@ -25,7 +25,7 @@ from tests.services.test_interceptor import AbortedError, Context
 from tests.services.tiny_release import features, user_id
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recommend import IndexRecall, open_recommender
+from friesian_fast.recommend import open_recall, open_recommender
 from friesian_fast.release.open import open_release
 from friesian_services import wire
 from friesian_services.backends import LocalBackends
@@ -40,6 +40,18 @@ from friesian_services.timers import Timers
 CASES = 400
 REFUSED = {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "UNIMPLEMENTED"}
 HEAD = b"GET /recommender/recommend/4?k=3&canK=50 HTTP/1.1\r\nhost: x\r\nx-request-id: a\r\nconnection: close\r\n\r\n"
+
+
+FILTER = v1.Filter(
+    allow=v1.Ids(int64=v1.Int64s(values=range(1000, 3000))),
+    deny=v1.Ids(int64=v1.Int64s(values=[1000, 7])),
+    seen=v1.Ids(int64=v1.Int64s(values=[1007])),
+    where='{"and": [{"col": "price", "lt": 0.5}, {"not": {"col": "genre", "in": [1, 2]}}]}',
+)
+BODY = (
+    b'{"filter": {"allow": [1000, 1007, 1014], "deny": [1000], "seen": [7], '
+    b'"where": {"or": [{"col": "price", "between": [0, 0.5]}, {"col": "genre", "null": true}]}}}'
+)
 
 
 class Registry:
@@ -67,17 +79,17 @@ class Caller(Context):
 
 
 @pytest.fixture(scope="module")
-def methods(releases):
+def methods(ruled_releases):
     """Every method of every service, on the real stages, as gRPC would call it: bytes in, bytes out."""
-    release, timers = open_release(releases), Timers()
+    release, timers = open_release(ruled_releases), Timers()
     stores = {name: release.row_store(name) for name in ("user", "item", "user_vector")}
-    recall = IndexRecall(release.index(), stores["user_vector"], "int64")
+    recall = open_recall(release, release.index(), stores["user_vector"])
     recommender, registry = open_recommender(release), Registry()
     backends = LocalBackends(timers)
     recommender_pb2_grpc.add_RecommenderServicer_to_server(RecommenderServicer(recommender, timers, backends), registry)
     v1_grpc.add_RecommenderServicer_to_server(RecommendServicer(recommender, timers), registry)
     recall_pb2_grpc.add_RecallServicer_to_server(RecallServicer(recall, "int64", timers), registry)
-    v1_grpc.add_RecallServicer_to_server(CandidatesServicer(recall, "int64", release.id), registry)
+    v1_grpc.add_RecallServicer_to_server(CandidatesServicer(recall, "int64", "int64", release.id), registry)
     feature_pb2_grpc.add_FeatureServicer_to_server(FeatureServicer(timers), registry)
     v1_grpc.add_FeatureServicer_to_server(RowsServicer(stores, release.id, timers), registry)
     ranking_pb2_grpc.add_RankingServicer_to_server(RankingServicer(timers), registry)
@@ -103,10 +115,12 @@ def sound_messages():
         "/friesian.v1.Recommender/Recommend": [
             v1.RecommendRequest(users=users, k=3, candidates=20),
             v1.RecommendRequest(users=users, explain=True),
+            v1.RecommendRequest(users=users, k=3, filter=FILTER),
         ],
         "/recall.Recall/searchCandidates": [recall_pb2.Query(userID=4, k=20)],
         "/friesian.v1.Recall/SearchCandidates": [
-            v1.CandidatesRequest(user=v1.Ids(int64=v1.Int64s(values=[user_id(4)])), k=20)
+            v1.CandidatesRequest(user=v1.Ids(int64=v1.Int64s(values=[user_id(4)])), k=20),
+            v1.CandidatesRequest(user=v1.Ids(int64=v1.Int64s(values=[user_id(4)])), k=20, filter=FILTER),
         ],
         "/friesian.v1.Feature/GetRows": rows,
         "/friesian.v1.Ranking/Predict": [v1.PredictRequest(inputs=wire.tensors_to_messages(inputs))],
@@ -155,8 +169,77 @@ def test_methods_that_take_nothing_take_anything_that_is_a_message(methods):
 
 
 @pytest.fixture(scope="module")
-def app(releases):
-    return make_app(releases)
+def app(ruled_releases):
+    return make_app(ruled_releases)
+
+
+def posted(app, body):
+    """Status and JSON of a body that comes in two pieces."""
+    pieces = [{"body": body[:20], "more_body": True}, {"body": body[20:], "more_body": False}]
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", **pieces.pop(0)}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/recommender/recommend/4",
+        "query_string": b"k=3",
+        "headers": [],
+    }
+    asked = app(scope, receive, send)
+    with pytest.raises(StopIteration):
+        asked.send(None)
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+def test_damaged_bodies(app, caplog):
+    assert posted(app, BODY)[0] == 200
+    found = [posted(app, data) for data in damaged([BODY, BODY.replace(b"1000", b'"a"')], CASES)]
+    assert {status for status, _ in found} == {200, 400}
+    assert all(answer["success"] or answer["detail"] for _, answer in found)
+    assert "Traceback" not in caplog.text
+
+
+KEYS = st.sampled_from(["col", "eq", "in", "lt", "between", "null", "and", "not", "x"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+CONDITION = st.recursive(
+    st.fixed_dictionaries(
+        {"col": st.sampled_from(["price", "genre", "\ud800"])},
+        optional={"eq": JSON, "in": st.lists(JSON, max_size=3), "le": st.integers() | st.floats()},
+    ),
+    lambda inner: st.fixed_dictionaries({"not": inner}) | st.fixed_dictionaries({"or": st.lists(inner, max_size=3)}),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "allow": JSON | st.lists(st.integers(), max_size=3),
+            "deny": JSON | st.lists(st.integers(1000, 1100), max_size=3),
+            "seen": JSON,
+            "where": JSON | CONDITION,
+        },
+    )
+)
+def test_any_filter(app, methods, given):
+    """The same on HTTP and, as far as it can be sent, on gRPC: answered or refused, never a failure."""
+    status, answer = posted(app, json.dumps({"filter": given}).encode())
+    assert status in (200, 400), answer
+    where = v1.Filter(where=json.dumps(given.get("where")))
+    asked = v1.RecommendRequest(users=v1.Ids(int64=v1.Int64s(values=[4])), k=3, filter=where)
+    assert outcome(methods["/friesian.v1.Recommender/Recommend"], asked.SerializeToString()) in {"OK", *REFUSED}
 
 
 @settings(max_examples=150, deadline=None)
@@ -201,7 +284,9 @@ def exchange(port, data):
 def test_damaged_heads_over_http(fused):
     port = fused.ports["release", "HTTP"]
     assert exchange(port, HEAD).startswith(b"HTTP/1.1 200 OK\r\n")
-    answers = [exchange(port, data) for data in damaged([HEAD, HEAD.replace(b"GET", b"POST")], 250)]
+    with_body = HEAD.replace(b"GET", b"POST")[:-2] + b"content-length: 2\r\n\r\n{}"
+    assert exchange(port, with_body).startswith(b"HTTP/1.1 200 OK\r\n")
+    answers = [exchange(port, data) for data in damaged([HEAD, HEAD.replace(b"GET", b"POST"), with_body], 250)]
     statuses = {answer[9:12] for answer in answers if answer}
     assert statuses <= {b"200", b"400", b"404", b"405"}
     assert {b"200", b"400", b"404"} <= statuses
@@ -238,6 +323,16 @@ def test_bytes_that_are_no_message_over_grpc(fused):
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert caught.value.details() == "the 2 bytes of the request are not the message of this call"
             assert call(SOUND[name][0], timeout=20)
+
+
+def test_half_a_character_in_a_filter_over_grpc(fused):
+    """It would be no text as the status' details, and then the status would be another."""
+    users = v1.Ids(int64=v1.Int64s(values=[user_id(3)]))
+    asked = v1.RecommendRequest(users=users, filter=v1.Filter(where='{"col": "\\ud800", "is": 1}'))
+    with grpc.insecure_channel(fused.grpc()) as channel, pytest.raises(grpc.RpcError) as caught:
+        v1_grpc.RecommenderStub(channel).Recommend(asked, timeout=20)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details().startswith("filter.where must compare '?' by exactly one of eq, ne")
 
 
 def test_what_is_quoted_is_bounded_and_on_one_line(methods, caplog):

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from tests.services.tiny_release import UNKNOWN_USER, item_id, user_id
 
 from friesian_fast.errors import UnavailableError
+from friesian_fast.recall import Filter, col
 from friesian_fast.recommend import open_recommender
 from friesian_fast.release.open import open_release
 from friesian_services.backends import HEADERS, LocalBackends
@@ -26,6 +28,11 @@ def make_app(releases, executor=None, **options):
 @pytest.fixture(scope="module", params=["in the loop", "in a pool"])
 def app(releases, request):
     return make_app(releases, None if request.param == "in the loop" else ThreadPoolExecutor(2))
+
+
+@pytest.fixture(scope="module")
+def ruled_app(ruled_releases):
+    return make_app(ruled_releases)
 
 
 def get(app, path, method="GET", **options):
@@ -109,6 +116,90 @@ def test_string_ids(string_releases):
     assert "fallback" in get(app, "/recommender/recommend/a%2Fb%20%C3%A9?k=1").json()
 
 
+def ask(app, user, filter, query="k=20&canK=500"):
+    return get(app, f"/recommender/recommend/{user}?{query}", "POST", json={"filter": filter})
+
+
+def test_a_filter_comes_in_the_body(app, ruled_app):
+    """The answer is that of the chain; k, canK and explain stay in the query."""
+    denied = get(app, f"/recommender/recommend/{user_id(4)}?k=20").json()["ids"][:5]
+    body = ask(app, user_id(4), {"deny": denied}, "k=20&canK=50").json()
+    assert len(body["ids"]) == 20
+    assert not set(denied) & set(body["ids"])
+    asked = {"where": {"col": "price", "lt": 0.1}, "allow": [item_id(n) for n in range(0, 500, 3)], "seen": []}
+    wanted = ruled_app._recommender.recommend(
+        user_id(4), k=20, candidates=500, filter=Filter(where=col("price") < 0.1, allow=asked["allow"])
+    )
+    answer = ask(ruled_app, user_id(4), asked, "k=20&canK=500&explain=true").json()
+    assert answer["ids"] == wanted.ids.tolist()
+    assert 5 < len(answer["ids"]) < 20
+    assert all(one["features"]["price"] < 0.1 for one in answer["explanation"]["candidates"])
+    stranger = ask(ruled_app, UNKNOWN_USER, asked).json()
+    assert stranger["fallback"]
+    assert set(stranger["ids"]) <= set(asked["allow"])
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"filter": null}', b'{"filter": {}}', b'{"filter": {"allow": null}}'])
+def test_a_filter_may_be_left_out(app, body):
+    path = f"/recommender/recommend/{user_id(4)}?k=5"
+    assert get(app, path, "POST", content=body).json() == get(app, path).json()
+
+
+def test_string_ids_in_a_filter(string_releases):
+    app = make_app(string_releases)
+    shown = get(app, f"/recommender/recommend/{user_id(4, True)}?k=9").json()["ids"]
+    path = f"/recommender/recommend/{user_id(4, True)}?k=9"
+    body = json.dumps({"filter": {"deny": shown[:4], "seen": ["unknown", "\U0001f600"]}})
+    wanted = app._recommender.recommend(user_id(4, True), k=9, filter=Filter(deny=shown[:4])).ids
+    assert get(app, path, "POST", content=body).json()["ids"] == wanted
+    assert not set(shown[:4]) & set(wanted)
+    for name in ("allow", "deny", "seen"):
+        answer = get(app, path, "POST", content=json.dumps({"filter": {name: ["a", "\ud800"]}}))
+        assert (answer.status_code, f"filter.{name} holds half of a surrogate pair" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        (b"", 400, 'the body is not valid JSON .* send for example {"filter"'),
+        (b"\xff", 400, "the body is not valid JSON"),
+        (b"[" * 100_000, 400, "the body is not valid JSON"),
+        (b"[]", 400, "the body must be a JSON object"),
+        (b'{"deny": [1]}', 400, "the body has the unknown key 'deny'; it may have filter"),
+        (b'{"filter": [1]}', 400, "filter must be a JSON object"),
+        (
+            b'{"filter": {"denied": [1]}}',
+            400,
+            "filter has the unknown key 'denied'; it may have allow, deny",
+        ),
+        (b'{"filter": {"deny": 1}}', 400, "filter.deny must be a list of item ids"),
+        (b'{"filter": {"deny": ["1"]}}', 400, "filter.deny: id '1' is not of type int64"),
+        (b'{"filter": {"seen": [true]}}', 400, "filter.seen: id True is not of type int64"),
+        (b'{"filter": {"allow": [9223372036854775808]}}', 400, "filter.allow: .* 64 bits"),
+        (b'{"filter": {"allow": [[]]}}', 400, "filter.allow: "),
+        (b'{"filter": {"deny": [%b1]}}' % (b"1," * 10_000), 400, "filter.deny has 10001 ids; send at most 10000"),
+        (b'{"filter": {"where": "price < 1"}}', 400, "filter.where must be a JSON object such as"),
+        (b'{"filter": {"where": {"col": "price", "lt": NaN}}}', 400, "'price' is compared with nan"),
+        (b'{"filter": {"where": {"col": "price", "lt": 1e999}}}', 400, "'price' is compared with inf"),
+        (b'{"filter": {"where": {"col": "price", "lt": %b}}}' % (b"9" * 400), 400, "no float can hold"),
+        (b'{"filter": {"where": {"col": "\\ud800", "lt": 1}}}', 400, "filter.where: the items have no column"),
+        (b'{"filter": {"where": {"col": "genre", "in": [%b1]}}}' % (b"1," * 40_000), 400, "filter.where has 1"),
+        (b'{"filter": {"where": %b{}%b}}' % (b'{"not": ' * 40, b"}" * 40), 400, "nested more than 32 deep"),
+        (b'{"filter": {"where": %b}}' % (b'{"not": ' * 900 + b"1" + b"}" * 900), 400, "nested more than 32 deep"),
+        (b'{"filter": {"where": {"or": [%b{}]}}}' % (b'{"and": []},' * 300), 400, "more than 256 conditions"),
+        (b'{"filter": {"deny": [%b1]}}' % (b" " * (1 << 20)), 413, "the body has more than 1048576 bytes"),
+    ],
+    ids=range(23),
+)
+def test_bad_bodies_name_the_field(ruled_app, body, status, named):
+    answer = get(ruled_app, f"/recommender/recommend/{user_id(4)}", "POST", content=body)
+    assert answer.status_code == status, answer.text
+    assert list(answer.json()) == [*SHAPE, "title", "detail"]
+    assert answer.json()["errorCode"] == "INVALID_ARGUMENT"
+    assert re.search(named, answer.json()["detail"], re.DOTALL), answer.json()["detail"]
+    assert len(answer.content) < 5000
+
+
 def test_greeting_and_health(app):
     greeting = get(app, "/recommender")
     assert greeting.status_code == 200
@@ -135,8 +226,12 @@ def test_metrics(app):
 def test_other_paths_and_methods(app):
     missing = get(app, "/nothing")
     assert (missing.status_code, "/nothing" in missing.json()["detail"]) == (404, True)
-    refused = get(app, "/recommender/recommend/1", "POST")
-    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    for method, path, offered in (
+        ("POST", "/recommender", "GET, HEAD"),
+        ("PUT", "/recommender/recommend/1", "GET, HEAD, POST"),
+    ):
+        refused = get(app, path, method)
+        assert (refused.status_code, refused.headers["allow"]) == (405, offered)
     head = get(app, "/recommender/recommend/1", "HEAD")
     assert (head.status_code, head.content) == (200, b"")
     assert int(head.headers["content-length"]) > 0

@@ -1,5 +1,6 @@
 """The five services as processes of their own: under a supervisor, and each by itself with the original's YAML."""
 
+import json
 import os
 import signal
 import socket
@@ -26,6 +27,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.services.processes import Served, failing
 from tests.services.tiny_release import UNKNOWN_USER, expected_scores, item_id, user_id
 
+from friesian_fast.recall import Filter
 from friesian_fast.recommend import open_recommender
 from friesian_fast.release.open import open_release
 from friesian_fast.store.redis import RedisServer, load_redis
@@ -86,6 +88,43 @@ def test_split_and_fused_answer_the_same(served, releases):
                 assert got.json()["ids"] == wanted.ids.tolist()
                 assert np.array_equal(np.array(got.json()["probs"], np.float32), wanted.scores)
                 assert got.json().get("fallback") == wanted.fallback
+
+
+def test_filters_hold_in_five_processes_as_in_one(ruled_releases, tmp_path):
+    """Over gRPC and HTTP: what the request leaves out and what the rules do, for users known and unknown."""
+    direct = open_recommender(open_release(ruled_releases))
+    popular = [item_id(n) for n in range(0, 60, 2)]
+    served = split(ruled_releases, tmp_path / "log")
+    try:
+        with grpc.insecure_channel(served.grpc("recommender")) as channel, httpx.Client(timeout=30) as client:
+            stub = v1_grpc.RecommenderStub(channel)
+            for parts in (
+                {"where": {"col": "genre", "in": [1, 5]}},
+                {"where": {"col": "price", "lt": 0.2}, "deny": [item_id(n) for n in range(0, 500, 7)]},
+                {"allow": popular, "seen": popular[:3]},
+                {"allow": []},
+            ):
+                text = json.dumps(parts["where"]) if "where" in parts else None
+                seen = [parts["seen"]] if "seen" in parts else None
+                given = Filter(where=text, allow=parts.get("allow"), deny=parts.get("deny"), seen=seen)
+                users = [user_id(4), user_id(7), UNKNOWN_USER]
+                wanted = [direct.recommend(user, k=8, candidates=90, filter=given) for user in users]
+                asked = v1.RecommendRequest(
+                    users=wire.ids_to_message(np.array(users)),
+                    k=8,
+                    candidates=90,
+                    filter=wire.filter_to_message(given, "int64"),
+                )
+                got = [list(one.ids.int64.values) for one in stub.Recommend(asked).recommendations]
+                assert got == [one.ids.tolist() for one in wanted]
+                for user, one in zip(users, wanted, strict=True):
+                    path = f"{served.http('recommender')}/recommender/recommend/{user}?k=8&canK=90"
+                    answer = client.post(path, json={"filter": parts}).json()
+                    assert (answer["ids"], answer.get("fallback")) == (one.ids.tolist(), one.fallback)
+            refused = client.post(path, json={"filter": {"where": {"col": "colour", "eq": 1}}})
+            assert (refused.status_code, "no column 'colour'" in refused.json()["detail"]) == (400, True)
+    finally:
+        assert served.stop() == 0
 
 
 def test_one_file_of_settings_is_for_all_five(served, monitor_port):

@@ -5,6 +5,7 @@ import pytest
 from friesian_services._pb import friesian_v1_pb2 as v1
 
 from friesian_fast.errors import InvalidInputError, ReleaseMismatchError
+from friesian_fast.recall import Filter, col, predicate_from_json
 from friesian_fast.recommend import Candidates, Explanation, Recommendation
 from friesian_services import wire
 from friesian_services.errors import PreconditionError
@@ -22,6 +23,43 @@ def test_int64_ids_go_there_and_back(ids):
 def test_string_ids_go_there_and_back(ids):
     message = v1.Ids.FromString(wire.ids_to_message(ids).SerializeToString())
     assert wire.ids_from_message(message, "string") == ids
+
+
+@pytest.mark.parametrize(
+    ("asked", "id_type"),
+    [
+        (Filter(), "int64"),
+        (Filter(allow=[], deny=[3, -(2**63)], seen=[[]]), "int64"),
+        (Filter(allow=np.array([4]), seen=[[1, 2]], where='{"col": "x", "eq": 1}'), "int64"),
+        (Filter(deny=["a", "é"], where=col("x").isin(["é", "b"])), "string"),
+    ],
+)
+def test_filters_go_there_and_back(asked, id_type):
+    """No list is not an empty list, and the condition stays text."""
+    message = v1.Filter.FromString(wire.filter_to_message(asked, id_type).SerializeToString())
+    got = wire.filter_from_message(message, id_type)
+    for given, back in ((asked.allow, got.allow), (asked.deny, got.deny)):
+        assert (back is None) if given is None else list(back) == list(given)
+    assert [list(ids) for ids in got.seen or []] == [list(ids) for ids in asked.seen or []]
+    assert (got.seen is None) == (asked.seen is None)
+    if asked.where is None or isinstance(asked.where, str):
+        assert got.where == asked.where
+    else:
+        assert predicate_from_json(got.where).to_json() == asked.where.to_json()
+
+
+@pytest.mark.parametrize("name", ["allow", "deny", "seen"])
+def test_filters_are_bounded(name):
+    def sent(ids):
+        return v1.Filter(**{name: v1.Ids(int64=v1.Int64s(values=ids))})
+
+    assert wire.filter_from_message(sent(range(10_000)), "int64")
+    with pytest.raises(InvalidInputError, match=f"filter.{name} has 10001 ids; send at most 10000"):
+        wire.filter_from_message(sent(range(10_001)), "int64")
+    with pytest.raises(InvalidInputError, match=f"filter.{name}: the ids are sent as int64, but .* are string"):
+        wire.filter_from_message(sent([1]), "string")
+    with pytest.raises(InvalidInputError, match="filter.where has 65537 characters; send at most 65536"):
+        wire.filter_from_message(v1.Filter(where=" " * 65537), "int64")
 
 
 def test_ids_of_the_other_type():

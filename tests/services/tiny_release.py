@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
+from friesian_fast.recommend import open_recommender
 from friesian_fast.release.candidates import candidate_row_set
+from friesian_fast.release.open import open_release
 from friesian_fast.release.publish import publish
 from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet
 
@@ -173,6 +175,25 @@ def build(root, *, string_ids=False, lists=False):
     (root / "publish.yaml").write_text(yaml.safe_dump(plan))
     publish(root / "publish.yaml", root / "releases")
     return root / "releases"
+
+
+def build_ruled(root, *, string_ids=False, lists=False, **rules):
+    """The same with rules, columns of the items (genre, price), and what user 7 had: what she is shown first.
+
+    Returns the directory of releases and the ids of those five.
+    """
+    releases = build(root, string_ids=string_ids, lists=lists)
+    user = user_id(7, string_ids)
+    had = list(open_recommender(open_release(releases)).recommend(user, k=5).ids)
+    write(root / "bought.parquet", {"u": [user] * len(had), "i": had})
+    (root / "rules.json").write_text(json.dumps({"format": "friesian-rules", "version": 1, **rules}))
+    plan = yaml.safe_load((root / "publish.yaml").read_text())
+    plan["columns"] = {"path": "item.parquet", "names": ["genre", "price"]}
+    plan["seen"] = {"path": "bought.parquet", "user": "u", "item": "i"}
+    plan["rules"] = "rules.json"
+    (root / "publish.yaml").write_text(yaml.safe_dump(plan))
+    publish(root / "publish.yaml", releases)
+    return releases, set(had)
 
 
 def write(path, columns):

@@ -339,6 +339,38 @@ def test_keras_callbacks_are_told_of_every_epoch_and_of_no_other():
     assert rates == pytest.approx([0.1, 0.05] * 2)
 
 
+def test_a_checkpoint_is_of_its_keras_callbacks(tmp_path):
+    """Of what they were made with: what they count while they run, in the same objects too, does not matter."""
+
+    class StopError(Exception):
+        pass
+
+    class Breaks(keras.callbacks.Callback):
+        def __init__(self, at):
+            super().__init__()
+            self.at = at
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == self.at:
+                self.at = None
+                raise StopError
+
+    class Stopping(keras.callbacks.EarlyStopping):
+        def __init__(self, **settings):
+            super().__init__(monitor="loss", min_delta=0.25, **{"patience": 50, **settings})
+
+    settings = {**FIT, "checkpoint_dir": tmp_path}
+    first = [Stopping(), Breaks(1)]
+    with pytest.raises(StopError):
+        Estimator.from_keras(linear()).fit(rows(100), 2, callbacks=first, **settings)
+    for others in ([Stopping(patience=49), Breaks(1)], [Stopping()], [Breaks(1), Stopping()]):
+        with pytest.raises(InvalidInputError, match="of another run, with other callbacks; make the same call again"):
+            Estimator.from_keras(linear()).fit(rows(100), 2, callbacks=others, **settings)
+    first[1].at = 1
+    with pytest.raises(StopError):  # it began where the checkpoint is
+        Estimator.from_keras(linear()).fit(rows(100), 2, callbacks=first, **settings)
+
+
 def test_the_weights_that_callbacks_leave_are_those_of_all_workers():
     class SecondComm(Comm):
         rank, world = 1, 2
@@ -353,7 +385,7 @@ def test_the_weights_that_callbacks_leave_are_those_of_all_workers():
     settings = {"batch_size": 50, "buffer_rows": 50, "seed": 0, "epochs": 0, "callbacks": callbacks}
     work = Work(kind="fit", maker=lambda comm: task, source=source, features=None, labels=["label"], **settings)
     trainer = Trainer(work, SecondComm(), task)
-    for tell in (trainer.fit, lambda: trainer._end_of_epoch(KerasCallbacks(task, ()), 0, {})):
+    for tell in (trainer.fit, lambda: trainer._end_of_epoch(KerasCallbacks(task, (), Comm()), 0, {})):
         model.set_weights([weight * 0 for weight in model.get_weights()])
         tell()
         assert all((weight == 3).all() for weight in model.get_weights())

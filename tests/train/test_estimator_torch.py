@@ -15,14 +15,16 @@ from tests.train.train_models import FEATURES, Net, Norm, rows, torch_model, tor
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.train import EarlyStopping, Estimator, Negatives
+from friesian_fast.train.checkpoint import write_state
 from friesian_fast.train.comm import Comm
 from friesian_fast.train.fields import Field, wanted
+from friesian_fast.train.fingerprint import differing_parts, fingerprints
 from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
 from friesian_fast.train.makers import TorchMaker
 from friesian_fast.train.source import open_source, source_of
 from friesian_fast.train.torch_task import TorchTask
-from friesian_fast.train.trainer import Trainer, fingerprint
+from friesian_fast.train.trainer import Trainer
 
 LOSS = torch.nn.BCEWithLogitsLoss()
 FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
@@ -149,7 +151,7 @@ def test_a_run_goes_on_from_its_checkpoint_and_ends_as_if_unbroken(tmp_path):
     with pytest.raises(StopError):
         broken.fit(rows(), 4, callbacks=[stop_after_two], **settings)
     assert (tmp_path / "kept" / "checkpoint.safetensors").exists()
-    with pytest.raises(InvalidInputError, match="is of another run, with other data or settings; remove it"):
+    with pytest.raises(InvalidInputError, match="is of another run, with other batch_size; make the same call"):
         estimator(config={"dropout": 0.3}).fit(rows(), 4, **settings | {"batch_size": 50})
     again = estimator(config={"dropout": 0.3})
     resumed = again.fit(rows(), 4, **settings)
@@ -230,6 +232,137 @@ def test_speed_after_a_resume_is_that_of_what_was_done(tmp_path):
     assert epoch["rows_per_second"] < 50 / 0.01
 
 
+def one_cycle(optimizer, config):
+    """Sets the momentum too."""
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, config["rate"], total_steps=60)
+
+
+def warm_up_then_steps(optimizer):
+    """Several in a row, each of which goes on from the rate that it finds."""
+    kinds = torch.optim.lr_scheduler
+    parts = [kinds.LinearLR(optimizer, total_iters=5), kinds.MultiStepLR(optimizer, [4, 20, 33], gamma=0.3)]
+    return kinds.SequentialLR(optimizer, parts, milestones=[6])
+
+
+def with_momentum(model, config):
+    return torch.optim.SGD(model.parameters(), lr=config["rate"], momentum=0.9)
+
+
+class Dense(Net):
+    """Without sparse gradients, which momentum cannot take."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(self.embed.num_embeddings, 4)
+
+
+def scheduled(scheduler, rate=0.5):
+    return estimator(Dense, with_momentum, scheduler=scheduler, config={"rate": rate})
+
+
+def test_a_schedule_sets_the_rate_of_every_step():
+    """Against a plain loop over the same batches: each of all rows."""
+    table = rows(80).append_column("none", pa.array(np.zeros(80, np.float32)))
+
+    def plain(config):
+        torch.manual_seed(0)
+        return torch.nn.Linear(1, 1)
+
+    def forward_of_x(config):
+        class One(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = plain(config)
+
+            def forward(self, x):
+                return self.linear(x[:, None])[:, 0]
+
+        return One()
+
+    def sgd(model, config):
+        return torch.optim.SGD(model.parameters(), lr=config["rate"], momentum=0.9)
+
+    for scheduler in (one_cycle, lambda optimizer, config: warm_up_then_steps(optimizer)):
+        fitted = estimator(forward_of_x, sgd, scheduler=scheduler, config={"rate": 0.5})
+        fitted.fit(table, 30, **FIT | {"feature_cols": ["x"]})
+        model = plain({})
+        optimizer = sgd(model, {"rate": 0.5})
+        schedule = scheduler(optimizer, {"rate": 0.5})
+        x, label = (torch.tensor(table[name].to_numpy(), dtype=torch.float32) for name in ("x", "label"))
+        for _ in range(30):
+            optimizer.zero_grad()
+            LOSS(model(x[:, None])[:, 0], label).backward()
+            optimizer.step()
+            schedule.step()
+        for mine, theirs in zip(fitted.get_model().parameters(), model.parameters(), strict=True):
+            np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("scheduler", [one_cycle, warm_up_then_steps])
+@pytest.mark.filterwarnings("error")
+def test_a_scheduled_run_goes_on_as_if_unbroken(tmp_path, scheduler):
+    class StopError(Exception):
+        pass
+
+    class Breaks(Dense):
+        calls = 0
+
+        def forward(self, **columns):
+            Breaks.calls += 1
+            if Breaks.calls == 20:
+                raise StopError
+            return super().forward(**columns)
+
+    settings = {**FIT, "checkpoint_dir": tmp_path / "kept", "checkpoint_steps": 5}
+    whole, again, rest = (scheduled(scheduler) for _ in range(3))
+    broken = estimator(Breaks, with_momentum, scheduler=scheduler, config={"rate": 0.5})
+    whole.fit(rows(), 3, **settings)
+    with pytest.raises(StopError):
+        broken.fit(rows(), 3, **settings)  # in step 8 of the second epoch
+    again.fit(rows(), 3, **settings)
+    assert_equal_weights(whole, again)
+    again.save(tmp_path / "saved")
+    rest.load(tmp_path / "saved")
+    for fitted in (again, rest):
+        fitted.fit(rows(), 1, **FIT)
+    assert_equal_weights(again, rest)
+
+
+def test_a_schedule_that_ends_is_named(tmp_path):
+    def cycle(steps):
+        return lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=steps)
+
+    fitted, later = scheduled(cycle(12)), scheduled(cycle(10))
+    fitted.fit(rows(), 1, **FIT)  # 12 steps
+    fitted.save(tmp_path)
+    later.load(tmp_path)
+    with pytest.raises(InvalidInputError, match="the scheduler cannot go on to step 13: Tried to step 13 times"):
+        fitted.fit(rows(), 1, **FIT)
+    with pytest.raises(InvalidInputError, match="the scheduler cannot go on to step 11: Tried to step 11 times"):
+        later.fit(rows(), 1, **FIT)
+
+
+def test_a_class_of_schedulers_is_one_of_the_optimizer():
+    fitted = estimator(scheduler=torch.optim.lr_scheduler.ConstantLR, config={"rate": 0.1})
+    assert len(fitted.fit(rows(100), 1, **FIT)) == 1
+
+
+def test_what_is_loaded_is_trained_on_by_the_schedule_here(tmp_path):
+    """At the step where it was saved, as Keras' schedules do."""
+
+    def moving_until(last):
+        return lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: float(step < last))
+
+    saved = scheduled(None)
+    saved.fit(rows(), 1, **FIT)  # 12 steps
+    saved.save(tmp_path)
+    for last, moves in ((12, False), (13, True)):
+        fitted = scheduled(moving_until(last))
+        fitted.load(tmp_path)
+        fitted.fit(rows(100), 1, **FIT)
+        assert (weights(fitted)["out.weight"] != weights(saved)["out.weight"]).any() == moves
+
+
 def test_early_stopping_and_functions_at_the_end_of_epochs():
     told = []
     fitted = estimator(config={"rate": 1e-9})
@@ -254,26 +387,62 @@ def test_a_metric_that_is_no_number_is_never_the_best():
 
 def test_a_checkpoint_is_of_the_settings_that_the_course_depends_on():
     items = pa.table({"item": [1, 2, 3]})
-    source = source_of(pa.table({"user": [1, 2], "item": [1, 3], "label": [0, 1]}), "rows")
+    source, other = (
+        source_of(pa.table({"user": [1, 2], "item": [1, 3], "label": kept}), "rows") for kept in ([0, 1], [1, 0])
+    )
 
-    def found(metrics=("auc",), per_positive=1, kept=items, **settings):
+    def found(metrics=("auc",), per_positive=1, kept=items, validation=None, stopping=(), **settings):
         maker = TorchMaker(creator=lambda: None, optimizer=lambda: None, loss=LOSS, **settings)
         drawn = Negatives(items=kept, per_positive=per_positive).prepared(source)
         settings = {"batch_size": 2, "buffer_rows": 2, "seed": 0, "metrics": metrics, "extend": drawn}
-        return fingerprint(Work(kind="fit", maker=maker, source=source, features=None, labels=["label"], **settings))
+        settings |= {"validation": validation, "early_stopping": stopping, "features": None, "labels": ["label"]}
+        return fingerprints(Work(kind="fit", maker=maker, source=source, **settings))
 
     config = {"rate": 0.1, "sizes": (3, 2), "table": np.eye(2), "on": None}
-    same = found(config=dict(reversed(config.items())))
-    assert found(config=config) == same
-    others = [
-        found(config={**config, "rate": 0.2}),
-        found(config={**config, "table": np.zeros((2, 2))}),
-        found(config=config, precision="bf16"),
-        found(config=config, metrics=()),
-        found(config=config, per_positive=2),
-        found(config=config, kept=pa.table({"item": [1, 3, 4]})),
-    ]
-    assert len({same, *others}) == 7
+    same = found(config=config)
+    assert found(config=dict(reversed(config.items()))) == same
+    for part, settings in (
+        ("config", {"config": {**config, "rate": 0.2}}),
+        ("config", {"config": {**config, "table": np.zeros((2, 2))}}),
+        ("precision", {"precision": "bf16"}),
+        ("scheduler", {"scheduler": lambda optimizer: None}),
+        ("metrics", {"metrics": ()}),
+        ("negatives", {"per_positive": 2}),
+        ("negatives", {"kept": pa.table({"item": [1, 3, 4]})}),
+        ("validation_data", {"validation": source}),
+        ("callbacks", {"stopping": (EarlyStopping(),)}),
+    ):
+        assert differing_parts(same, found(**{"config": config, **settings})) == [part]
+    one, another = (found(validation=of, stopping=(EarlyStopping(patience=2),)) for of in (source, other))
+    assert differing_parts(one, another) == ["validation_data"]
+    assert differing_parts(one, found(validation=source, stopping=(EarlyStopping(),))) == ["callbacks"]
+
+
+def test_a_run_goes_on_with_its_own_validation_and_early_stopping_only(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(epoch, logs):
+        raise StopError
+
+    def fit(validation, patience, *functions, epochs=3):
+        callbacks = [EarlyStopping(monitor="val_loss", patience=patience), *functions]
+        return estimator().fit(rows(300), epochs, validation_data=validation, callbacks=callbacks, **settings)
+
+    settings = {**FIT, "checkpoint_dir": tmp_path, "checkpoint_steps": 2}
+    with pytest.raises(StopError):
+        fit(rows(100, 1), 5, stop)
+    with pytest.raises(InvalidInputError, match="of another run, with other validation_data; make the same call"):
+        fit(rows(100, 2), 5)
+    with pytest.raises(InvalidInputError, match="of another run, with other validation_data, callbacks; make"):
+        fit(rows(100, 2), 4)
+    assert len(fit(rows(100, 1), 5, epochs=4)) == 4  # it may be longer; functions only listen, there may be others
+
+
+def test_a_checkpoint_of_before_its_parts_were_named_is_refused(tmp_path):
+    write_state(tmp_path / "checkpoint.safetensors", {}, {"work": "0" * 64, "epoch": 0, "step": 1})
+    with pytest.raises(InvalidInputError, match="is of another run, with other data, validation_data, feature_cols"):
+        estimator(seed=np.int64(3)).fit(rows(100), checkpoint_dir=tmp_path, **FIT)
 
 
 def test_a_checkpoint_is_of_its_data(tmp_path):
@@ -514,6 +683,18 @@ def test_negatives_are_added_to_positives_without_labels():
         (lambda: estimator(torch_model({})), "takes a function that makes the model"),
         (lambda: estimator(lambda: 3).fit(rows(50), **FIT), "model_creator returned a int"),
         (lambda: estimator(optimizer=lambda m, c: 3).fit(rows(50), **FIT), "optimizer returned a int"),
+        (
+            lambda: scheduled(lambda o: 3).fit(rows(50), **FIT),
+            "scheduler returned a int; it must return an LRScheduler",
+        ),
+        (
+            lambda: scheduled(lambda o: torch.optim.lr_scheduler.ReduceLROnPlateau(o)).fit(rows(50), **FIT),
+            "a ReduceLROnPlateau, which follows a metric and not the step",
+        ),
+        (
+            lambda: scheduled(lambda o: warm_up_then_steps(with_momentum(Dense(), {"rate": 1}))).fit(rows(50), **FIT),
+            "scheduler returned one of another optimizer",
+        ),
         (lambda: estimator().save("nowhere"), "there is nothing to save yet"),
         (lambda: estimator().fit(rows(50), checkpoint_steps=3, **FIT), "checkpoint_steps needs a checkpoint_dir"),
         (lambda: estimator().fit(rows(50), checkpoint_steps=0, **FIT), "checkpoint_steps is 0"),

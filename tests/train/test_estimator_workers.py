@@ -1,5 +1,6 @@
 """Several processes train one model: the same weights on all, those of one process, and a name for who fails."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import torch
 from tests.train.train_models import FEATURES, keras_model, rows, torch_model, torch_optimizer
 
 from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError, WorkerLostError
-from friesian_fast.train import Estimator, launch
+from friesian_fast.train import Estimator, events, launch, pulse
 from friesian_fast.train.launch import Outcome, raise_first
 from friesian_fast.train.worker import Order
 
@@ -122,7 +123,7 @@ def tell(**result):
 """
 
 
-def wait_for(script, directory, monkeypatch):
+def wait_for(script, directory, monkeypatch, on_event=print):
     """What `launch` makes of two processes that run a script in place of a worker."""
     start = subprocess.Popen
     monkeypatch.setattr(launch, "_GRACE_S", 0.1)
@@ -131,7 +132,9 @@ def wait_for(script, directory, monkeypatch):
         "Popen",
         lambda command, **settings: start([sys.executable, "-c", STAND_IN + script, command[-1]], **settings),
     )
-    return launch._wait(directory, [Order(rank=rank, world=2, meet="file:none", cores=1) for rank in range(2)])
+    orders = [Order(rank=rank, world=2, meet="file:none", cores=1) for rank in range(2)]
+    with events.listening("127.0.0.1", on_event) as mailbox:
+        return launch._wait(directory, orders, mailbox)
 
 
 def test_a_worker_that_did_its_work_stops_nobody_however_it_ends(tmp_path, monkeypatch):
@@ -156,6 +159,90 @@ def test_a_worker_that_shows_no_sign_of_work_is_stopped_and_named(tmp_path, monk
     script = f"[(time.sleep(0.1), {beat}) for _ in range(3)]; rank or time.sleep(60); tell(history=[])"
     outcomes = wait_for(script, tmp_path, monkeypatch)
     assert [(outcome.code, outcome.stopped) for outcome in outcomes] == [(-signal.SIGKILL, True), (0, False)]
+
+
+def with_worker_settings(monkeypatch, settings):
+    """Run some lines in every worker process before it begins."""
+    start = subprocess.Popen
+    imports = "import sys; from friesian_fast.train import comm, pulse, worker"
+    script = f"{imports}; {settings}; sys.exit(worker.main(sys.argv[1]))"
+    monkeypatch.setattr(
+        launch.subprocess,
+        "Popen",
+        lambda command, **more: start(
+            [sys.executable, "-c", script, command[-1]] if "friesian_fast.train.worker" in command else command, **more
+        ),
+    )
+
+
+class Fails:
+    """As a Keras callback, which rank 0 runs."""
+
+    def set_model(self, model):
+        pass
+
+    def on_train_begin(self):
+        pass
+
+    def on_epoch_begin(self, epoch):
+        pass
+
+    def on_epoch_end(self, epoch, logs):
+        raise ValueError("the disk is full")
+
+
+class Waits(Fails):
+    def on_epoch_end(self, epoch, logs):
+        time.sleep(4)
+
+    def on_train_end(self):
+        pass
+
+
+def waits_on_rank_1(config):
+    if os.environ["FRIESIAN_RANK"] == "1":
+        time.sleep(4)
+    return torch_model(config)
+
+
+def test_whom_the_others_wait_for_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(pulse, "LONG_S", 1)
+    with_worker_settings(monkeypatch, "pulse._BEAT_S = 0.1")
+    two = torch_estimator(waits_on_rank_1, workers=2, cores_per_worker=1)
+    two.fit(rows(300), callbacks=[Waits()], **FIT | {"verbose": True})
+    lines = capsys.readouterr().out.splitlines()
+    for line in ("rank 1 of 2 is still making the model", "rank 0 of 2 is still in Waits.on_epoch_end"):
+        told = [found for found in lines if found.startswith(line)]
+        assert told[:2] == [f"{line} after 1 s", f"{line} after 2 s"]
+
+
+def with_slow_files(config):
+    """Rank 1 reads slowly, and rank 0 writes so, each for the first time that the others wait for."""
+    from friesian_fast.train import input as input_module
+    from friesian_fast.train import trainer
+
+    def slowed(function, calls):
+        def slow(*given):
+            if next(calls):
+                time.sleep(9)
+            return function(*given)
+
+        return slow
+
+    if os.environ["FRIESIAN_RANK"] == "1":
+        input_module.read_stretch = slowed(input_module.read_stretch, itertools.repeat(True))
+    else:
+        trainer.write_state = slowed(trainer.write_state, itertools.chain([True], itertools.repeat(False)))
+    return torch_model(config)
+
+
+def test_files_may_take_longer_than_a_message(tmp_path, monkeypatch):
+    """The first row, a window of the training, what it is validated on, and a checkpoint within an epoch."""
+    with_worker_settings(monkeypatch, "comm.TIMEOUT_S = 6")
+    two = torch_estimator(with_slow_files, workers=2, cores_per_worker=1)
+    checkpoints = {"checkpoint_dir": tmp_path, "checkpoint_steps": 2}
+    (epoch,) = two.fit(rows(300), validation_data=rows(100, 1), **checkpoints, **FIT)
+    assert epoch["val_auc"] > 0
 
 
 def test_three_keras_workers_are_one():
@@ -191,22 +278,6 @@ def fails_on_rank_1(config):
     if os.environ["FRIESIAN_RANK"] == "1":
         raise ValueError("no such table")
     return torch_model(config)
-
-
-class Fails:
-    """As a Keras callback, which rank 0 runs."""
-
-    def set_model(self, model):
-        pass
-
-    def on_train_begin(self):
-        pass
-
-    def on_epoch_begin(self, epoch):
-        pass
-
-    def on_epoch_end(self, epoch, logs):
-        raise ValueError("the disk is full")
 
 
 def with_a_hole():

@@ -28,6 +28,27 @@ def test_lines_and_functions_at_the_end_of_an_epoch(capsys):
     assert told == [(1, END["logs"])]
 
 
+def test_a_function_of_the_caller_that_takes_long_is_told(monkeypatch):
+    monkeypatch.setattr(news, "LONG_S", 1)
+    told = []
+    monkeypatch.setattr(News, "line", lambda self, text: told.append(text))
+
+    def upload(epoch, logs):
+        until = time.monotonic() + 20
+        while len(told) < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+
+    News(1, [upload], verbose=True)(END)
+    late = "the callback test_a_function_of_the_caller_that_takes_long_is_told.<locals>.upload is still running after"
+    assert told[1:] == [f"{late} 1 s", f"{late} 2 s"]
+
+
+def test_who_wants_no_lines_finds_what_is_late_in_the_log(capsys, caplog):
+    News(1, [], verbose=False)({"late": "rank 1 of 2 is still reading rows after 60 s"})
+    assert caplog.messages == ["rank 1 of 2 is still reading rows after 60 s"]
+    assert capsys.readouterr().out == ""
+
+
 def test_a_bar_on_a_terminal(monkeypatch):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, force_interactive=True, width=100)

@@ -1,5 +1,6 @@
 """Of an embedding table only the rows that a batch touches go from worker to worker, each once."""
 
+import numpy as np
 import pytest
 import torch
 from tests.train.train_models import FEATURES, keras_model, rows, torch_model, torch_optimizer
@@ -9,6 +10,7 @@ from friesian_fast.train.fields import Wanted
 from friesian_fast.train.job import Work
 from friesian_fast.train.makers import KerasMaker, TorchMaker
 from friesian_fast.train.source import source_of
+from friesian_fast.train.torch_task import _rows
 from friesian_fast.train.trainer import Trainer
 
 
@@ -56,3 +58,8 @@ def test_only_touched_rows_are_sent(framework):
     assert shape == (len(numbers), 4)
     dense = 9 * 16 + 16 + 16 + 1
     assert dense in comm.summed  # all other gradients, in one message
+
+
+def test_who_touched_no_row_sends_none_of_the_same_type():
+    numbers, values = _rows(torch.nn.Parameter(torch.zeros(3, 2, dtype=torch.float64)))
+    assert (numbers.dtype, values.dtype, values.shape) == (np.int64, np.float64, (0, 2))

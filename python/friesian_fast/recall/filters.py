@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall.columns import Bitmap, ItemColumns, full_bitmap
-from friesian_fast.recall.predicates import Predicate
+from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, full_bitmap
+from friesian_fast.recall.predicates import Predicate, predicate_from_json
 
 if TYPE_CHECKING:
     from friesian_fast.recall.index import IvfIndex
@@ -33,8 +33,8 @@ class Filter:
 
     Parameters
     ----------
-    where : Predicate, optional
-        On the index's `columns`.
+    where : Predicate or str, optional
+        On the index's `columns`; as an object, or as the text that `predicate_from_json` reads.
     allow : ids, optional
         Only these; an empty list allows nothing.
     deny : ids, optional
@@ -43,10 +43,16 @@ class Filter:
         One list per query: what that query's user is not shown.
     """
 
-    where: Predicate | None = None
+    where: Predicate | str | None = None
     allow: Ids | None = None
     deny: Ids | None = None
     seen: Sequence[Ids] | None = None
+
+    def __post_init__(self) -> None:
+        if self.where is not None and not isinstance(self.where, (Predicate, str)):
+            raise InvalidInputError(
+                f"filter.where is a condition made with col(...), or its JSON text, got {type(self.where).__name__}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,18 +80,34 @@ class CompiledFilter:
         """The same with positions that each query leaves out."""
         return replace(self, hidden=hidden)
 
+    def lets_through(self, positions: Positions) -> NDArray[np.bool_]:
+        """Which positions the only query may be answered; none behind the end."""
+        free = bits_at(self.bitmap, positions)
+        return free if self.hidden is None else free & ~np.isin(positions, self.hidden[0])
 
-def compile_filter(index: IvfIndex, native: _core.IvfLayout, condition: Filter | Predicate) -> CompiledFilter:
+
+def compile_filter(
+    index: IvfIndex,
+    native: _core.IvfLayout,
+    condition: Filter | Predicate,
+    within: CompiledFilter | None = None,
+) -> CompiledFilter:
     """See `IvfIndex.compile`."""
     given = Filter(where=condition) if isinstance(condition, Predicate) else condition
     if not isinstance(given, Filter):
         raise InvalidInputError(f"a filter is a condition on columns, a Filter or a compiled one, got {condition!r}")
-    bitmap = full_bitmap(len(index)) if given.where is None else _columns(index).compile(given.where)
+    given = with_normal_ids(given, index.string_ids)
+    seen = None if given.seen is None else [_found(index.positions(ids)) for ids in given.seen]
+    hidden = seen if within is None else _hidden_by_both(within.hidden, seen)
+    if within is not None and given.where is None and given.allow is None and given.deny is None:
+        return replace(within, hidden=hidden)
+    bitmap = full_bitmap(len(index)) if within is None else within.bitmap
+    if given.where is not None:
+        bitmap = bitmap & _columns(index).compile(_condition(given.where))
     if given.allow is not None:
         bitmap = bitmap & _bitmap_at(index.positions(given.allow), len(index))
     if given.deny is not None:
         bitmap = bitmap & ~_bitmap_at(index.positions(given.deny), len(index))
-    hidden = None if given.seen is None else [_found(index.positions(ids)) for ids in given.seen]
     return CompiledFilter(
         bitmap=bitmap,
         lists=_core.bitmap_lists(native, bitmap),
@@ -161,16 +183,48 @@ def as_table(ids: Any, scores: NDArray[np.float32]) -> tuple[NDArray[Any], NDArr
 
 def find_positions(table: _core.IdPositions, ids: Ids, strings: bool) -> Positions:
     """See `IvfIndex.positions`."""
+    return table.find(_normal(ids, strings), strings)
+
+
+def with_normal_ids(given: Filter, strings: bool) -> Filter:
+    """The same filter with ids as an index takes them.
+
+    Raises
+    ------
+    InvalidInputError
+        If an id is not of the index's type, or is text that UTF-8 cannot encode; it names the field.
+    """
+
+    def normal(field: str, ids: Ids) -> NDArray[np.int64] | list[str]:
+        found = _normal(ids, strings, f"filter.{field}: ")
+        try:
+            "".join(found if isinstance(found, list) else ()).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(f"filter.{field} holds half of a surrogate pair: {error}") from error
+        return found
+
+    return replace(
+        given,
+        allow=None if given.allow is None else normal("allow", given.allow),
+        deny=None if given.deny is None else normal("deny", given.deny),
+        seen=None if given.seen is None else [normal("seen", ids) for ids in given.seen],
+    )
+
+
+def _normal(ids: Ids, strings: bool, what: str = "") -> NDArray[np.int64] | list[str]:
     if strings:
-        given: Any = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        given: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
         for value in given:
             if not isinstance(value, str):
-                raise InvalidInputError(f"id {value!r} is not a string, which the ids of this index are")
-        return table.find(given, True)
-    array = np.asarray(ids) if len(ids) else np.empty(0, np.int64)
+                raise InvalidInputError(f"{what}id {value!r} is not a string, which the ids of this index are")
+        return given
+    try:
+        array = np.asarray(ids) if len(ids) else np.empty(0, np.int64)
+    except ValueError as error:  # lists of different lengths
+        raise InvalidInputError(f"{what}the ids of this index are int64, got what is no array: {error}") from error
     if array.ndim != 1 or array.dtype.kind not in "iu" or not np.can_cast(array.dtype, np.int64):
-        raise InvalidInputError(f"the ids of this index are int64, got {array.dtype} of shape {array.shape}")
-    return table.find(np.ascontiguousarray(array, np.int64), False)
+        raise InvalidInputError(f"{what}the ids of this index are int64, got {array.dtype} of shape {array.shape}")
+    return np.ascontiguousarray(array, np.int64)
 
 
 def align_columns(index: IvfIndex, ids: Ids, columns: Mapping[str, Any]) -> ItemColumns:
@@ -217,6 +271,19 @@ def _columns(index: IvfIndex) -> ItemColumns:
             "with the release"
         )
     return index.columns
+
+
+def _condition(where: Predicate | str) -> Predicate:
+    return predicate_from_json(where, "filter.where") if isinstance(where, str) else where
+
+
+def _hidden_by_both(one: Sequence[Positions] | None, other: Sequence[Positions] | None) -> Sequence[Positions] | None:
+    """What either leaves out, query by query."""
+    if one is None or other is None:
+        return other if one is None else one
+    if len(one) != len(other):
+        raise InvalidInputError(f"filter.seen has lists for {len(other)} queries, the filter around it for {len(one)}")
+    return [np.union1d(*pair) for pair in zip(one, other, strict=True)]
 
 
 def _found(positions: Positions) -> Positions:

@@ -353,8 +353,14 @@ class IvfIndex:
             self._positions, self.exact_scan = None, exact_scan(self._native)
         return self.nprobe == self.nlist
 
-    def compile(self, filter: Filter | Predicate) -> CompiledFilter:
+    def compile(self, filter: Filter | Predicate, *, within: CompiledFilter | None = None) -> CompiledFilter:
         """Prepare a filter that many searches share.
+
+        Parameters
+        ----------
+        filter : Filter or Predicate
+        within : CompiledFilter, optional
+            Of this index: what it leaves out stays left out.
 
         Raises
         ------
@@ -362,7 +368,7 @@ class IvfIndex:
             If the index has no columns, or not that column, or it is compared with a value of another kind, or an id
             is of another type.
         """
-        return compile_filter(self, self._native, filter)
+        return compile_filter(self, self._native, filter, within)
 
     def tune(self, recall: float = 0.95, k: int = 100, *, queries: NDArray[np.float32]) -> Tuning:
         """Choose the cheapest depth that reaches a recall, and keep it in the layout file.

@@ -193,7 +193,7 @@ class col:  # noqa: N801 -- reads as a word in a condition
         return IsNull(self._name)
 
 
-def predicate_from_json(data: str | Mapping[str, Any]) -> Predicate:
+def predicate_from_json(data: str | Mapping[str, Any], name: str = "filter") -> Predicate:
     """Read a condition.
 
     Parameters
@@ -202,6 +202,8 @@ def predicate_from_json(data: str | Mapping[str, Any]) -> Predicate:
         JSON text, or what it holds: ``{"col": name, op: value}`` with eq, ne, lt, le, gt or ge;
         ``{"col": name, "in": [...]}``, ``{"col": name, "between": [low, high]}``, ``{"col": name, "null": true}``;
         ``{"and": [...]}``, ``{"or": [...]}``, ``{"not": ...}``.
+    name : str, default "filter"
+        What errors call the condition.
 
     Raises
     ------
@@ -212,8 +214,8 @@ def predicate_from_json(data: str | Mapping[str, Any]) -> Predicate:
         try:
             data = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise InvalidInputError(f"the filter is not valid JSON ({error})") from error
-    return _Reader().read(data, "filter", 0)
+            raise InvalidInputError(f"{name} is not valid JSON ({error})") from error
+    return _Reader().read(data, name, 0)
 
 
 class _Reader:

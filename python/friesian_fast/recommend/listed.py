@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall import CompiledFilter, IvfIndex
-from friesian_fast.recall.columns import bits_at
+from friesian_fast.recall import CompiledFilter, Filter, IvfIndex
+from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
     Candidates,
     CandidateSource,
@@ -18,13 +16,13 @@ from friesian_fast.recommend.stages import (
     IndexRecall,
     SearchRules,
     as_ids,
+    check_count,
     first,
     joined,
     untimed,
     with_pins,
 )
 from friesian_fast.release.candidates import CandidateStore, Proposals, takes_score
-from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.release.open import Release
 from friesian_fast.spec import CANDIDATE, FeatureSpec, IdType
 from friesian_fast.store import RowStore
@@ -40,23 +38,23 @@ class ListedRecall:
     ----------
     lists : CandidateStore
     index : IvfIndex
-    nearest : CandidateSource
-        Over the same index, under the same rules.
+    nearest : IndexRecall
+        Over the same index.
     user_id_type : {"int64", "string"}
+    rules : SearchRules
+        What each user is not proposed, and the pinned items.
     clock : callable, optional
         Takes a timer's name and gives the context to run in.
-    rules : SearchRules, optional
-        What each user is not proposed, and the pinned items.
     """
 
     def __init__(
         self,
         lists: CandidateStore,
         index: IvfIndex,
-        nearest: CandidateSource,
+        nearest: IndexRecall,
         user_id_type: IdType,
+        rules: SearchRules,
         clock: Clock = untimed,
-        rules: SearchRules | None = None,
     ) -> None:
         self._lists = lists
         self._index = index
@@ -65,22 +63,22 @@ class ListedRecall:
         self._clock = clock
         self._rules = rules
 
-    def candidates(self, user_id: int | str, k: int) -> Candidates:
+    def candidates(self, user_id: int | str, k: int, asked: Filter | None = None) -> Candidates:
         """At most `k` items, best first, then the pinned ones that are not among them, with minus infinity."""
-        if not 1 <= k <= MAX_CANDIDATES:
-            raise InvalidInputError(f"k is {k}; it must be between 1 and {MAX_CANDIDATES}")
+        check_count(k)
         with self._clock("indexing.listed"):
             user = as_ids([user_id], self._user_id_type)
+            allowed = self._rules.filter_for(user, asked)
             proposed = self._lists.of(user)
-            if proposed is not None:
-                allowed = None if self._rules is None else self._rules.filter_for(user)
-                answer = self._allowed(proposed, allowed, k)
-        if proposed is None:
-            found = self._nearest.candidates(user_id, k)
-            return replace(found, columns=self._lists.defaults(len(found.ids)))
-        if len(answer.ids) < k:
-            answer = _filled(answer, self._nearest.candidates(user_id, k), k)
-        return answer if self._rules is None else with_pins(answer, self._rules.pins_for(allowed))
+            listed = None if proposed is None else self._allowed(proposed, allowed, k)
+        if listed is None:
+            nearest = self._nearest.nearest(user, k, allowed)
+            found = replace(nearest, columns=self._lists.defaults(len(nearest.ids)))
+        elif len(listed.ids) < k:
+            found = _filled(listed, self._nearest.nearest(user, k, allowed), k)
+        else:
+            found = listed
+        return with_pins(found, self._rules.pins_for(allowed)) if found.user_found else found
 
     def close(self) -> None:
         """Let go of the row stores, those of the nearest too."""
@@ -89,7 +87,8 @@ class ListedRecall:
 
     def _allowed(self, proposed: Proposals, allowed: CompiledFilter | None, k: int) -> Candidates:
         """The first `k` that the user may be shown."""
-        places = np.flatnonzero(_may_be_shown(proposed.positions, allowed, len(self._index)))[:k]
+        shown = proposed.positions < len(self._index) if allowed is None else allowed.lets_through(proposed.positions)
+        places = np.flatnonzero(shown)[:k]
         return Candidates(
             ids=self._index.ids_at(proposed.positions[places]),
             scores=proposed.scores[places],
@@ -98,19 +97,11 @@ class ListedRecall:
         )
 
 
-def _may_be_shown(positions: NDArray[np.uint32], allowed: CompiledFilter | None, items: int) -> NDArray[np.bool_]:
-    if allowed is None:
-        return positions < items
-    free = bits_at(allowed.bitmap, positions)
-    return free if allowed.hidden is None else free & ~np.isin(positions, allowed.hidden[0])
-
-
 def _filled(answer: Candidates, nearest: Candidates, k: int) -> Candidates:
-    """The answer, and behind it the nearest that it lacks; pins, which have no score, come later."""
+    """The answer, and behind it the nearest that it lacks."""
     there = set(answer.ids if isinstance(answer.ids, list) else answer.ids.tolist())
     items = nearest.ids if isinstance(nearest.ids, list) else nearest.ids.tolist()
-    scored = nearest.scores > -np.inf
-    new = np.array([place for place, item in enumerate(items) if scored[place] and item not in there], np.int64)
+    new = np.array([place for place, item in enumerate(items) if item not in there], np.int64)
     ids: Ids = [nearest.ids[place] for place in new] if isinstance(nearest.ids, list) else nearest.ids[new]
     return first(joined(answer, ids, nearest.scores[new]), k)
 
@@ -122,9 +113,13 @@ def open_recall(
     clock: Clock = untimed,
     rules: SearchRules | None = None,
 ) -> CandidateSource:
-    """The recall stage of a release: over its lists of candidates where it has them, else over its index alone."""
+    """The recall stage of a release: over its lists of candidates where it has them, else over its index alone.
+
+    `rules` are the release's own unless given.
+    """
     lists = release.row_store(CANDIDATE) if CANDIDATE in release.manifest.row_sets else None
-    return recall_over(release.spec, index, user_vectors, lists, clock, rules)
+    rules = RulesStage.of(release, index) if rules is None else rules
+    return recall_over(release.spec, index, user_vectors, lists, rules, clock)
 
 
 def recall_over(
@@ -132,12 +127,12 @@ def recall_over(
     index: IvfIndex,
     user_vectors: RowStore,
     lists: RowStore | None,
+    rules: SearchRules,
     clock: Clock = untimed,
-    rules: SearchRules | None = None,
 ) -> CandidateSource:
     """The recall stage over parts that are open; `lists` holds the row set ``candidate``, if there is one."""
-    nearest = IndexRecall(index, user_vectors, spec.row_set("item").id_type, clock, rules)
+    nearest = IndexRecall(index, user_vectors, spec.row_set("item").id_type, rules, clock)
     if lists is None:
         return nearest
     store = CandidateStore(lists, score=takes_score(spec))
-    return ListedRecall(store, index, nearest, spec.row_set("user").id_type, clock, rules)
+    return ListedRecall(store, index, nearest, spec.row_set("user").id_type, rules, clock)

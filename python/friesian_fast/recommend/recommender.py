@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
 from friesian_fast.rank import Ranker
+from friesian_fast.recall import Filter, Predicate
 from friesian_fast.recommend.explain import Explanation, Trace
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.recommend.listed import open_recall
@@ -71,12 +72,12 @@ class Recommender:
     users, items : RowStore
     recall : CandidateSource
     ranker : Ranker
+    rules : RulesStage
+        What happens after ranking, and to the fallback list; checks what requests ask to be left out.
     executor : Executor, optional
         Fetches the user's row while recall runs; worth it only where both wait for a network.
     clock : callable, optional
         Takes a timer's name and gives the context to run in.
-    rules : RulesStage, optional
-        What happens after ranking, and to the fallback list.
     """
 
     def __init__(
@@ -87,9 +88,9 @@ class Recommender:
         items: RowStore,
         recall: CandidateSource,
         ranker: Ranker,
+        rules: RulesStage,
         executor: Executor | None = None,
         clock: Clock = untimed,
-        rules: RulesStage | None = None,
     ) -> None:
         self._release = release
         self._users = users
@@ -106,7 +107,13 @@ class Recommender:
         self.catalogue = release.manifest.index.vectors
 
     def recommend(
-        self, user_id: int | str, *, k: int | None = None, candidates: int | None = None, explain: bool = False
+        self,
+        user_id: int | str,
+        *,
+        k: int | None = None,
+        candidates: int | None = None,
+        explain: bool = False,
+        filter: Filter | Predicate | None = None,
     ) -> Recommendation:
         """The `k` best of `candidates` proposed items.
 
@@ -122,23 +129,28 @@ class Recommender:
             than the catalogue.
         explain : bool, default False
             Say how the answer came about; a fallback has its reason only.
+        filter : Filter or Predicate, optional
+            What this answer may hold, besides the release's rules, which hold as well; a fallback follows it too.
+            `Filter.seen` has one list, of this user.
 
         Raises
         ------
         InvalidInputError
-            If the id is of the wrong type, or `k` or `candidates` is out of range.
+            If the id is of the wrong type, `k` or `candidates` is out of range, or the filter does not fit the items;
+            it names the field or the column.
         """
         k, candidates = self.sizes(k, candidates)
         self._check(k, candidates)
         user = as_ids([user_id], self.user_id_type)
+        asked = None if filter is None else self._checked(filter)
         with self._clock("recommend.overall"):
             try:
-                return self._ranked(user_id, user, k, candidates, Trace() if explain else None)
+                return self._ranked(user_id, user, k, candidates, asked, Trace() if explain else None)
             except NotFoundError as error:
-                return self._popular(user, k, str(error))
+                return self._popular(user, k, asked, str(error))
             except FriesianError as error:
                 _log.warning("user %r gets the popular items: %s", user_id, error)
-                return self._popular(user, k, str(error))
+                return self._popular(user, k, asked, str(error))
 
     def sizes(self, k: int | None, candidates: int | None) -> tuple[int, int]:
         """`k` and `candidates` of a request, with what `recommend` takes for those not given."""
@@ -152,8 +164,7 @@ class Recommender:
         self._recall.close()
         self._users.close()
         self._items.close()
-        if self._rules is not None:
-            self._rules.close()
+        self._rules.close()
 
     def _check(self, k: int, candidates: int) -> None:
         if k < 1:
@@ -171,12 +182,22 @@ class Recommender:
                     f"rank {MAX_CANDIDATES}"
                 )
 
-    def _ranked(self, user_id: int | str, user: Ids, k: int, candidates: int, trace: Trace | None) -> Recommendation:
+    def _checked(self, filter: Filter | Predicate) -> Filter:
+        given = Filter(where=filter) if isinstance(filter, Predicate) else filter
+        if not isinstance(given, Filter):
+            raise InvalidInputError(f"a filter is a condition on columns or a Filter, got {type(filter).__name__}")
+        return self._rules.checked(given)
+
+    def _ranked(
+        self, user_id: int | str, user: Ids, k: int, candidates: int, asked: Filter | None, trace: Trace | None
+    ) -> Recommendation:
         user_row = self._start(lambda: self._user_row(user, trace))
         with self._time("recommend.recall", trace):
-            found = self._recall.candidates(user_id, candidates)
+            found = self._recall.candidates(user_id, candidates, asked)
         if not found.user_found:
             raise NotFoundError(f"user {user_id!r} has no vector in release {self.release_id}")
+        if len(found.ids) == 0:
+            raise NotFoundError(f"rules and filter leave no item for user {user_id!r}")
         row = user_row()
         if row.count == 0:
             raise NotFoundError(f"user {user_id!r} has no features in release {self.release_id}")
@@ -200,10 +221,7 @@ class Recommender:
         if items.count < len(ids):
             places = np.flatnonzero(items.found)
             ids, recall_scores = _at(ids, places), recall_scores[places]
-        if self._rules is None:
-            order, final = (-scores).argsort(kind="stable")[:k], scores
-        else:
-            order, final = self._rules.order(ids, scores, k, None if trace is None else trace.notes.append)
+        order, final = self._rules.order(ids, scores, k, None if trace is None else trace.notes.append)
         if trace is not None:
             trace.keep(ids, recall_scores, scores, final)
         return Recommendation(ids=_at(ids, order), scores=final[order])
@@ -221,9 +239,8 @@ class Recommender:
             return fetch
         return self._executor.submit(contextvars.copy_context().run, fetch).result
 
-    def _popular(self, user: Ids, k: int, why: str) -> Recommendation:
-        popular = self._release.popular
-        items = popular[:k] if self._rules is None else self._rules.popular(popular, user, k)
+    def _popular(self, user: Ids, k: int, asked: Filter | None, why: str) -> Recommendation:
+        items = self._rules.popular(self._release.popular, user, k, asked)
         return Recommendation(
             ids=as_ids([item.id for item in items], self.item_id_type),
             scores=np.array([item.score for item in items], np.float32),
@@ -245,6 +262,6 @@ def open_recommender(release: Release, clock: Clock = untimed) -> Recommender:
         items=release.row_store("item"),
         recall=open_recall(release, index, release.row_store("user_vector"), clock, rules),
         ranker=release.ranker(),
-        clock=clock,
         rules=rules,
+        clock=clock,
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast import _core
-from friesian_fast.errors import FriesianError
-from friesian_fast.recall import CompiledFilter, Filter, IvfIndex
+from friesian_fast.errors import FriesianError, InvalidInputError
+from friesian_fast.recall import CompiledFilter, Filter, IvfIndex, Predicate, predicate_from_json
 from friesian_fast.recall.columns import bits_at
+from friesian_fast.recall.filters import with_normal_ids
 from friesian_fast.recommend.stages import VECTOR_COLUMN, Ids
 from friesian_fast.release.open import PopularItem, Release
 from friesian_fast.release.rules import Rules
@@ -19,6 +22,10 @@ from friesian_fast.release.seen import SEEN, SeenStore
 from friesian_fast.store import RowStore
 
 Note = Callable[[str], None]
+
+# Conditions of requests whose bitmaps are kept: what an application asks for again and again.
+_CONDITIONS = 256
+_CONDITION_BYTES = 64 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +35,12 @@ def _silent(text: str) -> None:
 
 
 class RulesStage:
-    """A release's rules, ready to be applied. Safe to use from many threads.
+    """A release's rules and what requests ask besides, ready to be applied. Safe to use from many threads.
 
     Parameters
     ----------
     rules : Rules
-        Which fit the index: `Rules.check`.
+        Which fit the index: `Rules.check`. There may be none in it.
     index : IvfIndex
         Of the items, with the columns the rules compare.
     seen : SeenStore, optional
@@ -46,25 +53,26 @@ class RulesStage:
         self, rules: Rules, index: IvfIndex, *, seen: SeenStore | None = None, vectors: RowStore | None = None
     ) -> None:
         self._rules = rules
+        self._reorders = rules.reorders
         self._index = index
         self._seen = seen
         self._vectors = vectors
         self._static = None if rules.filter is None else index.compile(rules.filter)
         self._open = self._static if self._static is not None else index.compile(Filter())
+        kept = min(_CONDITIONS, _CONDITION_BYTES // max(self._open.bitmap.nbytes, 1))
+        self._meeting = lru_cache(maxsize=max(kept, 1))(self._compile_condition)
         columns = index.columns
         self._boosts = [(columns.compile(boost.where), boost.factor) for boost in rules.boosts if columns is not None]
         self._cap = columns.column(rules.cap.column) if rules.cap is not None and columns is not None else None
-        pins = index.positions([pin.id for pin in rules.pins])
-        allowed = bits_at(self._open.bitmap, pins)
+        pins = index.positions([pin.id for pin in rules.pins]) if rules.pins else np.empty(0, np.uint32)
+        allowed = self._open.lets_through(pins)
         self._pins = [pin for pin, free in zip(rules.pins, allowed.tolist(), strict=True) if free]
         self._pin_positions = pins[allowed]
 
     @classmethod
-    def of(cls, release: Release, index: IvfIndex | None = None) -> RulesStage | None:
-        """The stage of a release, if it has rules; over an index that is open already, or one of its own."""
-        rules = release.rules
-        if rules is None:
-            return None
+    def of(cls, release: Release, index: IvfIndex | None = None) -> RulesStage:
+        """The stage of a release; over an index that is open already, or one of its own."""
+        rules = release.rules or Rules()
         return cls(
             rules,
             release.index() if index is None else index,
@@ -72,29 +80,49 @@ class RulesStage:
             vectors=release.row_store("item_vector") if rules.diversity is not None else None,
         )
 
-    def filter_for(self, user: Ids) -> CompiledFilter | None:
-        """What the search of one user may answer; None for everything."""
+    def checked(self, asked: Filter) -> Filter:
+        """A request's filter that every later step can apply; its condition is compiled already.
+
+        Raises
+        ------
+        InvalidInputError
+            If it has not one list of seen items but several, its condition is none or does not fit the items' columns,
+            or an id is of another type than theirs. It names the field.
+        """
+        if asked.seen is not None and len(asked.seen) != 1:
+            raise InvalidInputError(f"filter.seen has {len(asked.seen)} lists; a request has one, of its user")
+        if asked.where is not None:
+            self._meeting(asked.where)
+        return with_normal_ids(asked, self._index.string_ids)
+
+    def filter_for(self, user: Ids, asked: Filter | None = None) -> CompiledFilter | None:
+        """What the search of one user may answer, by the rules and by the request; None for everything."""
         hidden = self._hidden(user)
+        if asked is not None:
+            return self._narrowed(asked, hidden)
         return self._static if hidden is None else self._open.hiding([hidden])
 
-    def pins_for(self, user_filter: CompiledFilter | None) -> list[int | str]:
-        """The pinned items that this user may be shown."""
-        if not self._pins or user_filter is None or user_filter.hidden is None:
+    def pins_for(self, allowed: CompiledFilter | None) -> list[int | str]:
+        """The pinned items that this user may be shown, who may be answered what is `allowed`."""
+        if not self._pins:
+            return []
+        if allowed is None:
             return [pin.id for pin in self._pins]
-        hidden = np.isin(self._pin_positions, user_filter.hidden[0]).tolist()
-        return [pin.id for pin, gone in zip(self._pins, hidden, strict=True) if not gone]
+        shown = allowed.lets_through(self._pin_positions).tolist()
+        return [pin.id for pin, free in zip(self._pins, shown, strict=True) if free]
 
-    def popular(self, items: Sequence[PopularItem], user: Ids, k: int) -> list[PopularItem]:
+    def popular(
+        self, items: Sequence[PopularItem], user: Ids, k: int, asked: Filter | None = None
+    ) -> Sequence[PopularItem]:
         """The first k of the fallback list that this user may be shown."""
-        positions = self._index.positions([item.id for item in items])
-        free = bits_at(self._open.bitmap, positions)
         try:
-            hidden = self._hidden(user)
+            allowed = self.filter_for(user, asked)
         except FriesianError as error:  # this list is the last resort
             _log.warning("user %r is shown popular items that may have been seen: %s", user, error)
-            hidden = None
-        if hidden is not None:
-            free &= ~np.isin(positions, hidden)
+            allowed = self._static if asked is None else self._narrowed(asked, None)
+        if allowed is None:
+            return items[:k]
+        free = allowed.lets_through(self._index.positions([item.id for item in items]))
         return [items[i] for i in np.flatnonzero(free)[:k]]
 
     def order(
@@ -118,6 +146,8 @@ class RulesStage:
         scores : ndarray of float32, shape (n,)
             Of all candidates, after boosts.
         """
+        if not self._reorders:
+            return (-scores).argsort(kind="stable")[:k], scores
         note = note or _silent
         places = {pin.id: pin.place for pin in self._pins}
         listed = ids if isinstance(ids, list) else ids.tolist()
@@ -142,6 +172,20 @@ class RulesStage:
         for store in (self._seen, self._vectors):
             if store is not None:
                 store.close()
+
+    def _narrowed(self, asked: Filter, hidden: NDArray[np.uint32] | None) -> CompiledFilter:
+        """What the rules and the request let through; of it the condition's part is kept for other requests."""
+        within = self._open if asked.where is None else self._meeting(asked.where)
+        if hidden is not None:
+            within = within.hiding([hidden])
+        return self._index.compile(replace(asked, where=None), within=within)
+
+    def _compile_condition(self, where: Predicate | str) -> CompiledFilter:
+        condition = predicate_from_json(where, "filter.where") if isinstance(where, str) else where
+        try:
+            return self._index.compile(condition, within=self._open)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"filter.where: {error}") from error
 
     def _hidden(self, user: Ids) -> NDArray[np.uint32] | None:
         """Positions that the user has seen; None where nothing is hidden, which spares the search a bitmap."""

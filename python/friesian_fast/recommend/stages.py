@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall import CompiledFilter, IvfIndex
+from friesian_fast.recall import CompiledFilter, Filter, IvfIndex
 from friesian_fast.release.manifest import MAX_CANDIDATES
 from friesian_fast.spec import IdType
 from friesian_fast.store import RowStore
@@ -71,8 +71,8 @@ class Candidates:
 class CandidateSource(Protocol):
     """Proposes items for a user."""
 
-    def candidates(self, user_id: int | str, k: int) -> Candidates:
-        """At most `k` items, best first."""
+    def candidates(self, user_id: int | str, k: int, asked: Filter | None = None) -> Candidates:
+        """At most `k` items that the request's filter lets through, best first."""
         ...
 
     def close(self) -> None:
@@ -83,8 +83,8 @@ class CandidateSource(Protocol):
 class SearchRules(Protocol):
     """The part of a release's rules that belongs into the search."""
 
-    def filter_for(self, user: Ids) -> CompiledFilter | None:
-        """What the search of one user may answer; None for everything."""
+    def filter_for(self, user: Ids, asked: Filter | None = None) -> CompiledFilter | None:
+        """What the search of one user may answer, by the rules and by the request; None for everything."""
         ...
 
     def pins_for(self, user_filter: CompiledFilter | None) -> list[int | str]:
@@ -101,10 +101,10 @@ class IndexRecall:
     user_vectors : RowStore
         Of the row set ``user_vector``.
     item_id_type : {"int64", "string"}
+    rules : SearchRules
+        What each user's search leaves out, and the pinned items.
     clock : callable, optional
         Takes a timer's name and gives the context to run in.
-    rules : SearchRules, optional
-        What each user's search leaves out, and the pinned items.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class IndexRecall:
         index: IvfIndex,
         user_vectors: RowStore,
         item_id_type: IdType,
+        rules: SearchRules,
         clock: Clock = untimed,
-        rules: SearchRules | None = None,
     ) -> None:
         self._index = index
         self._rules = rules
@@ -121,35 +121,55 @@ class IndexRecall:
         self._item_id_type = item_id_type
         self._clock = clock
 
-    def candidates(self, user_id: int | str, k: int) -> Candidates:
+    def candidates(self, user_id: int | str, k: int, asked: Filter | None = None) -> Candidates:
         """At most `k` items, best first, then the pinned ones that are not among them, with minus infinity."""
-        if not 1 <= k <= MAX_CANDIDATES:
-            raise InvalidInputError(f"k is {k}; it must be between 1 and {MAX_CANDIDATES}")
+        check_count(k)
+        user = as_ids([user_id], self._vectors.row_set.id_type)
         with self._clock("indexing.overall"):
-            with self._clock("indexing.feature"):
-                user = as_ids([user_id], self._vectors.row_set.id_type)
-                rows = self._vectors.decode(user)
-            if not rows.found[0]:
-                return Candidates(ids=as_ids([], self._item_id_type), scores=np.empty(0, np.float32), user_found=False)
-            with self._clock("indexing.decode"):
-                query = np.ascontiguousarray(rows.columns[VECTOR_COLUMN], np.float32)
-            allowed = None if self._rules is None else self._rules.filter_for(user)
-            with self._clock("indexing.faiss"):
-                ids, scores = self._index.search(query, k, filter=allowed)
+            allowed = self._rules.filter_for(user, asked)
+            found = self._search(user, k, allowed)
+        return with_pins(found, self._rules.pins_for(allowed)) if found.user_found else found
+
+    def nearest(self, user: Ids, k: int, allowed: CompiledFilter | None) -> Candidates:
+        """At most `k` of the items that are allowed, best first, without pins."""
+        with self._clock("indexing.overall"):
+            return self._search(user, k, allowed)
+
+    def _search(self, user: Ids, k: int, allowed: CompiledFilter | None) -> Candidates:
+        with self._clock("indexing.feature"):
+            rows = self._vectors.decode(user)
+        if not rows.found[0]:
+            return Candidates(ids=as_ids([], self._item_id_type), scores=np.empty(0, np.float32), user_found=False)
+        with self._clock("indexing.decode"):
+            query = np.ascontiguousarray(rows.columns[VECTOR_COLUMN], np.float32)
+        with self._clock("indexing.faiss"):
+            ids, scores = self._index.search(query, k, filter=allowed)
         # A search that finds fewer than k items pads with minus infinity.
         count = k if scores[0, -1] > -np.inf else int(np.count_nonzero(scores[0] > -np.inf))
         found = ids[0][:count]
         kept: Ids = list(found) if self._item_id_type == "string" else np.ascontiguousarray(found, np.int64)
-        answer = Candidates(ids=kept, scores=np.ascontiguousarray(scores[0][:count]), user_found=True)
-        return answer if self._rules is None else with_pins(answer, self._rules.pins_for(allowed))
+        return Candidates(ids=kept, scores=np.ascontiguousarray(scores[0][:count]), user_found=True)
 
     def close(self) -> None:
         """Let go of the row store."""
         self._vectors.close()
 
 
+def check_count(k: int) -> None:
+    """Whether so many candidates can be proposed.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if not 1 <= k <= MAX_CANDIDATES:
+        raise InvalidInputError(f"k is {k}; it must be between 1 and {MAX_CANDIDATES}")
+
+
 def with_pins(found: Candidates, pins: Sequence[int | str]) -> Candidates:
     """The candidates, and behind them the pinned items they lack; of such a pair nothing is known, so 0."""
+    if not pins:
+        return found
     there = set(found.ids if isinstance(found.ids, list) else found.ids.tolist())
     lacking = [pin for pin in pins if pin not in there]
     if not lacking:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from friesian_fast.errors import FriesianError, MissingExtraError, ReleaseError, UnsupportedRuntimeError
-from friesian_fast.rank import REFERENCE, Ranker, open_ranker
+from friesian_fast.rank import REFERENCE, RUNTIMES, Ranker, open_ranker
 from friesian_fast.recall import ItemColumns, IvfIndex
 from friesian_fast.recall.columns import FILE_NAME as COLUMNS_FILE
 from friesian_fast.release.candidates import candidate_columns, check_lists
@@ -275,6 +275,12 @@ def _check_names(directory: Path, manifest: Manifest) -> None:
     model = manifest.ranker.model
     if not any(name == model or name.startswith(f"{model}/") for name in manifest.files):
         raise ReleaseError(f"{directory / FILE_NAME} names '{model}' as a part, but not among its files; {_MEND}")
+    runtime = RUNTIMES.get(manifest.ranker.runtime)  # one that is not known here gives way to the reference
+    if runtime is not None and Path(model).name != runtime.file:
+        raise ReleaseError(
+            f"{directory / FILE_NAME} ranks with '{model}' on {manifest.ranker.runtime}, which runs {runtime.file}; "
+            f"{_MEND}"
+        )
 
 
 def _check_parts(release: Release, verify: bool) -> None:

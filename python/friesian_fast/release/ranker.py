@@ -21,6 +21,7 @@ from friesian_fast.release.inputs import Inputs
 from friesian_fast.release.manifest import IndexEntry, MachineEntry, RankerEntry, RowSetEntry, RuntimeEntry
 from friesian_fast.release.plan import RankPlan
 from friesian_fast.release.ranker_files import write_model
+from friesian_fast.release.rules import Rules
 from friesian_fast.spec import CANDIDATE, FeatureSpec
 from friesian_fast.store import MappedRowStore
 
@@ -215,12 +216,15 @@ def _requests(
     """The ranker's inputs for users drawn at random, made by the stages that will serve them."""
     from friesian_fast.recommend.inputs import InputBuilder  # it stands above releases, and imports them
     from friesian_fast.recommend.listed import recall_over
+    from friesian_fast.recommend.rules import RulesStage
 
     users, spec = inputs.vectors["user"].ids, inputs.spec
     drawn = np.sort(np.random.default_rng(0).permutation(len(users))[:REQUESTS])
     names = [name for name in ("user", "item", "user_vector", CANDIDATE) if name in row_sets]
     stores = {name: _open_rows(spec, building, name, row_sets[name]) for name in names}
-    recall = recall_over(spec, IvfIndex.open(building / index.layout), stores["user_vector"], stores.get(CANDIDATE))
+    opened = IvfIndex.open(building / index.layout)
+    everything = RulesStage(Rules(), opened)
+    recall = recall_over(spec, opened, stores["user_vector"], stores.get(CANDIDATE), everything)
     builder, limit = InputBuilder(spec), min(inputs.rank.candidates, index.vectors)
     try:
         for position in drawn:

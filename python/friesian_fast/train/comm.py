@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError
+from friesian_fast.train.pulse import Pulse
 
 Array = NDArray[Any]
 # Row numbers of a table and the gradient of each of these rows: shapes (n,) and (n, …).
@@ -23,7 +24,6 @@ Rows = tuple[NDArray[np.int64], Array]
 # For all to meet, and of one message. A worker that dies later is noticed at once; this is for one that hangs.
 TIMEOUT_S = 600
 _PATIENCE_S = 24 * 3600  # for what the user's own code does on one worker while the others wait
-_BEAT_S = 5
 
 
 class PeerLostError(FriesianError):
@@ -41,6 +41,10 @@ class Comm:
 
         Nobody knows how long all else may take: the user's own code, or reading.
         """
+        return nullcontext()
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        """Around what may take as long as it likes, the user's own code or reading: who waits is told what it is."""
         return nullcontext()
 
     def meet(self) -> None:
@@ -71,8 +75,7 @@ class GlooComm(Comm):
         Where they meet: ``file:///path`` on one machine, ``tcp://host:port`` of rank 0.
     rank, world : int
     pulse : Path, optional
-        A file whose time of change shows the launcher that this worker is at work. Within a step it is touched at the
-        beginning and with every message, else all the time.
+        A file that shows the launcher that this worker is at work, see `Pulse`; messages are beats.
     """
 
     def __init__(self, address: str, rank: int, world: int, pulse: Path | None = None) -> None:
@@ -82,41 +85,24 @@ class GlooComm(Comm):
             raise MissingExtraError("training on several workers", "torch") from error
         self.rank, self.world = rank, world
         self._dist: Any = dist
-        self._pulse = pulse
-        self._in_step = False
-        self._closed = threading.Event()
+        self._pulse = Pulse(pulse)
         with self._peers():
             dist.init_process_group(
                 "gloo", init_method=address, rank=rank, world_size=world, timeout=timedelta(seconds=TIMEOUT_S)
             )
             self._patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=_PATIENCE_S))
-        self._beating = threading.Thread(target=self._beat_between_steps, name="friesian-pulse", daemon=True)
-        self._beating.start()
 
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        self._beat()
-        self._in_step = True
-        try:
-            yield
-        finally:
-            self._in_step = False
+    def step(self) -> AbstractContextManager[None]:
+        return self._pulse.step()
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        return self._pulse.doing(what)
 
     def meet(self) -> None:
         import torch
 
         with self._peers():
             self._dist.all_reduce(torch.zeros(1), group=self._patient)
-
-    def _beat_between_steps(self) -> None:
-        while not self._closed.wait(_BEAT_S):
-            if not self._in_step:
-                self._beat()
-
-    def _beat(self) -> None:
-        if self._pulse is not None:
-            with suppress(OSError):  # the launcher has gone and taken its directory with it
-                self._pulse.touch()
 
     def sum(self, values: Array) -> Array:
         import torch
@@ -140,42 +126,63 @@ class GlooComm(Comm):
     def gather_rows(self, tables: Sequence[Rows]) -> list[Rows]:
         if not tables:
             return []
-        counts = np.stack(self._gather(np.array([len(indices) for indices, _ in tables], np.int64)))
+        counts = self._gather(np.array([len(indices) for indices, _ in tables], np.int64))
+        bytes_of_row = [8 + values.itemsize * math.prod(values.shape[1:]) for _, values in tables]
+        # gloo gathers equal sizes only: all are as long as the longest.
+        sent = self._gather(_packed(tables, int((counts @ bytes_of_row).max())))
+        parts = [_unpacked(raw, own, tables) for raw, own in zip(sent, counts, strict=True)]
         return [
-            (self._joined(indices, counts[:, number]), self._joined(values, counts[:, number]))
-            for number, (indices, values) in enumerate(tables)
+            (np.concatenate([numbers for numbers, _ in table]), np.concatenate([values for _, values in table]))
+            for table in zip(*parts, strict=True)
         ]
 
-    def _joined(self, values: Array, counts: NDArray[np.int64]) -> Array:
-        # gloo gathers equal sizes only: all are filled up to the longest, and cut again.
-        padded = np.zeros((int(counts.max()), *values.shape[1:]), values.dtype)
-        padded[: len(values)] = values
-        parts = self._gather(padded)
-        return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
-
-    def _gather(self, values: Array) -> list[Array]:
+    def _gather(self, values: Array) -> Array:
+        """Of all workers, shape (world, …)."""
         import torch
 
         tensor = torch.from_numpy(values)
-        parts = [torch.empty_like(tensor) for _ in range(self.world)]
+        gathered = torch.empty((self.world, *tensor.shape), dtype=tensor.dtype)
         with self._peers():
-            self._dist.all_gather(parts, tensor)
-        return [part.numpy() for part in parts]
+            self._dist.all_gather(list(gathered.unbind()), tensor)
+        found: Array = gathered.numpy()
+        return found
 
     def close(self) -> None:
         # All of it, and now: what is left of a group or a thread at the interpreter's end may abort the process.
-        self._closed.set()
-        self._beating.join()
+        self._pulse.close()
         self._patient = None
         self._dist.destroy_process_group()
 
     @contextmanager
     def _peers(self) -> Iterator[None]:
-        self._beat()
+        self._pulse.beat()
         try:
             yield
         except RuntimeError as error:  # gloo has no kinds of errors
             raise PeerLostError(f"the other workers are out of reach: {error}") from error
+
+
+def _packed(tables: Sequence[Rows], size: int) -> NDArray[np.uint8]:
+    """All row numbers, then all gradients, as so many bytes."""
+    packed = np.empty(size, np.uint8)
+    at = 0
+    for array in [*(indices for indices, _ in tables), *(values for _, values in tables)]:
+        packed[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        at += array.nbytes
+    return packed
+
+
+def _unpacked(packed: NDArray[np.uint8], counts: NDArray[np.int64], like: Sequence[Rows]) -> list[Rows]:
+    """What `_packed` packed: so many rows of each table, of the types and shapes of `like`."""
+    ends = np.cumsum(counts) * 8
+    numbers = [packed[end - count * 8 : end].view(np.int64) for end, count in zip(ends, counts, strict=True)]
+    at, rows = int(ends[-1]), []
+    for indices, (_, values), count in zip(numbers, like, counts, strict=True):
+        shape = (int(count), *values.shape[1:])
+        size = math.prod(shape) * values.itemsize
+        rows.append((indices, packed[at : at + size].view(values.dtype).reshape(shape)))
+        at += size
+    return rows
 
 
 def same_facts(comm: Comm, facts: Any) -> Any:

@@ -142,6 +142,7 @@ class Estimator:
         loss: Any,
         metrics: Sequence[str] = (),
         *,
+        scheduler: Callable[..., Any] | None = None,
         config: Mapping[str, Any] | None = None,
         backend: Backend = "local",
         workers: int = 1,
@@ -164,6 +165,10 @@ class Estimator:
             Of predictions and labels to the mean over rows, such as ``torch.nn.BCEWithLogitsLoss()``.
         metrics : sequence of str, optional
             As in `from_keras`.
+        scheduler : callable, optional
+            A function of the optimizer and the config (or of the optimizer) that returns a
+            `torch.optim.lr_scheduler.LRScheduler`, which sets the learning rate of every step. It has to depend on the
+            number of the step alone: a training that goes on later makes it anew and lets it count up to there.
         config, backend, workers, cores_per_worker, seed, precision, outputs
             As in `from_keras`.
 
@@ -179,6 +184,7 @@ class Estimator:
             creator=model_creator,
             optimizer=optimizer,
             loss=loss,
+            scheduler=scheduler,
             config=dict(config or {}),
             seed=seed,
             precision=precision,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -114,6 +115,10 @@ class Input:
     def steps(self, epoch: int | None) -> int:
         """How many batches an epoch has, on every worker."""
         return sum(window.steps for window in self.plan(epoch))
+
+    def first_steps(self, epoch: int | None) -> list[int]:
+        """The steps of an epoch that begin a window, whose rows are read before it."""
+        return list(accumulate((window.steps for window in self.plan(epoch)[:-1]), initial=0))
 
     def sample(self) -> Batch:
         """The first row, with what is added to it: what batches look like."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from friesian_fast.train.comm import Array, Comm, differing, refuse_sum, sum_all
 from friesian_fast.train.fields import Field, Wanted
 from friesian_fast.train.input import Batch
 from friesian_fast.train.keras_feed import Feed, input_tensors
+from friesian_fast.train.keras_step import KerasStep, measure
 from friesian_fast.train.scores import Scale, as_logits
 
 _OPTIMIZER = "optimizer/"
@@ -53,7 +55,7 @@ class KerasTask:
         self._optimizer: Any = None
         self._kept: list[Array] = []  # of an optimizer that is not made yet
         self._feed: Feed | None = None
-        self._train: Callable[..., Any] | None = None
+        self._train: KerasStep | None = None
         self._built_for: list[Field] = []
 
     def wanted(self) -> list[Wanted] | None:
@@ -69,17 +71,20 @@ class KerasTask:
         self._built_for = [*features, *labels]
         self._feed = Feed(self.model, features, labels)
         # Losses and metrics make their variables when first called, which no compiled step may do.
-        self._measure(*self._feed.batch(first))
+        measure(self.model, *self._feed.batch(first))
         self.model.reset_metrics()
         weights = self.model.trainable_variables
-        self._variables = [weight.value for weight in weights]
         if self._optimizer is None:
-            self._optimizer = LazyAdam(self._variables, self.learning_rate) if self._lazy else self.model.optimizer
+            own = [weight.value for weight in weights]
+            self._optimizer = LazyAdam(own, self.learning_rate) if self._lazy else self.model.optimizer
             if not self._lazy:
                 self._optimizer.build(weights)
             self._turn_seeds()
             self._put_optimizer()
-        self._compile(self._feed.signature(first))
+        signature = self._feed.signature(first)
+        self._train = KerasStep(self.model, self._optimizer, self._comm, signature)
+        self._score = tf.function(partial(measure, self.model), input_signature=signature)
+        self._predict = self._compiled_predict(signature)
 
     def build_for_predict(self, features: Sequence[Field], first: Mapping[str, Array]) -> None:
         """Make the weights and compile the model for inputs like `first`; enough for `load` and `predict`."""
@@ -89,7 +94,13 @@ class KerasTask:
         inputs = self._feed.inputs(first)
         self.model(inputs, training=False)
         signature = self._feed.signature(Batch(dict(first), {}, 1.0))
-        self._predict = tf.function(lambda x: self.model(x, training=False), input_signature=signature[:1])
+        self._predict = self._compiled_predict(signature)
+
+    def _compiled_predict(self, signature: tuple[Any, Any]) -> Callable[[Any], Any]:
+        predict: Callable[[Any], Any] = tf.function(
+            lambda x: self.model(x, training=False), input_signature=signature[:1]
+        )
+        return predict
 
     @property
     def learning_rate(self) -> float:
@@ -140,7 +151,7 @@ class KerasTask:
         kept = [_value(variable).copy() for variable in apart]
         if self._schedule is not None:
             self._optimizer.learning_rate.assign(self.learning_rate)
-        loss, predictions = self._train(x, y, tf.constant(batch.factor, tf.float32))
+        loss, predictions = self._train(x, y, batch.factor)
         for variable, value in zip(apart, kept, strict=True):
             variable.assign(value)
         return float(loss) if batch.factor else 0.0, _numpy(predictions)
@@ -238,7 +249,9 @@ class KerasTask:
         """Those metrics over all workers."""
         if self._comm.world > 1:
             self.set_metric_state([self._comm.sum(value) for value in self.metric_state()])
-        found = self.model.get_metrics_result() if self._metric_variables() else {}
+        with self._comm.doing("computing the model's own metrics"):
+            found = self.model.get_metrics_result() if self._metric_variables() else {}
+        self._comm.meet()
         return {name: float(value) for name, value in found.items() if name != "loss"}
 
     def _measured_apart(self) -> list[Any]:
@@ -265,84 +278,6 @@ class KerasTask:
             return []
         rate = getattr(self._optimizer, "_learning_rate", None)
         return [variable for variable in self._optimizer.variables if variable is not rate]
-
-    def _compile(self, signature: tuple[Any, Any]) -> None:
-        factor = tf.TensorSpec([], tf.float32)
-        alone = self._comm.world == 1
-        self._sparse: list[bool] = []
-        self._used: list[int] = []
-
-        def whole(x: Any, y: Any, factor: Any) -> Any:
-            loss, predictions, gradients = self._gradients(x, y, factor)
-            self._apply(gradients)
-            return loss, predictions
-
-        def local(x: Any, y: Any, factor: Any) -> Any:
-            loss, predictions, gradients = self._gradients(x, y, factor)
-            return loss, predictions, [_summed(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
-
-        step = tf.function(whole if alone else local, input_signature=[*signature, factor])
-        self._train = step if alone else self._together(step)
-        self._score = tf.function(self._measure, input_signature=signature)
-        self._predict = tf.function(lambda x: self.model(x, training=False), input_signature=signature[:1])
-
-    def _gradients(self, x: Any, y: Any, factor: Any) -> tuple[Any, Any, list[Any]]:
-        with tf.GradientTape() as tape:
-            predictions, loss = self._forward(x, y, training=True)
-            scaled = loss * factor
-        found = tape.gradient(scaled, self._variables)
-        self._used = [at for at, gradient in enumerate(found) if gradient is not None]
-        if not self._used:
-            raise InvalidInputError("no weight of the model has a gradient; does its output depend on its weights?")
-        gradients = [found[at] for at in self._used]
-        self._sparse = [isinstance(gradient, tf.IndexedSlices) for gradient in gradients]
-        return loss, predictions, gradients
-
-    def _apply(self, gradients: list[Any]) -> None:
-        if self._lazy:
-            self._optimizer.apply(gradients, self._used)
-        else:
-            self._optimizer.apply(gradients, [self.model.trainable_variables[at] for at in self._used])
-
-    def _measure(self, x: Any, y: Any) -> Any:
-        predictions, loss = self._forward(x, y, training=False)
-        return loss, predictions
-
-    def _forward(self, x: Any, y: Any, *, training: bool) -> tuple[Any, Any]:
-        given = dict(x) if isinstance(x, dict) else x
-        labels = y or None if isinstance(y, dict) else y
-        predictions = self.model(given, training=training)
-        loss = self.model.compute_loss(x=x, y=labels, y_pred=predictions, sample_weight=None, training=training)
-        self.model.compute_metrics(x, labels, predictions)
-        return predictions, loss
-
-    def _together(self, local: Callable[..., Any]) -> Callable[..., Any]:
-        apply = tf.function(self._apply_parts, reduce_retracing=True)
-
-        def step(x: Any, y: Any, factor: Any) -> Any:
-            loss, predictions, gradients = local(x, y, factor)
-            if not float(factor):
-                gradients = [_nothing(gradient) for gradient in gradients]
-            pairs = list(zip(self._sparse, gradients, strict=True))
-            dense = sum_all(self._comm, [gradient.numpy() for sparse, gradient in pairs if not sparse])
-            rows = self._comm.gather_rows([tuple(part.numpy() for part in g) for sparse, g in pairs if sparse])
-            indices = [tf.constant(numbers) for numbers, _ in rows]
-            values = [tf.constant(gradient) for _, gradient in rows]
-            apply([tf.constant(gradient) for gradient in dense], indices, values)
-            return loss, predictions
-
-        return step
-
-    def _apply_parts(self, dense: list[Any], indices: list[Any], values: list[Any]) -> None:
-        whole, rows = iter(dense), iter(zip(indices, values, strict=True))
-        gradients = []
-        for at, sparse in zip(self._used, self._sparse, strict=True):
-            if sparse:
-                numbers, gradient = next(rows)
-                gradients.append(tf.IndexedSlices(gradient, numbers, dense_shape=self._variables[at].shape))
-            else:
-                gradients.append(next(whole))
-        self._apply(gradients)
 
 
 def _is_plain_adam(optimizer: Any) -> bool:
@@ -377,17 +312,6 @@ def _name_of(loss: Any) -> str:
 
 def _is_sum(loss: Any) -> bool:
     return getattr(loss, "reduction", None) == "sum"
-
-
-def _summed(gradient: Any) -> tuple[Any, Any]:
-    """Each row number once, with the sum of its gradients: what is sent."""
-    rows, position = tf.unique(tf.cast(gradient.indices, tf.int64))
-    return rows, tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
-
-
-def _nothing(gradient: Any) -> Any:
-    """The gradient of no row: dense zeros, or of a table no row numbers."""
-    return tuple(part[:0] for part in gradient) if isinstance(gradient, (tuple, list)) else tf.zeros_like(gradient)
 
 
 def _value(variable: Any) -> Array:

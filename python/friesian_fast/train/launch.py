@@ -25,8 +25,9 @@ from friesian_fast import errors
 from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError, WorkerLostError
 from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.comm import TIMEOUT_S
-from friesian_fast.train.events import Mailbox, listening, send_file
+from friesian_fast.train.events import Mailbox, listening, send_file, sender
 from friesian_fast.train.job import Done, Event, Work
+from friesian_fast.train.pulse import PulseSeen
 from friesian_fast.train.worker import Order, order_text, pulse_of
 
 _GRACE_S = 10  # for the others to say what they saw, after one failed
@@ -66,7 +67,7 @@ def run_here(work: Work, workers: int, cores: int, on_event: OnEvent) -> Done:
             orders = [
                 Order(rank=rank, world=workers, meet=f"file://{directory}/meet", cores=cores) for rank in range(workers)
             ]
-            outcomes = _wait(directory, orders, stop)
+            outcomes = _wait(directory, orders, mailbox, stop)
         return _gathered(outcomes, workers)
 
 
@@ -160,7 +161,8 @@ class _SparkTask:
         meet = context.allGather(f"tcp://{host}:{_free_port()}" if rank == 0 else "")[0]
         with _working_directory() as directory:
             _write_work(directory, self.sent.value)
-            (outcome,) = _wait(directory, [Order(rank=rank, world=self.workers, meet=meet, cores=self.cores)])
+            order = Order(rank=rank, world=self.workers, meet=meet, cores=self.cores)
+            (outcome,) = _wait(directory, [order], self.mailbox)
             state = b""
             if outcome.state is not None and not send_file(self.mailbox, outcome.state):
                 state = outcome.state.read_bytes()
@@ -191,13 +193,16 @@ def _write_work(directory: Path, sent: bytes) -> None:
     (directory / "work").write_bytes(sent)
 
 
-def _wait(directory: Path, orders: Sequence[Order], stop: threading.Event | None = None) -> list[Outcome]:
+def _wait(
+    directory: Path, orders: Sequence[Order], mailbox: Mailbox, stop: threading.Event | None = None
+) -> list[Outcome]:
     """Start the processes and wait for all; after a failure the others have a grace, then they are stopped.
 
-    Who shows no sign of work for too long has failed as well. `stop` ends all at once.
+    Who shows no sign of work for too long has failed as well; who does one thing for long is told of. `stop` ends all
+    at once.
     """
     running = {order.rank: _start(directory, order) for order in orders}
-    pulses = {order.rank: _Pulse(pulse_of(directory, order.rank)) for order in orders}
+    pulses = {order.rank: PulseSeen(pulse_of(directory, order.rank)) for order in orders}
     codes: dict[int, int] = {}
     stopped = set()
     stop_at = float("inf")
@@ -209,6 +214,8 @@ def _wait(directory: Path, orders: Sequence[Order], stop: threading.Event | None
                 if pulses[rank].silence() > _SILENCE_S:
                     stopped.add(rank)
                     process.kill()
+                if (late := pulses[rank].overdue()) is not None:
+                    sender(mailbox)({"late": f"rank {rank} of {orders[0].world} is {late}"})
                 if (code := process.poll()) is not None:
                     codes[rank] = code
                     if not _is_good(directory, rank):
@@ -225,21 +232,6 @@ def _wait(directory: Path, orders: Sequence[Order], stop: threading.Event | None
             assert process.stdin is not None
             process.stdin.close()
     return [_outcome(directory, rank, codes[rank], stopped=rank in stopped) for rank in running]
-
-
-class _Pulse:
-    """Watches when a file was last touched, by this process' own clock: that of files may jump, or a machine sleep."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = (0, time.monotonic())
-
-    def silence(self) -> float:
-        """Seconds for which nothing was seen."""
-        touched, now = self._path.stat().st_mtime_ns, time.monotonic()
-        if touched != self._seen[0]:
-            self._seen = touched, now
-        return now - self._seen[1]
 
 
 def _is_good(directory: Path, rank: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +84,8 @@ class TorchMaker:
         Takes the model and the config, or the model; returns a `torch.optim.Optimizer`.
     loss : callable
         A loss module, a class of them, or a function of predictions and labels.
+    scheduler : callable or None
+        Takes the optimizer and the config, or the optimizer; returns a `torch.optim.lr_scheduler.LRScheduler`.
     config : mapping
     seed : int
     precision : {"fp32", "bf16"}
@@ -94,6 +97,7 @@ class TorchMaker:
     creator: Callable[..., Any]
     optimizer: Callable[..., Any]
     loss: Any
+    scheduler: Callable[..., Any] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     precision: Precision = "fp32"
@@ -113,7 +117,14 @@ class TorchMaker:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise InvalidInputError(f"optimizer returned a {type(optimizer).__name__}; it must return an Optimizer")
         loss: Any = self.loss() if inspect.isclass(self.loss) else self.loss
-        return TorchTask(model, optimizer, loss, comm, bf16=self.precision == "bf16", outputs=self.outputs)
+        schedule = None if self.scheduler is None else partial(self._schedule, optimizer)
+        bf16 = self.precision == "bf16"
+        return TorchTask(model, optimizer, loss, comm, schedule=schedule, bf16=bf16, outputs=self.outputs)
+
+    def _schedule(self, optimizer: Any) -> Any:
+        scheduler: Any = self.scheduler
+        is_class = inspect.isclass(scheduler)  # whose second argument is none of ours
+        return scheduler(optimizer) if is_class else called(scheduler, optimizer, self.config)
 
 
 def called(function: Callable[..., Any], *arguments: Any) -> Any:

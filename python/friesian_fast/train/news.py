@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from friesian_fast.train.job import ABOUT_SPEED, Event
+from friesian_fast.train.pulse import LONG_S
+
+_log = logging.getLogger(__name__)
 
 
 class News:
@@ -38,6 +44,9 @@ class News:
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
+        if "late" in event:
+            self._tell_late(event["late"])
+            return
         if "logs" not in event:
             self._progress(event)
             return
@@ -46,12 +55,36 @@ class News:
         values = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items() if name not in ABOUT_SPEED)
         self.line(f"Epoch {epoch}/{self._epochs} - {logs['rows_per_second']:,.0f} rows/s - {values}")
         for function in self._on_epoch:
-            function(epoch, logs)
+            with self._told_if_long(f"the callback {_name_of(function)} is still running"):
+                function(epoch, logs)
 
     def line(self, text: str) -> None:
         """Print, if we are to."""
         if self._verbose:
             print(text)
+
+    def _tell_late(self, text: str) -> None:
+        """Tell of what keeps all waiting; who wants no lines gets it in the log."""
+        self._end_bar()
+        self.line(text)
+        if not self._verbose:
+            _log.warning(text)
+
+    @contextmanager
+    def _told_if_long(self, what: str) -> Iterator[None]:
+        over = threading.Event()
+
+        def tell() -> None:
+            after = 0
+            while not over.wait(after or LONG_S):
+                after = 2 * after or LONG_S
+                self._tell_late(f"{what} after {after:.0f} s")
+
+        threading.Thread(target=tell, name="friesian-late", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def _progress(self, event: Event) -> None:
         if self._bar is None and not self._start_bar(event):
@@ -83,6 +116,10 @@ class News:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _name_of(function: Callable[..., None]) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def _console() -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from friesian_fast.train.scores import Scale, as_logits
 
 _OPTIMIZER = "optimizer/"
 _SETTING = "optimizer/group/"
+_STEPS = "optimizer/steps"
 _WITH_LOGITS = F.binary_cross_entropy_with_logits
 
 
@@ -35,6 +38,8 @@ class TorchTask:
     loss : callable
         Of the predictions and the label (the labels as a dict, if there are several), to the mean over rows.
     comm : Comm
+    schedule : callable, optional
+        Makes the scheduler of the optimizer's learning rate, which is stepped after every batch.
     bf16 : bool, default False
         Compute forward and backward in bfloat16 where PyTorch finds it safe; weights stay float32.
     outputs : {"probabilities", "logits"}, optional
@@ -50,6 +55,7 @@ class TorchTask:
         loss: Callable[..., Any],
         comm: Comm,
         *,
+        schedule: Callable[[], Any] | None = None,
         bf16: bool = False,
         outputs: Scale | None = None,
     ) -> None:
@@ -65,6 +71,11 @@ class TorchTask:
         self._as_dict = False
         if not self._weights:
             raise InvalidInputError("the PyTorch model has no weight to train")
+        groups = optimizer.param_groups
+        self._settings = [{k: copy.deepcopy(v) for k, v in group.items() if k != "params"} for group in groups]
+        self._steps = 0
+        self._schedule = schedule
+        self._scheduler = None if schedule is None else _scheduler_of(schedule, optimizer)
 
     def wanted(self) -> list[Wanted] | None:
         """PyTorch models say nothing of their inputs."""
@@ -135,6 +146,9 @@ class TorchTask:
         if self._comm.world > 1:
             self._add_up()
         self._optimizer.step()
+        self._steps += 1
+        if self._scheduler is not None:
+            self._step_schedule(self._steps)
         return float(loss.detach()), _numpy(predictions)
 
     def score(self, batch: Batch) -> tuple[float, Array]:
@@ -160,6 +174,7 @@ class TorchTask:
                     found[f"{_OPTIMIZER}{number}/{name}"] = _copy(torch.as_tensor(value))
         for number, group in enumerate(optimizer["param_groups"]):
             found[f"{_SETTING}{number}/lr"] = np.array(float(group["lr"]))
+        found[_STEPS] = np.array(self._steps)
         return found
 
     def load(self, state: Mapping[str, Array]) -> None:
@@ -176,15 +191,42 @@ class TorchTask:
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(torch.from_numpy(np.array(given[name])))
+        self._begin_at(int(state.get(_STEPS, 0)))
         optimizer = self._optimizer.state_dict()
         moments: dict[int, dict[str, Any]] = {}
         for name, value in state.items():
+            if name == _STEPS:
+                continue
             if name.startswith(_SETTING):
                 optimizer["param_groups"][int(name.removeprefix(_SETTING).split("/")[0])]["lr"] = float(value)
             elif name.startswith(_OPTIMIZER):
                 number, part = name.removeprefix(_OPTIMIZER).split("/", 1)
                 moments.setdefault(int(number), {})[part] = torch.from_numpy(np.array(value))
         self._optimizer.load_state_dict({"state": moments, "param_groups": optimizer["param_groups"]})
+
+    def _begin_at(self, steps: int) -> None:
+        """Let the schedule count up to a step, from the settings that the optimizer was made with."""
+        self._steps = steps
+        if self._schedule is None:
+            return
+        for group, settings in zip(self._optimizer.param_groups, self._settings, strict=True):
+            weights = group["params"]
+            group.clear()
+            group.update(copy.deepcopy(settings), params=weights)
+        self._scheduler = _scheduler_of(self._schedule, self._optimizer)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Detected call of `lr_scheduler.step", UserWarning
+            )  # the steps were taken
+            for step in range(steps):
+                self._step_schedule(step + 1)
+
+    def _step_schedule(self, step: int) -> None:
+        assert self._scheduler is not None
+        try:
+            self._scheduler.step()
+        except ValueError as error:  # as of one that ends
+            raise InvalidInputError(f"the scheduler cannot go on to step {step}: {error}") from error
 
     def share_buffers(self) -> None:
         """Give all workers the mean of what they measured apart, such as the moments of batch normalisations."""
@@ -260,6 +302,22 @@ class TorchTask:
         return [weight.grad for weight in self._weights]
 
 
+def _scheduler_of(schedule: Callable[[], Any], optimizer: Any) -> Any:
+    """What the caller's function makes, if it can be stepped after every batch."""
+    scheduler = schedule()
+    kinds = torch.optim.lr_scheduler
+    if isinstance(scheduler, kinds.ReduceLROnPlateau):
+        raise InvalidInputError(
+            "scheduler returned a ReduceLROnPlateau, which follows a metric and not the step; lower the rate by a "
+            "callback at the end of an epoch, or return another scheduler"
+        )
+    if not isinstance(scheduler, kinds.LRScheduler):
+        raise InvalidInputError(f"scheduler returned a {type(scheduler).__name__}; it must return an LRScheduler")
+    if scheduler.optimizer is not optimizer:
+        raise InvalidInputError("scheduler returned one of another optimizer; use the one that it is called with")
+    return scheduler
+
+
 def _scale_of(loss: Any) -> Scale | None:
     """What a binary loss takes; None for all other losses."""
     if isinstance(loss, functools.partial):
@@ -277,7 +335,7 @@ def _is_sum(loss: Any) -> bool:
 def _rows(weight: Any) -> tuple[Array, Array]:
     """Row numbers and gradients of a weight, each row once."""
     if weight.grad is None:
-        return np.zeros(0, np.int64), np.zeros((0, *weight.shape[1:]), np.float32)
+        return np.zeros(0, np.int64), torch.zeros((0, *weight.shape[1:]), dtype=weight.dtype).numpy()
     part = weight.grad.coalesce()
     return part.indices()[0].numpy(), part.values().numpy()
 

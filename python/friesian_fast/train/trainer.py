@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,7 @@ from friesian_fast.errors import InvalidInputError
 from friesian_fast.train.checkpoint import FILE, read_state, write_state
 from friesian_fast.train.comm import Array, Comm, digests, same_facts, same_state
 from friesian_fast.train.fields import Field
+from friesian_fast.train.fingerprint import differing_parts, fingerprints
 from friesian_fast.train.input import Batch, Extend, Input
 from friesian_fast.train.job import Done, Event, State, Task, Work, fields_of, is_binary, labels_of
 from friesian_fast.train.keras_callbacks import KerasCallbacks
@@ -47,6 +44,8 @@ class Trainer:
         self._comm = comm
         self._task = task
         self._report = report
+        # Of the callbacks as they were given: what they count while they run is not theirs.
+        self._fingerprints = fingerprints(work) if work.checkpoint_dir is not None and comm.rank == 0 else {}
         self._is_binary = is_binary(work, task)
         require_scale(work.metrics, task.scale, task.loss_name)
         features = fields_of(work, task)
@@ -54,7 +53,11 @@ class Trainer:
         self._validation = None
         if work.validation is not None:
             self._validation = self._input(work.validation, features, work.validation_extend)
-        task.build(self.input.features, self.input.labels, self.input.sample())
+        with comm.doing("reading the first row"):
+            first = self.input.sample()
+        with comm.doing("building the model"):
+            task.build(self.input.features, self.input.labels, first)
+        comm.meet()
         if work.state is not None:
             task.load(work.state)
         elif comm.world > 1:
@@ -83,7 +86,7 @@ class Trainer:
     def fit(self) -> Done:
         """Train all epochs, going on from a checkpoint if there is one of this work."""
         work = self._work
-        callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else ())
+        callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else (), self._comm)
         self._meet_after_callbacks()
         epoch, skip = self._resume()
         while epoch < work.epochs and not self._is_over():
@@ -153,11 +156,14 @@ class Trainer:
         if not skip:
             self._task.reset_metrics()
         progress = _Progress(epoch + 1, steps, self._report if self._comm.rank == 0 else None)
-        batches = self.input.batches(number, skip)
+        batches = self._batches(self.input.batches(number, skip))
+        to_read = {skip, *self.input.first_steps(number)}
         begun = time.perf_counter()
         for step in range(skip, steps):
             asked = time.perf_counter()
             batch = next(batches)
+            if step in to_read:
+                self._comm.meet()  # however long one of them reads
             self._sums[_WAITED] += time.perf_counter() - asked
             self._task.begin([work.seed, number, step])
             with self._comm.step():
@@ -173,6 +179,15 @@ class Trainer:
         if self._validation is not None:
             logs |= {f"val_{name}": value for name, value in self._measure(self._validation).items()}
         return logs
+
+    def _batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same; who waits for their rows is told so."""
+        while True:
+            with self._comm.doing("reading rows"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _step(self, batch: Batch, epoch: int, step: int) -> None:
         loss, predictions = self._task.train(batch)
@@ -214,10 +229,11 @@ class Trainer:
     def _measure(self, data: Input) -> dict[str, float]:
         sums, scores = _no_sums(), BinaryScores()
         self._task.reset_metrics()
-        for batch in data.batches(None):
+        for batch in self._batches(data.batches(None)):
             with self._comm.step():
                 loss, predictions = self._task.score(batch)
             self._count(batch, loss, predictions, sums, scores)
+        self._comm.meet()
         loss, rows = self._comm.sum(sums)[:2]
         logs = {"loss": float(loss / rows), **self._task.metrics()}
         if self._work.metrics:
@@ -230,18 +246,19 @@ class Trainer:
         assert self._work.checkpoint_dir is not None
         self._task.share_buffers()
         counted = self._counted() if step else []  # at the end of an epoch counting has begun anew
-        if self._comm.rank > 0:
-            return
         extra = {f"{_METRIC}{number}": value for number, value in enumerate(counted)}
         facts = {
-            "work": self._fingerprint,
+            "parts": self._fingerprints,
             "epoch": epoch,
             "step": step,
             "stopped": stopped,
             "history": self._history,
             "rate": self._task.learning_rate,
         }
-        write_state(self._work.checkpoint_dir / FILE, {**self._task.state(), **extra}, facts)
+        if self._comm.rank == 0:
+            with self._comm.doing("writing the checkpoint"):
+                write_state(self._work.checkpoint_dir / FILE, {**self._task.state(), **extra}, facts)
+        self._comm.meet()
 
     def _counted(self) -> list[Array]:
         """What all workers have counted in this epoch, for `_count_on`."""
@@ -258,15 +275,13 @@ class Trainer:
         self._sums, self._scores = counted[0], BinaryScores.of(counted[1:4])
         self._task.set_metric_state(counted[4:])
 
-    @cached_property
-    def _fingerprint(self) -> str:
-        return fingerprint(self._work)
-
     def _resume(self) -> tuple[int, int]:
         """The epoch and the step to go on from: rank 0 reads the checkpoint, if there is one, for all."""
         if self._work.checkpoint_dir is None:
             return 0, 0
-        facts, state = self._kept() if self._comm.rank == 0 else (None, {})
+        with self._comm.doing("reading the checkpoint"):
+            facts, state = self._kept() if self._comm.rank == 0 else (None, {})
+        self._comm.meet()
         facts = same_facts(self._comm, facts)
         if facts is None:
             return 0, 0
@@ -287,9 +302,11 @@ class Trainer:
         if not path.exists():
             return None, {}
         state, facts = read_state(path)
-        if facts["work"] != self._fingerprint:
+        others = differing_parts(facts.get("parts", {}), self._fingerprints)
+        if others:
             raise InvalidInputError(
-                f"{path} is of another run, with other data or settings; remove it, or name another checkpoint_dir"
+                f"{path} is of another run, with other {', '.join(others)}; make the same call again, remove it, or "
+                "name another checkpoint_dir"
             )
         return facts, state
 
@@ -318,37 +335,3 @@ class _Progress:
             self._reported = now
             told = {"rows": round(self._rows), "seconds": now - self._started}
             self._report({"epoch": self._epoch, "step": step, "steps": self._steps, **told})
-
-
-_OF_MAKER = ("config", "seed", "precision", "lazy_embeddings", "outputs")
-
-
-def fingerprint(work: Work) -> str:
-    """Of what the course of a training depends on, besides the functions that make the model."""
-    facts = {
-        "rows": [[piece.group, piece.rows] for piece in work.source.pieces],
-        "contents": work.source.digest(),
-        "columns": [str(work.source.schema), sorted(work.source.ranges.items())],
-        "features": None if work.features is None else [feature.name for feature in work.features],
-        "labels": work.labels,
-        "numbers": [work.batch_size, work.buffer_rows, work.seed, work.first_epoch, work.checkpoint_steps],
-        "metrics": work.metrics,
-        "maker": [_plain(getattr(work.maker, name, None)) for name in _OF_MAKER],
-        "extend": _plain(work.extend),
-    }
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """What tells a setting from another in any process: numbers, texts, arrays, and what holds them; else its type."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
-        return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    return value if value is None or isinstance(value, (str, int, float)) else type(value).__qualname__

@@ -70,13 +70,15 @@ def _work(directory: Path, order: Order) -> Done:
 
     # First of all: whoever fails from here on is missed by the others at once.
     comm = GlooComm(order.meet, order.rank, order.world, pulse_of(directory, order.rank))
-    # Made a moment ago by the process that started this one.
-    work, mailbox = cloudpickle.loads((directory / "work").read_bytes())
+    with comm.doing("loading the functions that make the model"):
+        # Made a moment ago by the process that started this one.
+        work, mailbox = cloudpickle.loads((directory / "work").read_bytes())
     import torch
 
     torch.set_num_threads(order.cores)
     report = sender(mailbox if order.rank == 0 else None)
-    task = work.maker(comm)
+    with comm.doing("making the model"):
+        task = work.maker(comm)
     comm.meet()
     done = run(work, comm, task, report)
     if work.kind == "fit":

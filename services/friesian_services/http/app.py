@@ -21,6 +21,7 @@ from friesian_fast.recommend import Recommendation, Recommender
 from friesian_services import call, wire
 from friesian_services.backends import Backends
 from friesian_services.errors import Status, status_of
+from friesian_services.http.asked import BODY_BYTES, filter_of
 from friesian_services.metrics import Exporter
 from friesian_services.timers import Timers
 
@@ -33,15 +34,18 @@ _LONG = re.compile(rb"explain|%|[0-9]{4}")
 # What clients send as a rule, read without the general parser.
 _PLAIN = re.compile(rb"k=([0-9]{1,4})&canK=([0-9]{1,4})")
 _UNEXPECTED = Status(grpc.StatusCode.INTERNAL, 500, "Failed")
+_TOO_LONG = Status(grpc.StatusCode.INVALID_ARGUMENT, 413, "Invalid request")
+_DETAILS = 1000  # characters: an error may quote the request
 _JSON, _TEXT = b"application/json", b"text/plain; charset=utf-8"
 
 _log = logging.getLogger(__name__)
 
 Answer = tuple[int, bytes, bytes]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 class HttpApp:
-    """Answers GET requests.
+    """Answers GET requests, and POST where recommendations are asked for with a filter.
 
     Parameters
     ----------
@@ -90,29 +94,35 @@ class HttpApp:
     async def __call__(
         self,
         scope: Mapping[str, Any],
-        receive: Callable[[], Awaitable[Mapping[str, Any]]],
+        receive: Receive,
         send: Callable[[Mapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Answer one request."""
         started = time.perf_counter()
-        path: str = scope["path"]
-        headers = {}
-        if scope["method"] not in ("GET", "HEAD"):
-            answer = _plain_error(405, f"{scope['method']} is not offered here; every path is read with GET")
-            headers = {b"allow": b"GET, HEAD"}
+        path, method = scope["path"], scope["method"]
+        offered = ("GET", "HEAD", "POST") if path.startswith(_RECOMMEND) else ("GET", "HEAD")
+        if method not in offered:
+            answer = _plain_error(405, f"{method} is not offered here; use {' or '.join(offered)}")
+            headers = {b"allow": ", ".join(offered).encode()}
         else:
             given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), None)
             call.begin(None, given)
             headers = {b"x-request-id": call.request_id.get().encode("latin-1")}
-            query = scope["query_string"]
+            query, body = scope["query_string"], None
+            if method == "POST":
+                try:
+                    body = await _body(receive)
+                except ConnectionError:
+                    return
+                started = time.perf_counter()  # not what the client took to send it
             answer = (
-                self._answer(path, query)
-                if self._executor is None or self._is_short(query)
-                else await _in_thread(self._executor, self._answer, path, query)
+                self._answer(path, query, body)
+                if self._executor is None or (body is None and self._is_short(query))
+                else await _in_thread(self._executor, self._answer, path, query, body)
             )
-        await _send(send, answer, headers, body=scope["method"] != "HEAD")
+        await _send(send, answer, headers, body=method != "HEAD")
         if self._exporter is not None:
-            self._exporter.http_handled(_service(path), scope["method"], time.perf_counter() - started)
+            self._exporter.http_handled(_service(path), method, time.perf_counter() - started)
 
     def answer_now(self, path: str, query: bytes) -> Answer | None:
         """The answer to a GET without an id of its own, or None where the event loop is not to run it."""
@@ -128,19 +138,22 @@ class HttpApp:
     def _is_short(self, query: bytes) -> bool:
         return self._inline and not _LONG.search(query)
 
-    def _answer(self, path: str, query: bytes) -> Answer:
+    def _answer(self, path: str, query: bytes, body: bytes | None = None) -> Answer:
         if path.startswith(_RECOMMEND):
-            return self._recommend(path[len(_RECOMMEND) :], query)
+            return self._recommend(path[len(_RECOMMEND) :], query, body)
         route = self._routes.get(path.rstrip("/") or "/")
         if route is None:
             return _plain_error(404, f"there is nothing at {path}; recommendations are at {_RECOMMEND}{{id}}")
         return route()
 
-    def _recommend(self, user: str, query: bytes) -> Answer:
+    def _recommend(self, user: str, query: bytes, body: bytes | None) -> Answer:
+        if body is not None and len(body) > BODY_BYTES:
+            return self._failed(_TOO_LONG, f"the body has more than {BODY_BYTES} bytes; send fewer ids")
         try:
             user_id = self._user_id(user)
             k, candidates, explain = _asked(query)
-            answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain)
+            filter = None if body is None else filter_of(body, self._recommender.item_id_type)
+            answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain, filter=filter)
             return 200, _JSON, _answered(answer)
         except FriesianError as error:
             return self._failed(status_of(error), str(error))
@@ -159,6 +172,7 @@ class HttpApp:
         return int(text)
 
     def _failed(self, status: Status, text: str) -> Answer:
+        text = text[:_DETAILS]
         body = {
             "ids": None,
             "probs": None,
@@ -181,9 +195,28 @@ class HttpApp:
             return self._failed(status_of(error), str(error))
 
 
-async def _in_thread(executor: Executor, answer: Callable[[str, bytes], Answer], path: str, query: bytes) -> Answer:
+async def _in_thread(executor: Executor, answer: Callable[..., Answer], *arguments: Any) -> Answer:
     run = contextvars.copy_context().run  # the call's id goes along
-    return await asyncio.get_running_loop().run_in_executor(executor, run, answer, path, query)
+    return await asyncio.get_running_loop().run_in_executor(executor, run, answer, *arguments)
+
+
+async def _body(receive: Receive) -> bytes:
+    """The request's body; of one that is too long, no more than shows it.
+
+    Raises
+    ------
+    ConnectionError
+        If the client has gone.
+    """
+    parts, length, more = [], 0, True
+    while more and length <= BODY_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client has gone")
+        parts.append(message.get("body", b""))
+        length += len(parts[-1])
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 def _asked(query: bytes) -> tuple[int | None, int | None, bool]:

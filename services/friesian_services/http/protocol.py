@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from asyncio import TimerHandle
+from collections import deque
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from friesian_services import call
@@ -35,19 +37,33 @@ class Corked:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Keep it."""
+        """Keep it, unless it is a word between that the client waits for."""
         self._parts.append(data)
+        if data.startswith(b"HTTP/1.1 100 "):
+            self.flush()
 
     def flush(self) -> None:
-        """Send what was kept, in one call of the system."""
+        """Send what was kept, in one call of the system; nobody reads it where the connection is gone."""
         parts, self._parts = self._parts, []
-        if parts:
+        if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))
 
     def close(self) -> None:
         """Send, then close."""
         self.flush()
         self._transport.close()
+
+
+class _Flow(FlowControl):  # type: ignore[misc]  # it has no types
+    """Reads on only where no request waits for its turn: uvicorn itself queues whatever a client sends ahead."""
+
+    def __init__(self, transport: Any, waiting: deque[Any]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
@@ -67,6 +83,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(Corked(transport))
+        self.flow = _Flow(self.transport, self.pipeline)
         self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._not_asked)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -83,11 +100,12 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     def on_response_complete(self) -> None:
         self.transport.flush()
         super().on_response_complete()
-        if self._ended and not self._is_busy():
+        self.flow.resume_reading()  # what waited may just have begun
+        if self._ended and (not self._is_busy() or self._lacks_body()):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head, self._between = True, 0, False
+        self._in_head, self._between = True, False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -95,7 +113,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._head = False, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -114,11 +132,18 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     def data_received(self, data: bytes) -> None:
         if len(data) <= _PLAIN_BYTES and self._is_idle() and self._answered(data):
             return
-        if self._in_head:
-            self._head += len(data)
-            if self._head > _HEAD_BYTES:
+        while self._in_head and len(data) > _HEAD_BYTES - self._head:  # a body may follow in the same piece
+            room = _HEAD_BYTES - self._head
+            if room == 0:
                 self.send_400_response("The request line and headers are too long.")
                 return
+            self._head += room
+            super().data_received(data[:room])
+            data = data[room:]
+            if self.transport.is_closing():
+                return
+        if self._in_head:
+            self._head += len(data)
         super().data_received(data)
         # Runs from the first byte of a request on: what trickles in gains no time.
         if self._incomplete is None and not (self._between and self._is_busy()) and not self.transport.is_closing():
@@ -136,15 +161,15 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
 
     def _not_asked(self) -> None:
         """A request is not complete in time."""
-        if self._is_busy():  # one before it is: its answer ends the connection
+        if self._is_busy() and not self._lacks_body():  # one before it is: its answer ends the connection
             self._ended = True
-        elif self._between or not self._in_head:  # nothing was begun, or what lacks its end is answered already
-            self.transport.close()
-        else:
+            return
+        unanswered = self._in_head or (self._is_busy() and not self.cycle.response_started)
+        if not self._between and unanswered:  # else nothing was begun, or what lacks its end is answered already
             text = b"The request was not complete in time."
             head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[408] + head % len(text) + text)
-            self.transport.close()
+        self.transport.close()
 
     def _is_idle(self) -> bool:
         """Whether a request may begin here and nothing before it is still to be answered."""
@@ -159,6 +184,10 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     def _is_busy(self) -> bool:
         """Whether a request is still to be answered."""
         return self.cycle is not None and (not self.cycle.response_complete or bool(self.pipeline))
+
+    def _lacks_body(self) -> bool:
+        """Whether the only request that is still to be answered is not there in whole."""
+        return not self._between and not self._in_head and not self.pipeline
 
     def _answered(self, data: bytes) -> bool:
         plain = _PLAIN.fullmatch(data)

@@ -72,7 +72,7 @@ def serve(settings: RecallConfig, place: Place) -> None:
     index = release.index()
     source = open_recall(release, index, vectors, timers.time, RulesStage.of(release, index))
     id_type = vectors.row_set.id_type
-    candidates = CandidatesServicer(source, id_type, release.id)
+    candidates = CandidatesServicer(source, id_type, release.spec.row_set("item").id_type, release.id)
     servicers = [
         Servicer(
             recall_pb2_grpc.add_RecallServicer_to_server, RecallServicer(source, id_type, timers), "recall.Recall"

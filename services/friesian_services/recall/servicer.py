@@ -44,12 +44,15 @@ class RecallServicer(recall_pb2_grpc.RecallServicer):  # type: ignore[misc]  # g
 class CandidatesServicer(v1_grpc.RecallServicer):  # type: ignore[misc]
     """Candidates with their scores; an unknown user is an answer, not an error."""
 
-    def __init__(self, source: CandidateSource, user_id_type: IdType, release_id: str) -> None:
+    def __init__(self, source: CandidateSource, user_id_type: IdType, item_id_type: IdType, release_id: str) -> None:
         self._source = source
         self._user_id_type = user_id_type
+        self._item_id_type = item_id_type
         self._release_id = release_id
 
     def SearchCandidates(self, request: v1.CandidatesRequest, context: Any) -> v1.CandidatesReply:
         wire.check_release(request.release_id, self._release_id)
-        found = self._source.candidates(wire.one_id(request.user, self._user_id_type), request.k)
-        return wire.candidates_to_message(found, self._release_id)
+        user = wire.one_id(request.user, self._user_id_type)
+        asked = wire.filter_of(request, self._item_id_type)
+        found = self._source.candidates(user, request.k, asked)
+        return wire.candidates_to_message(found, self._release_id, filtered=asked is not None)

@@ -51,9 +51,9 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
     def Recommend(self, request: v1.RecommendRequest, context: Any) -> v1.RecommendReply:
         ours = self._recommender
         wire.check_release(request.release_id, ours.release_id)
-        users = wire.listed_ids(request.users, ours.user_id_type)
+        users, asked = wire.listed_ids(request.users, ours.user_id_type), wire.filter_of(request, ours.item_id_type)
         with self._timers.time("recommend.grpc.overall"):
             k, candidates = request.k or None, request.candidates or None
-            answers = recommend_all(ours, users, k, candidates, context, request.explain)
+            answers = recommend_all(ours, users, k, candidates, context, request.explain, asked)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
         return v1.RecommendReply(release_id=ours.release_id, recommendations=map(wire.recommendation, answers))

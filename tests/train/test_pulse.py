@@ -1,0 +1,82 @@
+"""What a launcher sees of a worker that takes long, over a real file."""
+
+import os
+import time
+
+import pytest
+
+from friesian_fast.train import pulse as pulse_module
+from friesian_fast.train.pulse import Pulse, PulseSeen
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "pulse").touch()
+    return tmp_path / "pulse"
+
+
+@pytest.fixture
+def pulse(file, monkeypatch):
+    monkeypatch.setattr(pulse_module, "_BEAT_S", 0.02)
+    made = Pulse(file)
+    yield made
+    made.close()
+
+
+def until(holds):
+    end = time.monotonic() + 20
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.005)
+    assert holds()
+
+
+def test_what_takes_long_stands_in_the_file_as_long_as_it_takes(file, pulse):
+    with pulse.doing("making the model"):
+        until(lambda: file.read_text() == "1 making the model")
+    assert file.read_text() == ""
+    with pulse.doing("reading rows"):
+        until(lambda: file.read_text() == "2 reading rows")
+        before = file.stat().st_mtime_ns
+        until(lambda: file.stat().st_mtime_ns > before)  # and it goes on beating
+
+
+def test_what_ends_before_the_next_beat_is_not_written(file):
+    before = file.stat().st_mtime_ns
+    pulse = Pulse(file)
+    with pulse.doing("reading rows"):
+        pass
+    pulse.close()
+    assert (file.read_text(), file.stat().st_mtime_ns) == ("", before)
+
+
+def test_each_thing_is_told_after_a_while_and_again_after_twice_the_time(file, monkeypatch):
+    monkeypatch.setattr(pulse_module, "LONG_S", 60)
+    clock = [1000.0]
+    monkeypatch.setattr(pulse_module.time, "monotonic", lambda: clock[0])
+    seen = PulseSeen(file)
+
+    def write(text):
+        file.write_text(text)
+        os.utime(file, (clock[0], clock[0]))  # that of file systems stands still for some milliseconds
+
+    def told(seconds):
+        clock[0] += seconds
+        seen.silence()
+        return seen.overdue()
+
+    assert told(1000) is None
+    write("1 making the model")
+    assert [told(seconds) for seconds in (0, 59, 1, 1, 59, 119, 1)] == [
+        None,
+        None,
+        "still making the model after 60 s",
+        None,
+        "still making the model after 120 s",
+        None,
+        "still making the model after 240 s",
+    ]
+    assert [told(1000), told(1)] == ["still making the model after 1240 s", None]  # once, if nobody looked for long
+    write("2 making the model")
+    assert [told(seconds) for seconds in (0, 59, 1)] == [None, None, "still making the model after 60 s"]
+    write("")
+    assert [told(seconds) for seconds in (0, 1000)] == [None, None]
