@@ -1,5 +1,6 @@
 """Tuning, the trees and the page, on small data; the real report is made by ``make report``."""
 
+import json
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 from tests.usecases.test_online_retail_features import CUT, random_sales
 
 from friesian_fast.evaluate.bootstrap import Interval
-from friesian_fast.usecases.online_retail import page
+from friesian_fast.usecases.online_retail import page, report
 from friesian_fast.usecases.online_retail.baselines import FAMILIES, Tuned, tuned
 from friesian_fast.usecases.online_retail.boosted import BoostedTrees
 from friesian_fast.usecases.online_retail.evaluate import Truth, means, truth_of
@@ -126,6 +127,8 @@ def test_the_page_shows_it_all_and_fetches_nothing(findings):
         "release-1",
         "9 trees of 31 leaves",
         "two-tower alone",
+        "did best after the split, on the rows that it is measured on",
+        "of their difference by 1,000",
     ):
         assert text in html, text
 
@@ -149,9 +152,9 @@ BASELINE_GOALS = {
 }
 DIFFERENCES = [
     (0.1, 0.01, "reached; the 95 % interval of the difference excludes 0", "served is better"),
-    (0.001, 0.1, "reached; level: the 95 % interval of the difference includes 0", "level"),
-    (0.0, 0.0, "reached; level: the 95 % interval of the difference includes 0", "level"),
-    (-0.001, 0.1, "missed; level: the 95 % interval of the difference includes 0", "level"),
+    (0.001, 0.1, "reached, but within chance (the 95 % interval of the difference includes 0)", "no clear winner"),
+    (0.0, 0.0, "reached, but within chance (the 95 % interval of the difference includes 0)", "no clear winner"),
+    (-0.001, 0.1, "missed, but within chance (the 95 % interval of the difference includes 0)", "no clear winner"),
     (-0.1, 0.01, "missed; the 95 % interval of the difference excludes 0", "served is worse"),
 ]
 
@@ -181,8 +184,14 @@ def test_the_rankers_gain_is_held_against_a_twentieth(findings, mean, spread, to
     ("difference", "told"),
     [
         (Interval(-0.002, -0.0025, 0.001, 0.95), "reached; the 95 % interval of the difference excludes 0"),
-        (Interval(-0.002, -0.01, 0.001, 0.95), "reached; level: the 95 % interval of the difference includes 0"),
-        (Interval(-0.004, -0.01, 0.001, 0.95), "missed; level: the 95 % interval of the difference includes 0"),
+        (
+            Interval(-0.002, -0.01, 0.001, 0.95),
+            "reached, but within chance (the 95 % interval of the difference includes 0)",
+        ),
+        (
+            Interval(-0.004, -0.01, 0.001, 0.95),
+            "missed, but within chance (the 95 % interval of the difference includes 0)",
+        ),
         (Interval(-0.004, -0.01, -0.0031, 0.95), "missed; the 95 % interval of the difference excludes 0"),
     ],
 )
@@ -208,3 +217,46 @@ def test_better_trees_are_shown_as_such(findings):
 def test_the_report_is_written_whole(findings, tmp_path):
     assert page.write_report(findings, tmp_path / "out", 0) == tmp_path / "out" / "index.html"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["index.html", "report.json", "table.md"]
+
+
+def test_goals_keep_their_names_whoever_is_the_rival(findings, tmp_path):
+    def goals():
+        page.write_report(findings, tmp_path, 0)
+        return json.loads((tmp_path / "report.json").read_text())["goals"]
+
+    before = goals()
+    findings.values["popularity"]["recall@50"][:] = 0.9
+    after = goals()
+    assert list(after) == list(before)
+    assert set(before) == {*(f"baseline_{metric}" for metric in METRICS), "retrieval_ndcg@10", "lightgbm_auc"}
+    assert [told["baseline_recall@50"]["rival"] for told in (before, after)] == ["EASE^R", "popularity"]
+    assert after["baseline_recall@50"]["verdict"] == "missed; the 95 % interval of the difference excludes 0"
+    assert before["retrieval_ndcg@10"]["rival"] == RETRIEVED
+    assert before["lightgbm_auc"]["margin"] == pytest.approx([-0.007, -0.017, 0.008])
+
+
+def test_the_aucs_difference_is_drawn_as_often_as_the_page_says(monkeypatch):
+    """What is drawn is counted; the release and its trees are stood in for."""
+    counted = []
+
+    def difference(labels, scores, others, users, **options):
+        counted.append(options["samples"])
+        return Interval(0.0, 0.0, 0.0, 0.95)
+
+    ranked = report._Ranked(
+        owner=np.repeat(np.arange(4), 5),
+        items=np.tile(np.arange(5), 4),
+        labels=np.tile(np.float32([1, 0, 0, 1, 0]), 4),
+        scores=np.linspace(0, 1, 20, dtype=np.float32),
+        features={},
+    )
+    monkeypatch.setattr(report, "bootstrap_auc_difference", difference)
+    monkeypatch.setattr(report, "_ranked", lambda *given, **options: ranked)
+    monkeypatch.setattr(report, "examples", lambda *given: None)
+    trees = SimpleNamespace(score=lambda features: ranked.scores, rounds=1, leaves=2, names=["a"])
+    monkeypatch.setattr(report, "BoostedTrees", lambda *given, **options: trees)
+    bought = np.tile([True, False, False, True, False], (4, 1))
+    truth = Truth(users=np.arange(4), bought=bought, totals=bought.sum(axis=1))
+    catalogue = SimpleNamespace(owned=np.zeros((4, 5), np.bool_))
+    report._peers(SimpleNamespace(spec=None), catalogue, truth, None, CUT, 0)
+    assert counted == [report.AUC_DRAWS] * 2

@@ -83,7 +83,7 @@ def test_the_report_is_one_page_that_fetches_nothing(ranker, data, tmp_path, cap
     for text in (
         "best possible AUC",
         "0.7800",
-        "missed; the 95 % interval of the difference excludes 0",
+        "missed; the 95 % interval of the AUC less the goal, the best taken as fixed, excludes 0",
         "Learning curves",
         "Calibration",
         "rows a second",

@@ -24,8 +24,8 @@ class Interval:
     confidence: float
 
     @property
-    def is_level(self) -> bool:
-        """Of a difference: whether it may as well be 0."""
+    def includes_zero(self) -> bool:
+        """Of a difference: whether chance may have decided its sign. That is not to say that it is 0."""
         return self.low <= 0 <= self.high
 
     def less(self, asked: float) -> Interval:

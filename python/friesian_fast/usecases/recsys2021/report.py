@@ -85,14 +85,16 @@ def _outcome(labels: NDArray[np.float32], scores: NDArray[np.float32], best: flo
         ("log loss", f"{logloss(labels, scores):.4f}"),
     ]
     if best is not None:
-        told = goal_verdict(found.less(best - GOAL))
+        # What the chances of the test rows were is not written down, so the difference cannot be resampled.
+        told = goal_verdict(found.less(best - GOAL), interval_of="the AUC less the goal, the best taken as fixed,")
         rows.append(("best possible AUC", f"{best:.4f}"))
         rows.append((f"distance to it (goal: at most {GOAL})", f"{best - found.value:.4f}: {told}"))
     yield html_table(["", "value"], rows)
     if best is not None:
         yield _note(
             "The generator drew each label with a chance that it knows; the best possible AUC is that of these chances "
-            "on the same test rows. The interval is by drawing test rows with replacement."
+            "on the same test rows. The interval is by drawing test rows with replacement. It is of the AUC alone; "
+            "the best possible AUC moves with the rows too, so one of the distance would be narrower."
         )
 
 
