@@ -1,5 +1,6 @@
 """Ranker and towers learn what is there, from columns as they come."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +8,7 @@ from tests.usecases.test_online_retail_features import CUT
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.evaluate.pointwise import auc
+from friesian_fast.train import Estimator
 from friesian_fast.train.forward import predict
 from friesian_fast.usecases.online_retail.features import Vocabularies, feature_spec, item_features, user_features
 from friesian_fast.usecases.online_retail.ranking import MEMBERS, train_ranker
@@ -27,6 +29,8 @@ def test_the_ranker_learns_from_numbers_as_they_are():
     assert [tensor.name for tensor in ranker.inputs] == ["left", "right", "still"]
     scores = predict(ranker, rows)
     assert auc(labels, scores) > 0.95
+    for number in range(MEMBERS):
+        assert auc(labels, predict(ranker.get_layer(f"member_{number}"), rows)[:, 0]) > 0.9
     assert 0 < scores.min() < 0.2 < 0.8 < scores.max() < 1
 
 
@@ -39,9 +43,38 @@ def test_the_rankers_members_are_others_and_the_seed_repeats_them():
     assert all(np.abs(kernels[0] - kernel).max() > 0.01 for kernel in kernels[1:])
 
 
+@pytest.mark.parametrize(("epochs", "late"), [(2, 0), (5, 1)])
+def test_the_last_third_of_the_epochs_takes_smaller_steps(epochs, late, monkeypatch):
+    rates, fit = [], Estimator.fit
+
+    class Rates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    monkeypatch.setattr(
+        Estimator, "fit", lambda self, *given, **options: fit(self, *given, callbacks=[Rates()], **options)
+    )
+    train_ranker(*examples(200, 0), epochs=epochs, batch_size=100, seed=0)
+    assert rates == pytest.approx(([1e-3] * (epochs - late) + [2e-4] * late) * MEMBERS)
+
+
+def test_the_ranker_may_have_one_column():
+    rows, _ = examples(500, 0)
+    ranker = train_ranker(
+        {"left": rows["left"]}, (rows["left"] > 500).astype(np.float32), epochs=3, batch_size=50, seed=0
+    )
+    assert auc(rows["left"] > 500, predict(ranker, {"left": rows["left"]})) > 0.95
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            lambda rows, labels: (rows, labels[:400]),
+            r"column 'left' has shape \(500,\), the 400 labels ask for \(400,\)",
+        ),
+        (lambda rows, labels: (rows | {"right": rows["right"][1:]}, labels), r"column 'right' has shape \(499,\)"),
+        (lambda rows, labels: (rows | {"still": rows["still"][:, None]}, labels), r"'still' has shape \(500, 1\)"),
         (lambda rows, labels: (rows, np.zeros_like(labels)), "all 500 values of label 'label' are 0"),
         (lambda rows, labels: (rows, labels * 0.5), "column 'label' holds 0.5 in row"),
         (

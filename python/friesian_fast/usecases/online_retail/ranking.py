@@ -10,6 +10,7 @@ import pyarrow as pa
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.inputs import check_columns
 from friesian_fast.models.wide_and_deep import WideAndDeepInputs, wide_and_deep
 from friesian_fast.train import Estimator
@@ -30,14 +31,26 @@ def train_ranker(rows: Rows, labels: NDArray[Any], *, epochs: int, batch_size: i
     labels : ndarray of float32, shape (n,)
         0 or 1; both must occur.
     epochs, batch_size, seed : int
-        Of each member; the last third of the epochs takes smaller steps.
+        Of each member; the last ``epochs // 3`` epochs take smaller steps: one of 5, none of 2 or of 1.
 
     Returns
     -------
     keras.Model
         Takes these inputs; has the scaling that it was trained with in its members' first layers.
+
+    Raises
+    ------
+    InvalidInputError
+        If a column has another number of rows than there are labels, or holds what is no number, or if the labels are
+        others than 0 and 1 or all the same.
     """
     names = list(rows)
+    for name in names:
+        if rows[name].shape != (len(labels),):
+            raise InvalidInputError(
+                f"the ranker's examples: column '{name}' has shape {rows[name].shape}, the {len(labels)} labels ask "
+                f"for ({len(labels)},); build both from the same proposals"
+            )
     check_columns(rows, [], names, where="the ranker's examples")
     numbers = np.column_stack([rows[name] for name in names])
     means, widths = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
@@ -64,10 +77,15 @@ def train_ranker(rows: Rows, labels: NDArray[Any], *, epochs: int, batch_size: i
 def _of_one_array(model: keras.Model, count: int, rate: float) -> keras.Model:
     """The model's logit, over the same weights, of its `count` inputs in one array, which is fed faster; compiled."""
     numbers = keras.Input((count,), name=_NUMBERS)
-    joined, logit = (model.get_layer(name).output for name in ("deep_input", "logit"))
-    whole = keras.Model({_NUMBERS: numbers}, keras.Model(joined, logit)(numbers))
+    deep = keras.Model(_first_layer(model).input, model.get_layer("logit").output)
+    whole = keras.Model({_NUMBERS: numbers}, deep(numbers))
     whole.compile(keras.optimizers.Adam(rate), keras.losses.BinaryCrossentropy(from_logits=True))
     return whole
+
+
+def _first_layer(model: keras.Model) -> layers.Dense:
+    """The layer of weights that takes all inputs, in their order."""
+    return next(layer for layer in model.layers if isinstance(layer, layers.Dense))
 
 
 def _mean(members: list[keras.Model]) -> keras.Model:
@@ -84,7 +102,7 @@ def _mean(members: list[keras.Model]) -> keras.Model:
 
 def _take_scaling(model: keras.Model, means: NDArray[np.float64], widths: NDArray[np.float64]) -> None:
     """Put ``(x - mean) / width`` into the first layer, which is linear."""
-    layer = model.get_layer("dense_1")
+    layer = _first_layer(model)
     kernel, bias = layer.get_weights()
     kernel = kernel / widths[:, None]
     layer.set_weights([kernel, bias - means @ kernel])

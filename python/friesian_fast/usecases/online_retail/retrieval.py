@@ -94,13 +94,15 @@ def train_towers(
     chance /= chance.sum()
     model = Retrieval(
         towers,
-        item_id="item_index",
+        item_id=input_name("item", "item_index"),
         temperature=settings.temperature,
         catalogue=_catalogue(columns["item"], np.bincount(item, chance, len(items))),
     )
     model.compile(keras.optimizers.Adam(settings.learning_rate))
     estimator = Estimator.from_keras(model, seed=settings.seed)
     rng = np.random.default_rng(settings.seed)
+    # Each epoch is a fit of its own: an epoch of `fit` shows every row once, and here each draws other rows. Weights
+    # and moments go on.
     for epoch in range(1, settings.epochs + 1):
         rows = rng.choice(len(user), size=len(user), p=chance)
         drawn = {name: values[user[rows]] for name, values in columns["user"].items()}
