@@ -1,12 +1,15 @@
 """The towers give unit vectors whose inner product the score follows."""
 
+import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.models.two_tower import TowerInputs, two_tower
-from friesian_fast.train.loop import fit, predict
+from friesian_fast.train import Estimator
+from friesian_fast.train.forward import predict
 
 USER = TowerInputs(indicator=[Categorical("verified", 3)], embedding=[Categorical("user", 20)], continuous=["ratio"])
 ITEM = TowerInputs(indicator=[Categorical("type", 3)], embedding=[Categorical("item", 20)])
@@ -45,17 +48,12 @@ def test_the_towers_learn_who_likes_what():
     towers = two_tower(USER, ITEM, hidden_units=[32], dim=16, seed=1)
     train, test = rows(4000), rows(1000, seed=1)
     labels = [((c["user"] + c["item"]) % 2).astype(np.float32) for c in (train, test)]
-    history = fit(
-        towers.model,
-        train,
-        labels[0],
-        validation=(test, labels[1]),
-        epochs=10,
-        batch_size=200,
-        learning_rate=5e-3,
-        log=lambda line: None,
+    towers.model.compile(keras.optimizers.Adam(5e-3), "binary_crossentropy")
+    tables = [pa.table({**c, "label": label}) for c, label in zip((train, test), labels, strict=True)]
+    history = Estimator.from_keras(towers.model, metrics=["auc"]).fit(
+        tables[0], epochs=10, batch_size=200, label_cols="label", validation_data=tables[1], verbose=False
     )
-    assert history.last["val_auc"] > 0.95
+    assert history[-1]["val_auc"] > 0.95
     # The bare product ranks as the score does: that is what retrieval searches by.
     product = (predict(towers.user, test) * predict(towers.item, test)).sum(axis=1)
     assert product[labels[1] == 1].mean() > product[labels[1] == 0].mean()

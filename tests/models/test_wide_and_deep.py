@@ -2,13 +2,15 @@
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.reference import wide_and_deep as reference
 
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.models.inputs import Categorical
 from friesian_fast.models.wide_and_deep import WideAndDeepInputs, wide_and_deep
-from friesian_fast.train.loop import predict
+from friesian_fast.train import Estimator, adam
+from friesian_fast.train.forward import predict
 
 INPUTS = WideAndDeepInputs(
     wide=[Categorical("verified", 2)],
@@ -70,3 +72,31 @@ def test_a_name_in_two_parts_is_an_error():
     twice = WideAndDeepInputs(wide=[Categorical("media", 2)], indicator=[Categorical("media", 2)])
     with pytest.raises(InvalidInputError, match="two inputs named 'media'"):
         wide_and_deep(twice)
+
+
+def parity(count, seed=0):
+    """No single input says anything of the label."""
+    rng = np.random.default_rng(seed)
+    drawn = {f.name: rng.integers(0, f.size, count, dtype=np.int32) for f in INPUTS.categorical}
+    label = ((drawn["media"] + drawn["type"]) % 2).astype(np.float32)
+    return pa.table({**drawn, "length": rng.random(count, dtype=np.float32), "label": label})
+
+
+def trained(seed, **settings):
+    model = wide_and_deep(INPUTS, hidden_units=[32], seed=7)
+    model.compile(keras.optimizers.Adam(1e-2), "binary_crossentropy")
+    estimator = Estimator.from_keras(model, metrics=["auc"], seed=seed)
+    return model, estimator.fit(parity(4000), 3, 300, label_cols="label", verbose=False, **settings)
+
+
+def test_learns_a_cross_that_no_single_input_shows():
+    _, history = trained(0, validation_data=parity(1000, seed=1))
+    assert history[-1]["val_auc"] > 0.95
+
+
+def test_the_seed_repeats_the_weights(monkeypatch):
+    """Also those of tables that are updated lazily."""
+    monkeypatch.setattr(adam, "DENSE_ROWS", 10)
+    first, again, other = (predict(trained(seed)[0], rows(200)) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()

@@ -16,7 +16,7 @@ from friesian_fast.models.inputs import Categorical
 from friesian_fast.models.two_tower import TowerInputs, two_tower
 from friesian_fast.models.wide_and_deep import WideAndDeepInputs, wide_and_deep
 from friesian_fast.train import export
-from friesian_fast.train.loop import predict
+from friesian_fast.train.forward import predict
 
 INPUTS = WideAndDeepInputs(
     wide=[Categorical("d", 2)],  # names of one letter collide with a converter's own if it is careless

@@ -9,7 +9,7 @@ from scipy import sparse
 from tests.usecases.online_retail import lines
 
 from friesian_fast.usecases.online_retail.baselines import blend
-from friesian_fast.usecases.online_retail.collaborative import ease, item_knn
+from friesian_fast.usecases.online_retail.collaborative import ease, gram, item_knn
 from friesian_fast.usecases.online_retail.data import clean
 from friesian_fast.usecases.online_retail.evaluate import best, both_ways, list_metrics, means, truth_of
 from friesian_fast.usecases.online_retail.examples import Moment, examples
@@ -201,7 +201,7 @@ def test_examples_are_proposals_of_those_who_bought():
 
 def test_ease_is_the_ridge_regression_without_the_own_column():
     counts = np.random.default_rng(0).poisson(0.4, (30, 6)).astype(np.float32)
-    weights = ease(sparse.csr_array(counts), 2.0)
+    weights = ease(gram(sparse.csr_array(counts)), 2.0)
     for item in range(6):
         others = [other for other in range(6) if other != item]
         x = counts[:, others].astype(np.float64)
@@ -212,13 +212,13 @@ def test_ease_is_the_ridge_regression_without_the_own_column():
 
 def test_item_knn_shrinks_and_keeps_the_nearest():
     counts = sparse.csr_array(np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], np.float32))
-    cosines = item_knn(counts, 1.0, 10)
+    cosines = item_knn(gram(counts), 1.0, 10)
     assert cosines[0, 1] == pytest.approx(2 / (math.sqrt(2 * 3) + 1))
     assert cosines[0, 2] == pytest.approx(1 / (2 + 1))
     assert (np.diag(cosines) == 0).all()
-    nearest = item_knn(counts, 1.0, 1)
+    nearest = item_knn(gram(counts), 1.0, 1)
     assert nearest[:, 0].tolist() == [0, cosines[1, 0], 0]
-    assert item_knn(counts, 1.0, 1, itself=True)[:, 0].tolist() == [pytest.approx(2 / (2 + 1)), 0, 0]
+    assert item_knn(gram(counts), 1.0, 1, itself=True)[:, 0].tolist() == [pytest.approx(2 / (2 + 1)), 0, 0]
 
 
 def test_metrics_have_known_answers():

@@ -26,7 +26,11 @@ def publish(
         str | None, typer.Option(help="Rank with this runtime, measured but not chosen: 'onnxruntime-fp32', ...")
     ] = None,
     require: Annotated[
-        list[str] | None, typer.Option(help="Publish only if this holds: 'ndcg@10>=0.05'; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Publish only if this holds: 'ndcg@10>=0.05'; may be repeated. Metrics of the rows that were trained "
+            "on are refused."
+        ),
     ] = None,
     evaluation: Annotated[
         Path | None, typer.Option(help="A report.json of friesian evaluate, whose metrics --require may name.")

@@ -23,6 +23,15 @@ class Interval:
     high: float
     confidence: float
 
+    @property
+    def includes_zero(self) -> bool:
+        """Of a difference: whether chance may have decided its sign. That is not to say that it is 0."""
+        return self.low <= 0 <= self.high
+
+    def less(self, asked: float) -> Interval:
+        """What the value has beyond a fixed number."""
+        return Interval(self.value - asked, self.low - asked, self.high - asked, self.confidence)
+
 
 def bootstrap_mean(
     values: NDArray[Any],

@@ -57,6 +57,23 @@ def html_page(
     return document(title, parts)
 
 
+def goal_verdict(margin: Interval, *, interval_of: str = "the difference") -> str:
+    """Whether a goal was reached, and whether chance may have decided that.
+
+    Parameters
+    ----------
+    margin : Interval
+        What was found less what is asked for: at least 0 reaches the goal.
+    interval_of : str, default "the difference"
+        What the interval is of, for the text.
+    """
+    told = "reached" if margin.value >= 0 else "missed"
+    interval = f"the {100 * margin.confidence:.0f} % interval of {interval_of}"
+    if margin.includes_zero:
+        return f"{told}, but within chance ({interval} includes 0)"
+    return f"{told}; {interval} excludes 0"
+
+
 def document(title: str, parts: Iterable[str]) -> str:
     """A whole HTML document: the title as its heading, then the parts, which are HTML themselves."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'

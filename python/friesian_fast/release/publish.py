@@ -22,7 +22,7 @@ from friesian_fast._files import replacing, sync
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import IvfIndex
 from friesian_fast.release.candidate_lists import write_candidates
-from friesian_fast.release.gates import Gate, check_gates, measured
+from friesian_fast.release.gates import Gate, check_gates, release_metrics
 from friesian_fast.release.inputs import Inputs, read_inputs
 from friesian_fast.release.manifest import (
     FILE_NAME,
@@ -91,7 +91,7 @@ def publish_plan(
     on_step("reading and checking the inputs")
     inputs = read_inputs(plan)
     if require:
-        check_gates(require, measured(inputs.training.get("metrics", {}), evaluation))
+        check_gates(require, release_metrics(inputs.training, evaluation))
     releases = Path(releases).absolute()
     try:
         releases.mkdir(parents=True, exist_ok=True)

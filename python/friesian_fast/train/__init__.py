@@ -1,9 +1,8 @@
 """Training of Keras and PyTorch models, in one process, in several or on Spark, and the export of what was trained.
 
 `Estimator` trains any model. A use case adds: `runtime.use_cores`, a model of `friesian_fast.models`,
-`loop.logit_head`, `export.save_keras`, `export.save_serving`, `export.export_onnx`, `files.save_json`; `loop.fit`
-trains on columns in memory by the same `Estimator`. Some modules of this package import TensorFlow, so only offline
-code imports it.
+`forward.predict`, `export.save_keras`, `export.save_serving`, `export.export_onnx`, `files.save_json`. Some modules of
+this package import TensorFlow, so only offline code imports it.
 """
 
 from importlib import import_module

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import FriesianError
 from friesian_fast.train.files import replacing
-from friesian_fast.train.loop import predict
+from friesian_fast.train.forward import predict
 from friesian_fast.train.simplify import simplify
 
 MAX_ONNX_ERROR = 1e-4

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from friesian_fast.errors import MissingExtraError
-from friesian_fast.usecases.online_retail.collaborative import ease, item_knn
+from friesian_fast.usecases.online_retail.collaborative import ease, gram, item_knn
 from friesian_fast.usecases.online_retail.evaluate import RECALL_K, Truth, Values, best, both_ways, means
 from friesian_fast.usecases.online_retail.history import History
 from friesian_fast.usecases.online_retail.proposals import popular_share
@@ -92,18 +92,20 @@ def own_items(history: History, users: NDArray[Any], wanted: Collection[str] | N
 def knn(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
     """Item-kNN by shrunk cosine; an item may be its own neighbour, which proposes what the user had."""
     for kind, counts in _inputs(history).items():
+        products = gram(counts)
         for shrink, neighbours, itself in product((0.0, 10.0, 30.0, 100.0), (25, 50, 100, 200, 400), (False, True)):
             name = f"{kind}, shrink {shrink:g}, {neighbours} neighbours{', itself one' if itself else ''}"
             if _asked(name, wanted):
-                yield name, counts[users] @ item_knn(counts, shrink, neighbours, itself=itself)
+                yield name, counts[users] @ item_knn(products, shrink, neighbours, itself=itself)
 
 
 def ease_r(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
     """EASE^R."""
     for kind, counts in _inputs(history).items():
+        products = gram(counts)
         for penalty in (1.0, 2.0, 5.0, 20.0, 60.0, 200.0, 500.0, 1000.0):
             if _asked(name := f"{kind}, penalty {penalty:g}", wanted):
-                yield name, counts[users] @ ease(counts, penalty)
+                yield name, counts[users] @ ease(products, penalty)
 
 
 def als(history: History, users: NDArray[Any], wanted: Collection[str] | None) -> Iterator[tuple[str, Scores]]:
@@ -130,9 +132,9 @@ def blend(history: History, users: NDArray[Any], wanted: Collection[str] | None)
     """What the proposals are made of, weighted anew: EASE^R twice, own purchases, popularity."""
     inputs = _inputs(history)
     decayed = inputs["log orders, half-life 180 days"]
-    often = decayed[users] @ ease(decayed, 20.0)
+    often = decayed[users] @ ease(gram(decayed), 20.0)
     binary = inputs["had at all"]
-    had = binary[users] @ ease(binary, 200.0)
+    had = binary[users] @ ease(gram(binary), 200.0)
     own = {days: np.log1p(history.counts(days)[users].toarray()) for days in (None, 120.0)}
     popular = {days: popular_share(history, days) for days in (7.0, 14.0)}
     grid = product((0.5, 1.0, 2.0), own, (0.8, 1.6), popular, (0.3, 0.6, 1.0))

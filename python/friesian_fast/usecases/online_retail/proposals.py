@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from friesian_fast.usecases.online_retail.collaborative import ease, item_knn
+from friesian_fast.usecases.online_retail.collaborative import ease, gram, item_knn
 from friesian_fast.usecases.online_retail.evaluate import best
 from friesian_fast.usecases.online_retail.features import PAIR_COLUMNS, PROPOSED, SOURCES
 from friesian_fast.usecases.online_retail.history import History
@@ -93,10 +93,11 @@ def propose(
     """
     decayed, binary = history.counts(settings.half_life_days), history.counts()
     decayed.data, binary.data = np.log1p(decayed.data), np.ones_like(binary.data)
+    products = gram(decayed)
     weights = (
-        (decayed, ease(decayed, settings.penalty)),
-        (binary, ease(binary, settings.binary_penalty)),
-        (decayed, item_knn(decayed, settings.shrink, settings.neighbours)),
+        (decayed, ease(products, settings.penalty)),
+        (binary, ease(gram(binary), settings.binary_penalty)),
+        (decayed, item_knn(products, settings.shrink, settings.neighbours)),
     )
     repeated = history.counts(settings.own_half_life_days)
     popular = popular_share(history, settings.popular_days)
@@ -133,13 +134,12 @@ def _best_of_both(
     score: NDArray[np.float32], owned: NDArray[np.bool_], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows and items of the best of all, and of the best that are new; row by row, best first, ties by item."""
-    kept = np.zeros(score.shape, np.bool_)
-    np.put_along_axis(kept, best(np.where(owned, -np.inf, score), count), True, axis=1)
-    kept &= ~owned
-    np.put_along_axis(kept, best(score, count), True, axis=1)
-    row, item = np.nonzero(kept)
-    order = np.lexsort((item, -score[row, item], row))
-    return row[order], item[order]
+    order = best(score, score.shape[1])
+    new = ~np.take_along_axis(owned, order, axis=1)
+    kept = new & (np.cumsum(new, axis=1) <= count)
+    kept[:, :count] = True
+    row, place = np.nonzero(kept)
+    return row, order[row, place]
 
 
 class _OwnPurchases:

@@ -147,7 +147,7 @@ def listed(
 
 
 def _predict(ranker: Any, rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    from friesian_fast.train.loop import predict
+    from friesian_fast.train.forward import predict
 
     scores: NDArray[np.float32] = predict(ranker, rows)
     return scores

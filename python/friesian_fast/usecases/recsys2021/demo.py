@@ -4,7 +4,7 @@ from friesian_fast.usecases.pipeline import Step
 
 _HERE = "friesian_fast.usecases.recsys2021"
 
-USERS = ("20", "99999")
+USERS = ("20", "7")  # their vectors have few candidates in common
 USER_ID_TYPE = "int64"
 
 STEPS = (
