@@ -18,10 +18,11 @@ LOOSE = re.compile(rf"(…|{NUMBER}(?= rows/s)|[-+]?[\d,]*\.\d+(?:e[-+]?\d+)?|\d
 
 def pattern(line):
     """A line of the document as what it has to be found by."""
+    # What the expression matched stands at the odd places; a part by itself may not match, as 103 of "103 rows/s".
     parts = []
-    for part in LOOSE.split(line.strip()):
+    for place, part in enumerate(LOOSE.split(line.strip())):
         loose = ".*" if part == "…" else r"\s+" if part.isspace() else NUMBER
-        parts.append(loose if LOOSE.fullmatch(part) or part.isspace() else re.escape(part))
+        parts.append(loose if place % 2 else re.escape(part))
     return re.compile("".join(parts))
 
 
@@ -73,6 +74,7 @@ def test_every_command_prints_what_the_document_shows(tmp_path):
     ("expected", "printed", "absent"),
     [
         ("Epoch 1/4 - 9,609 rows/s - loss: 0.67 - … - val_auc: 0.68", "Epoch 1/4 - 81 rows/s - loss: 0.7 - x", True),
+        ("Epoch 1/4 - 103 rows/s - loss: 0.67", "Epoch 1/4 - 3,582 rows/s - loss: 0.7", False),
         (
             "Epoch 1/4 - 9,609 rows/s - loss: 0.67 - … - auc: 0.6",
             "Epoch 1/4 - 81 rows/s - loss: 0.7 - x - auc: 1.0",
