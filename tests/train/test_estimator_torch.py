@@ -342,6 +342,42 @@ def test_a_schedule_that_ends_is_named(tmp_path):
         later.fit(rows(), 1, **FIT)
 
 
+def test_a_schedule_that_has_ended_hinders_training_only(tmp_path):
+    def cycle(optimizer):
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=10)
+
+    saved, over = scheduled(None), scheduled(cycle)
+    saved.fit(rows(), 1, **FIT)  # 12 steps
+    saved.save(tmp_path / "saved")
+    over.load(tmp_path / "saved")
+    assert over.evaluate(rows(50), feature_cols=FEATURES, label_cols="label")["loss"] > 0
+    over.predict(rows(50), feature_cols=FEATURES, path=tmp_path / "out")
+    assert_equal_weights(over, saved)
+    with pytest.raises(InvalidInputError, match="the scheduler cannot go on to step 11: .* those before save and load"):
+        over.fit(rows(), 1, **FIT)
+
+
+def test_a_schedule_counts_only_to_where_it_is_not_yet(tmp_path):
+    asked = []
+
+    def counting(optimizer):
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: asked.append(step) or 1.0)
+
+    saved = scheduled(None)
+    saved.fit(rows(), 1, **FIT)  # 12 steps
+    saved.save(tmp_path)
+    fitted = scheduled(counting)
+    fitted.load(tmp_path)
+    fitted.evaluate(rows(50), feature_cols=FEATURES, label_cols="label")
+    assert asked == [0]
+    fitted.fit(rows(100), 1, **FIT)
+    assert asked == [0, *range(14)]
+    task = fitted._runner._task
+    task.load(task.state())  # as workers do that take the weights of the first
+    fitted.fit(rows(100), 1, **FIT)
+    assert asked == [0, *range(15)]
+
+
 def test_a_class_of_schedulers_is_one_of_the_optimizer():
     fitted = estimator(scheduler=torch.optim.lr_scheduler.ConstantLR, config={"rate": 0.1})
     assert len(fitted.fit(rows(100), 1, **FIT)) == 1

@@ -86,6 +86,7 @@ class Trainer:
     def fit(self) -> Done:
         """Train all epochs, going on from a checkpoint if there is one of this work."""
         work = self._work
+        self._task.begin_training()
         callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else (), self._comm)
         self._meet_after_callbacks()
         epoch, skip = self._resume()
@@ -287,6 +288,7 @@ class Trainer:
             return 0, 0
         state = same_state(self._comm, state)
         self._task.load({name: value for name, value in state.items() if not name.startswith(_METRIC)})
+        self._task.begin_training()
         self._task.learning_rate = facts["rate"]
         self._history = facts["history"]
         counted = [state[f"{_METRIC}{number}"] for number in range(len(state)) if f"{_METRIC}{number}" in state]
