@@ -1,8 +1,12 @@
 """The estimator on PyTorch models, in one process: what it learns, keeps, gives back and refuses."""
 
+import copy
 import math
 import time
+from datetime import date
+from enum import StrEnum
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -151,7 +155,9 @@ def test_a_run_goes_on_from_its_checkpoint_and_ends_as_if_unbroken(tmp_path):
     with pytest.raises(StopError):
         broken.fit(rows(), 4, callbacks=[stop_after_two], **settings)
     assert (tmp_path / "kept" / "checkpoint.safetensors").exists()
-    with pytest.raises(InvalidInputError, match="is of another run, with other batch_size; make the same call"):
+    with pytest.raises(
+        InvalidInputError, match="is of another run, with other batch_size; make the same call again, remove the c"
+    ):
         estimator(config={"dropout": 0.3}).fit(rows(), 4, **settings | {"batch_size": 50})
     again = estimator(config={"dropout": 0.3})
     resumed = again.fit(rows(), 4, **settings)
@@ -454,6 +460,41 @@ def test_a_checkpoint_is_of_the_settings_that_the_course_depends_on():
     assert differing_parts(one, found(validation=source, stopping=(EarlyStopping(),))) == ["callbacks"]
 
 
+class Kind(StrEnum):
+    ONE = "one"
+    TWO = "two"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (b"1", b"2"),
+        (Path("a"), Path("b")),
+        (Path("a"), "a"),
+        (Kind.ONE, Kind.TWO),
+        ({"a", "b"}, frozenset(["a", "c"])),
+        (date(2021, 2, 3), date(2021, 2, 4)),
+        (range(3), range(4)),
+    ],
+)
+def test_values_of_any_kind_tell_a_config_from_another(one, other):
+    def found(value):
+        maker = TorchMaker(creator=lambda: None, optimizer=lambda: None, loss=LOSS, config={"of": value})
+        source = source_of(pa.table({"x": [1]}), "rows")
+        settings = {"features": None, "labels": [], "batch_size": 1, "buffer_rows": 1, "seed": 0}
+        return fingerprints(Work(kind="fit", maker=maker, source=source, **settings))
+
+    assert differing_parts(found(one), found(other)) == ["config"]
+    assert differing_parts(found(one), found(copy.deepcopy(one))) == []
+
+
+def test_a_config_that_holds_itself_is_named(tmp_path):
+    config = {"rate": 0.1}
+    config["all"] = config
+    with pytest.raises(InvalidInputError, match="config holds something that holds itself, so a checkpoint cannot be"):
+        estimator(config=config).fit(rows(50), checkpoint_dir=tmp_path, **FIT)
+
+
 def test_a_run_goes_on_with_its_own_validation_and_early_stopping_only(tmp_path):
     class StopError(Exception):
         pass
@@ -477,7 +518,7 @@ def test_a_run_goes_on_with_its_own_validation_and_early_stopping_only(tmp_path)
 
 def test_a_checkpoint_of_before_its_parts_were_named_is_refused(tmp_path):
     write_state(tmp_path / "checkpoint.safetensors", {}, {"work": "0" * 64, "epoch": 0, "step": 1})
-    with pytest.raises(InvalidInputError, match="is of another run, with other data, validation_data, feature_cols"):
+    with pytest.raises(InvalidInputError, match="was written by an earlier version; remove it or name another check"):
         estimator(seed=np.int64(3)).fit(rows(100), checkpoint_dir=tmp_path, **FIT)
 
 

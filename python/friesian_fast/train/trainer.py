@@ -304,11 +304,16 @@ class Trainer:
         if not path.exists():
             return None, {}
         state, facts = read_state(path)
-        others = differing_parts(facts.get("parts", {}), self._fingerprints)
-        if others:
+        if "parts" not in facts:
             raise InvalidInputError(
-                f"{path} is of another run, with other {', '.join(others)}; make the same call again, remove it, or "
-                "name another checkpoint_dir"
+                f"{path} was written by an earlier version; remove it or name another checkpoint_dir"
+            )
+        others = differing_parts(facts["parts"], self._fingerprints)
+        if others:
+            hint = " (with callbacks that have not run yet)" if "callbacks" in others else ""
+            raise InvalidInputError(
+                f"{path} is of another run, with other {', '.join(others)}; make the same call again{hint}, remove the "
+                "checkpoint, or name another checkpoint_dir"
             )
         return facts, state
 
