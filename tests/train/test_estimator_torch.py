@@ -25,7 +25,7 @@ from friesian_fast.train.fields import Field, wanted
 from friesian_fast.train.fingerprint import differing_parts, fingerprints
 from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
-from friesian_fast.train.makers import TorchMaker
+from friesian_fast.train.makers import TorchMaker, called
 from friesian_fast.train.source import open_source, source_of
 from friesian_fast.train.torch_task import TorchTask
 from friesian_fast.train.trainer import Trainer
@@ -387,6 +387,22 @@ def test_a_schedule_counts_only_to_where_it_is_not_yet(tmp_path):
 def test_a_class_of_schedulers_is_one_of_the_optimizer():
     fitted = estimator(scheduler=torch.optim.lr_scheduler.ConstantLR, config={"rate": 0.1})
     assert len(fitted.fit(rows(100), 1, **FIT)) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "answer"),
+    [
+        (lambda optimizer: [optimizer], [1]),
+        (lambda optimizer, settings: [optimizer, settings], [1, {"rate": 2}]),
+        (lambda optimizer, config=None: [optimizer, config], [1, {"rate": 2}]),
+        (lambda optimizer, steps=10: [optimizer, steps], [1, 10]),
+        (lambda optimizer, steps=10, config=None: [optimizer, steps, config], [1, 10, {"rate": 2}]),
+        (partial(lambda optimizer, config: [optimizer, config], config=3), [1, 3]),
+        (lambda *given: list(given), [1, {"rate": 2}]),
+    ],
+)
+def test_the_config_goes_to_who_has_a_parameter_for_it(function, answer):
+    assert called(function, 1, {"rate": 2}) == answer
 
 
 def test_what_is_loaded_is_trained_on_by_the_schedule_here(tmp_path):
