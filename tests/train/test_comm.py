@@ -76,6 +76,12 @@ def test_rows_of_workers_that_have_more_and_fewer_come_one_after_the_other(gloo,
     assert other_rows.tolist() == other_values.tolist() == [4, 5]
 
 
+def test_what_fills_up_a_message_is_zeros(monkeypatch):
+    monkeypatch.setattr(np, "empty", lambda size, dtype: np.full(size, 7, dtype))  # as memory that was used before
+    packed = _packed([(np.array([1]), np.zeros((1, 2), np.float32))], 30)
+    assert packed.tolist() == [1, *[0] * 29]
+
+
 def test_who_is_slow_between_steps_is_seen_alive_and_who_hangs_in_one_is_not(gloo, pulse):
     gloo.meet()
     before = pulse.stat().st_mtime_ns

@@ -1,8 +1,12 @@
 """The estimator on PyTorch models, in one process: what it learns, keeps, gives back and refuses."""
 
+import copy
 import math
 import time
+from datetime import date
+from enum import StrEnum
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +25,7 @@ from friesian_fast.train.fields import Field, wanted
 from friesian_fast.train.fingerprint import differing_parts, fingerprints
 from friesian_fast.train.input import Batch
 from friesian_fast.train.job import Work
-from friesian_fast.train.makers import TorchMaker
+from friesian_fast.train.makers import TorchMaker, called
 from friesian_fast.train.source import open_source, source_of
 from friesian_fast.train.torch_task import TorchTask
 from friesian_fast.train.trainer import Trainer
@@ -151,7 +155,9 @@ def test_a_run_goes_on_from_its_checkpoint_and_ends_as_if_unbroken(tmp_path):
     with pytest.raises(StopError):
         broken.fit(rows(), 4, callbacks=[stop_after_two], **settings)
     assert (tmp_path / "kept" / "checkpoint.safetensors").exists()
-    with pytest.raises(InvalidInputError, match="is of another run, with other batch_size; make the same call"):
+    with pytest.raises(
+        InvalidInputError, match="is of another run, with other batch_size; make the same call again, remove the c"
+    ):
         estimator(config={"dropout": 0.3}).fit(rows(), 4, **settings | {"batch_size": 50})
     again = estimator(config={"dropout": 0.3})
     resumed = again.fit(rows(), 4, **settings)
@@ -342,9 +348,61 @@ def test_a_schedule_that_ends_is_named(tmp_path):
         later.fit(rows(), 1, **FIT)
 
 
+def test_a_schedule_that_has_ended_hinders_training_only(tmp_path):
+    def cycle(optimizer):
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=10)
+
+    saved, over = scheduled(None), scheduled(cycle)
+    saved.fit(rows(), 1, **FIT)  # 12 steps
+    saved.save(tmp_path / "saved")
+    over.load(tmp_path / "saved")
+    assert over.evaluate(rows(50), feature_cols=FEATURES, label_cols="label")["loss"] > 0
+    over.predict(rows(50), feature_cols=FEATURES, path=tmp_path / "out")
+    assert_equal_weights(over, saved)
+    with pytest.raises(InvalidInputError, match="the scheduler cannot go on to step 11: .* those before save and load"):
+        over.fit(rows(), 1, **FIT)
+
+
+def test_a_schedule_counts_only_to_where_it_is_not_yet(tmp_path):
+    asked = []
+
+    def counting(optimizer):
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: asked.append(step) or 1.0)
+
+    saved = scheduled(None)
+    saved.fit(rows(), 1, **FIT)  # 12 steps
+    saved.save(tmp_path)
+    fitted = scheduled(counting)
+    fitted.load(tmp_path)
+    fitted.evaluate(rows(50), feature_cols=FEATURES, label_cols="label")
+    assert asked == [0]
+    fitted.fit(rows(100), 1, **FIT)
+    assert asked == [0, *range(14)]
+    task = fitted._runner._task
+    task.load(task.state())  # as workers do that take the weights of the first
+    fitted.fit(rows(100), 1, **FIT)
+    assert asked == [0, *range(15)]
+
+
 def test_a_class_of_schedulers_is_one_of_the_optimizer():
     fitted = estimator(scheduler=torch.optim.lr_scheduler.ConstantLR, config={"rate": 0.1})
     assert len(fitted.fit(rows(100), 1, **FIT)) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "answer"),
+    [
+        (lambda optimizer: [optimizer], [1]),
+        (lambda optimizer, settings: [optimizer, settings], [1, {"rate": 2}]),
+        (lambda optimizer, config=None: [optimizer, config], [1, {"rate": 2}]),
+        (lambda optimizer, steps=10: [optimizer, steps], [1, 10]),
+        (lambda optimizer, steps=10, config=None: [optimizer, steps, config], [1, 10, {"rate": 2}]),
+        (partial(lambda optimizer, config: [optimizer, config], config=3), [1, 3]),
+        (lambda *given: list(given), [1, {"rate": 2}]),
+    ],
+)
+def test_the_config_goes_to_who_has_a_parameter_for_it(function, answer):
+    assert called(function, 1, {"rate": 2}) == answer
 
 
 def test_what_is_loaded_is_trained_on_by_the_schedule_here(tmp_path):
@@ -418,6 +476,41 @@ def test_a_checkpoint_is_of_the_settings_that_the_course_depends_on():
     assert differing_parts(one, found(validation=source, stopping=(EarlyStopping(),))) == ["callbacks"]
 
 
+class Kind(StrEnum):
+    ONE = "one"
+    TWO = "two"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (b"1", b"2"),
+        (Path("a"), Path("b")),
+        (Path("a"), "a"),
+        (Kind.ONE, Kind.TWO),
+        ({"a", "b"}, frozenset(["a", "c"])),
+        (date(2021, 2, 3), date(2021, 2, 4)),
+        (range(3), range(4)),
+    ],
+)
+def test_values_of_any_kind_tell_a_config_from_another(one, other):
+    def found(value):
+        maker = TorchMaker(creator=lambda: None, optimizer=lambda: None, loss=LOSS, config={"of": value})
+        source = source_of(pa.table({"x": [1]}), "rows")
+        settings = {"features": None, "labels": [], "batch_size": 1, "buffer_rows": 1, "seed": 0}
+        return fingerprints(Work(kind="fit", maker=maker, source=source, **settings))
+
+    assert differing_parts(found(one), found(other)) == ["config"]
+    assert differing_parts(found(one), found(copy.deepcopy(one))) == []
+
+
+def test_a_config_that_holds_itself_is_named(tmp_path):
+    config = {"rate": 0.1}
+    config["all"] = config
+    with pytest.raises(InvalidInputError, match="config holds something that holds itself, so a checkpoint cannot be"):
+        estimator(config=config).fit(rows(50), checkpoint_dir=tmp_path, **FIT)
+
+
 def test_a_run_goes_on_with_its_own_validation_and_early_stopping_only(tmp_path):
     class StopError(Exception):
         pass
@@ -441,7 +534,7 @@ def test_a_run_goes_on_with_its_own_validation_and_early_stopping_only(tmp_path)
 
 def test_a_checkpoint_of_before_its_parts_were_named_is_refused(tmp_path):
     write_state(tmp_path / "checkpoint.safetensors", {}, {"work": "0" * 64, "epoch": 0, "step": 1})
-    with pytest.raises(InvalidInputError, match="is of another run, with other data, validation_data, feature_cols"):
+    with pytest.raises(InvalidInputError, match="was written by an earlier version; remove it or name another check"):
         estimator(seed=np.int64(3)).fit(rows(100), checkpoint_dir=tmp_path, **FIT)
 
 

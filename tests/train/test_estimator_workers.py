@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -165,7 +166,7 @@ def with_worker_settings(monkeypatch, settings):
     """Run some lines in every worker process before it begins."""
     start = subprocess.Popen
     imports = "import sys; from friesian_fast.train import comm, pulse, worker"
-    script = f"{imports}; {settings}; sys.exit(worker.main(sys.argv[1]))"
+    script = f"{imports}\n{settings}\nsys.exit(worker.main(sys.argv[1]))"
     monkeypatch.setattr(
         launch.subprocess,
         "Popen",
@@ -193,7 +194,7 @@ class Fails:
 
 class Waits(Fails):
     def on_epoch_end(self, epoch, logs):
-        time.sleep(4)
+        time.sleep(2)
 
     def on_train_end(self):
         pass
@@ -201,19 +202,18 @@ class Waits(Fails):
 
 def waits_on_rank_1(config):
     if os.environ["FRIESIAN_RANK"] == "1":
-        time.sleep(4)
+        time.sleep(2)
     return torch_model(config)
 
 
 def test_whom_the_others_wait_for_is_told(monkeypatch, capsys):
-    monkeypatch.setattr(pulse, "LONG_S", 1)
+    monkeypatch.setattr(pulse, "LONG_S", 0.5)
     with_worker_settings(monkeypatch, "pulse._BEAT_S = 0.1")
     two = torch_estimator(waits_on_rank_1, workers=2, cores_per_worker=1)
-    two.fit(rows(300), callbacks=[Waits()], **FIT | {"verbose": True})
+    two.fit(rows(100), callbacks=[Waits()], **FIT | {"verbose": True})
     lines = capsys.readouterr().out.splitlines()
     for line in ("rank 1 of 2 is still making the model", "rank 0 of 2 is still in Waits.on_epoch_end"):
-        told = [found for found in lines if found.startswith(line)]
-        assert told[:2] == [f"{line} after 1 s", f"{line} after 2 s"]
+        assert any(re.fullmatch(rf"{line} after \d+ s", told) for told in lines)
 
 
 def with_slow_files(config):
@@ -224,7 +224,7 @@ def with_slow_files(config):
     def slowed(function, calls):
         def slow(*given):
             if next(calls):
-                time.sleep(9)
+                time.sleep(3)
             return function(*given)
 
         return slow
@@ -236,9 +236,23 @@ def with_slow_files(config):
     return torch_model(config)
 
 
+# Once all have met, for which a busy machine may need long.
+SHORT_MESSAGES = """
+from datetime import timedelta
+from torch.distributed.distributed_c10d import _set_pg_timeout
+
+class Impatient(worker.GlooComm):
+    def __init__(self, *given):
+        super().__init__(*given)
+        _set_pg_timeout(timedelta(seconds=2))
+
+worker.GlooComm = Impatient
+"""
+
+
 def test_files_may_take_longer_than_a_message(tmp_path, monkeypatch):
     """The first row, a window of the training, what it is validated on, and a checkpoint within an epoch."""
-    with_worker_settings(monkeypatch, "comm.TIMEOUT_S = 6")
+    with_worker_settings(monkeypatch, SHORT_MESSAGES)
     two = torch_estimator(with_slow_files, workers=2, cores_per_worker=1)
     checkpoints = {"checkpoint_dir": tmp_path, "checkpoint_steps": 2}
     (epoch,) = two.fit(rows(300), validation_data=rows(100, 1), **checkpoints, **FIT)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from friesian_fast.errors import NotSupportedError
 from friesian_fast.train import MLflowLog, events, news
-from friesian_fast.train.events import Mailbox, listening, send_file, sender
+from friesian_fast.train.events import LateTeller, Mailbox, listening, send_file, sender
 from friesian_fast.train.news import News
 
 STEP = {"epoch": 1, "step": 3, "steps": 10, "rows": 3000, "seconds": 2.0}
@@ -114,6 +114,32 @@ def test_who_never_answers_keeps_no_sender(tmp_path, monkeypatch):
         assert not send_file(mailbox, tmp_path / "sent")
         sender(mailbox)(STEP)
     assert "the key" not in repr(mailbox)
+
+
+def test_what_is_late_is_told_over_one_connection(monkeypatch):
+    calls, called, found = [], events._call, []
+    monkeypatch.setattr(events, "_call", lambda *given: calls.append(given) or called(*given))
+    with listening("127.0.0.1", found.append) as mailbox:
+        tell = LateTeller(mailbox)
+        assert not calls  # most trainings have nothing to tell
+        for text in ("one", "two"):
+            tell(text)
+        del tell
+    assert found == [{"late": "one"}, {"late": "two"}]
+    assert len(calls) == 1
+
+
+def test_what_is_late_stands_on_stderr_if_the_caller_is_out_of_reach(monkeypatch, capsys):
+    """It is tried once, and for no longer than some seconds."""
+    waited, called = [], events._call
+    monkeypatch.setattr(events, "_TELL_S", 1)
+    monkeypatch.setattr(events, "_call", lambda mailbox, seconds: waited.append(seconds) or called(mailbox, seconds))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tell = LateTeller(Mailbox("127.0.0.1", silent.getsockname()[1], b"the key"))
+        for text in ("one", "two"):
+            tell(text)
+    assert capsys.readouterr().err == "one\ntwo\n"
+    assert waited == [1]
 
 
 def test_who_calls_and_stays_silent_keeps_nobody_out(monkeypatch):

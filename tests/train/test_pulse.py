@@ -40,6 +40,15 @@ def test_what_takes_long_stands_in_the_file_as_long_as_it_takes(file, pulse):
         until(lambda: file.stat().st_mtime_ns > before)  # and it goes on beating
 
 
+def test_what_is_done_within_something_else_is_shown_as_long_as_it_takes(file, pulse):
+    with pulse.doing("making the model"):
+        until(lambda: file.read_text() == "1 making the model")
+        with pulse.doing("reading rows"):
+            until(lambda: file.read_text() == "2 reading rows")
+        until(lambda: file.read_text() == "1 making the model")
+    assert file.read_text() == ""
+
+
 def test_what_ends_before_the_next_beat_is_not_written(file):
     before = file.stat().st_mtime_ns
     pulse = Pulse(file)

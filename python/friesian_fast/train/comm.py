@@ -163,12 +163,13 @@ class GlooComm(Comm):
 
 
 def _packed(tables: Sequence[Rows], size: int) -> NDArray[np.uint8]:
-    """All row numbers, then all gradients, as so many bytes."""
+    """All row numbers, then all gradients, as so many bytes; zeros after them, no memory of others."""
     packed = np.empty(size, np.uint8)
     at = 0
     for array in [*(indices for indices, _ in tables), *(values for _, values in tables)]:
         packed[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         at += array.nbytes
+    packed[at:] = 0
     return packed
 
 

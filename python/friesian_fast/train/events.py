@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from friesian_fast.train.job import Event
 
 _HANDSHAKE_S = 5  # for whoever calls to show that it knows the key
 _END_S = 5  # for the last news to arrive
+_TELL_S = 5  # for one line to be taken
 _CHUNK, _CHUNK_S = 16 << 20, 60
 _KEPT = b"kept"
 
@@ -166,13 +168,13 @@ def _wait_at_most(connection: Connection, seconds: int) -> None:
             same.setsockopt(socket.SOL_SOCKET, which, struct.pack("ll", seconds, 0))
 
 
-def _call(mailbox: Mailbox) -> Connection:
+def _call(mailbox: Mailbox, seconds: int = _CHUNK_S) -> Connection:
     """Call who listens; as `multiprocessing` does, but it does not wait for ever on a machine that is gone."""
-    with socket.create_connection((mailbox.host, mailbox.port), timeout=_CHUNK_S) as call:
+    with socket.create_connection((mailbox.host, mailbox.port), timeout=seconds) as call:
         call.setblocking(True)
         connection = Connection(call.detach())
     try:
-        _wait_at_most(connection, _CHUNK_S)
+        _wait_at_most(connection, seconds)
         answer_challenge(connection, mailbox.key)
         deliver_challenge(connection, mailbox.key)
     except BaseException:
@@ -196,6 +198,38 @@ def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:
             connection.send_bytes(json.dumps(event).encode())
 
     return send
+
+
+class LateTeller:
+    """Tells the caller of a training what keeps it waiting; on standard error once the caller is out of reach.
+
+    It is called by who watches over workers, and so waits for nobody longer than some seconds, and that once.
+
+    Parameters
+    ----------
+    mailbox : Mailbox
+    """
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._connection: Connection | None = None
+        self._is_lost = False
+
+    def __call__(self, text: str) -> None:
+        """Tell one line."""
+        try:
+            self._send(text)
+        except (OSError, EOFError, AuthenticationError):
+            self._is_lost = True
+        if self._is_lost:
+            print(text, file=sys.stderr, flush=True)
+
+    def _send(self, text: str) -> None:
+        if self._is_lost:
+            return
+        if self._connection is None:
+            self._connection = _call(self._mailbox, _TELL_S)
+        self._connection.send_bytes(json.dumps({"late": text}).encode())
 
 
 def send_file(mailbox: Mailbox, path: Path) -> bool:

@@ -167,6 +167,9 @@ class KerasTask:
         assert self._feed is not None
         return _numpy(self._predict(self._feed.inputs(inputs)))
 
+    def begin_training(self) -> None:
+        """Called before a training: Keras' schedules are functions of the step and need nothing."""
+
     def begin(self, seed: Sequence[int]) -> None:
         """Called before every step: Keras' seed generators are weights and need nothing."""
 

@@ -25,7 +25,7 @@ from friesian_fast import errors
 from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError, WorkerLostError
 from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.comm import TIMEOUT_S
-from friesian_fast.train.events import Mailbox, listening, send_file, sender
+from friesian_fast.train.events import LateTeller, Mailbox, listening, send_file
 from friesian_fast.train.job import Done, Event, Work
 from friesian_fast.train.pulse import PulseSeen
 from friesian_fast.train.worker import Order, order_text, pulse_of
@@ -203,6 +203,7 @@ def _wait(
     """
     running = {order.rank: _start(directory, order) for order in orders}
     pulses = {order.rank: PulseSeen(pulse_of(directory, order.rank)) for order in orders}
+    tell = LateTeller(mailbox)
     codes: dict[int, int] = {}
     stopped = set()
     stop_at = float("inf")
@@ -215,7 +216,7 @@ def _wait(
                     stopped.add(rank)
                     process.kill()
                 if (late := pulses[rank].overdue()) is not None:
-                    sender(mailbox)({"late": f"rank {rank} of {orders[0].world} is {late}"})
+                    tell(f"rank {rank} of {orders[0].world} is {late}")
                 if (code := process.poll()) is not None:
                     codes[rank] = code
                     if not _is_good(directory, rank):

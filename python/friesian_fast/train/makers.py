@@ -128,9 +128,18 @@ class TorchMaker:
 
 
 def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call with all arguments, or without the last (the config) if it takes one less."""
+    """Call with all arguments, or without the last (the config) if the function has no parameter for it.
+
+    That is one named `config`, or the next one; but if that has a default, it is a setting of the function's own.
+    """
+    *given, config = arguments
+    signature = inspect.signature(function)
+    named = signature.parameters.get("config")
+    if named is not None and named.kind is named.POSITIONAL_OR_KEYWORD:
+        return function(*given, config=config)
     try:
-        inspect.signature(function).bind(*arguments)
+        bound = signature.bind(*arguments).arguments
     except TypeError:
-        return function(*arguments[:-1])
-    return function(*arguments)
+        return function(*given)
+    last = signature.parameters[list(bound)[-1]]
+    return function(*(arguments if last.default is last.empty else given))

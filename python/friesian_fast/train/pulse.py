@@ -53,18 +53,16 @@ class Pulse:
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:
-        """Around what may take long; it costs nothing if it does not."""
+        """Around what may take long; it costs nothing if it does not. Blocks may lie in one another."""
         with self._changing:
+            around = self._doing
             self._number += 1  # so that two in a row are not taken for one
-            self._doing = f"{self._number} {what}"
+            self._begin(f"{self._number} {what}")
         try:
             yield
         finally:
             with self._changing:
-                self._doing = ""
-                if self._is_shown:
-                    self._write("")
-                self._is_shown = False
+                self._begin(around)
 
     def close(self) -> None:
         """Stop beating."""
@@ -79,6 +77,13 @@ class Pulse:
                     self._is_shown = True
                 elif not self._in_step:
                     self.beat()
+
+    def _begin(self, doing: str) -> None:
+        """Show it at the next beat, and no longer what was done before."""
+        self._doing = doing
+        if self._is_shown:
+            self._write("")
+        self._is_shown = False
 
     def _write(self, text: str) -> None:
         if self._path is not None:

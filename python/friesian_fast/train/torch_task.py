@@ -74,6 +74,8 @@ class TorchTask:
         groups = optimizer.param_groups
         self._settings = [{k: copy.deepcopy(v) for k, v in group.items() if k != "params"} for group in groups]
         self._steps = 0
+        self._counted = 0  # of these by the scheduler, which may be behind
+        self._rates: dict[int, float] = {}  # of groups, as they were loaded
         self._schedule = schedule
         self._scheduler = None if schedule is None else _scheduler_of(schedule, optimizer)
 
@@ -131,6 +133,32 @@ class TorchTask:
         """Of predictions of shape (n,)."""
         return as_logits(predictions, self.scale)
 
+    def begin_training(self) -> None:
+        """Called before a training: let the schedule count up to the step that was loaded, which only training needs.
+
+        It counts from the settings that the optimizer was made with; rates that were loaded are those of the next step.
+
+        Raises
+        ------
+        InvalidInputError
+            If the schedule ends before.
+        """
+        if self._schedule is None or self._counted == self._steps:
+            return
+        for group, settings in zip(self._optimizer.param_groups, self._settings, strict=True):
+            weights = group["params"]
+            group.clear()
+            group.update(copy.deepcopy(settings), params=weights)
+        self._scheduler, self._counted = _scheduler_of(self._schedule, self._optimizer), 0
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Detected call of `lr_scheduler.step", UserWarning
+            )  # the steps were taken
+            while self._counted < self._steps:
+                self._step_schedule()
+        for number, rate in self._rates.items():
+            self._optimizer.param_groups[number]["lr"] = rate
+
     def begin(self, seed: Sequence[int]) -> None:
         """Called before every step: what is drawn in it depends on the step alone, so a run can go on from any."""
         torch.manual_seed(int(np.random.SeedSequence([*seed, self._comm.rank]).generate_state(1)[0]))
@@ -148,7 +176,7 @@ class TorchTask:
         self._optimizer.step()
         self._steps += 1
         if self._scheduler is not None:
-            self._step_schedule(self._steps)
+            self._step_schedule()
         return float(loss.detach()), _numpy(predictions)
 
     def score(self, batch: Batch) -> tuple[float, Array]:
@@ -191,42 +219,28 @@ class TorchTask:
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(torch.from_numpy(np.array(given[name])))
-        self._begin_at(int(state.get(_STEPS, 0)))
+        self._steps = int(state.get(_STEPS, 0))
+        self._rates = {_number(name, _SETTING): float(state[name]) for name in state if name.startswith(_SETTING)}
         optimizer = self._optimizer.state_dict()
+        for number, rate in self._rates.items():
+            optimizer["param_groups"][number]["lr"] = rate
         moments: dict[int, dict[str, Any]] = {}
         for name, value in state.items():
-            if name == _STEPS:
-                continue
-            if name.startswith(_SETTING):
-                optimizer["param_groups"][int(name.removeprefix(_SETTING).split("/")[0])]["lr"] = float(value)
-            elif name.startswith(_OPTIMIZER):
-                number, part = name.removeprefix(_OPTIMIZER).split("/", 1)
-                moments.setdefault(int(number), {})[part] = torch.from_numpy(np.array(value))
+            if name.startswith(_OPTIMIZER) and not name.startswith((_SETTING, _STEPS)):
+                part = name.removeprefix(_OPTIMIZER).split("/", 1)[1]
+                moments.setdefault(_number(name, _OPTIMIZER), {})[part] = torch.from_numpy(np.array(value))
         self._optimizer.load_state_dict({"state": moments, "param_groups": optimizer["param_groups"]})
 
-    def _begin_at(self, steps: int) -> None:
-        """Let the schedule count up to a step, from the settings that the optimizer was made with."""
-        self._steps = steps
-        if self._schedule is None:
-            return
-        for group, settings in zip(self._optimizer.param_groups, self._settings, strict=True):
-            weights = group["params"]
-            group.clear()
-            group.update(copy.deepcopy(settings), params=weights)
-        self._scheduler = _scheduler_of(self._schedule, self._optimizer)
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Detected call of `lr_scheduler.step", UserWarning
-            )  # the steps were taken
-            for step in range(steps):
-                self._step_schedule(step + 1)
-
-    def _step_schedule(self, step: int) -> None:
+    def _step_schedule(self) -> None:
         assert self._scheduler is not None
         try:
             self._scheduler.step()
         except ValueError as error:  # as of one that ends
-            raise InvalidInputError(f"the scheduler cannot go on to step {step}: {error}") from error
+            raise InvalidInputError(
+                f"the scheduler cannot go on to step {self._counted + 1}: {error}; it counts the steps of every fit, "
+                "those before save and load too"
+            ) from error
+        self._counted += 1
 
     def share_buffers(self) -> None:
         """Give all workers the mean of what they measured apart, such as the moments of batch normalisations."""
@@ -316,6 +330,11 @@ def _scheduler_of(schedule: Callable[[], Any], optimizer: Any) -> Any:
     if scheduler.optimizer is not optimizer:
         raise InvalidInputError("scheduler returned one of another optimizer; use the one that it is called with")
     return scheduler
+
+
+def _number(name: str, prefix: str) -> int:
+    """Of the group or the weight that a value of the optimizer's state is of."""
+    return int(name.removeprefix(prefix).split("/")[0])
 
 
 def _scale_of(loss: Any) -> Scale | None:

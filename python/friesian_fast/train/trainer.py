@@ -86,6 +86,7 @@ class Trainer:
     def fit(self) -> Done:
         """Train all epochs, going on from a checkpoint if there is one of this work."""
         work = self._work
+        self._task.begin_training()
         callbacks = KerasCallbacks(self._task, work.callbacks if self._comm.rank == 0 else (), self._comm)
         self._meet_after_callbacks()
         epoch, skip = self._resume()
@@ -287,6 +288,7 @@ class Trainer:
             return 0, 0
         state = same_state(self._comm, state)
         self._task.load({name: value for name, value in state.items() if not name.startswith(_METRIC)})
+        self._task.begin_training()
         self._task.learning_rate = facts["rate"]
         self._history = facts["history"]
         counted = [state[f"{_METRIC}{number}"] for number in range(len(state)) if f"{_METRIC}{number}" in state]
@@ -302,11 +304,16 @@ class Trainer:
         if not path.exists():
             return None, {}
         state, facts = read_state(path)
-        others = differing_parts(facts.get("parts", {}), self._fingerprints)
-        if others:
+        if "parts" not in facts:
             raise InvalidInputError(
-                f"{path} is of another run, with other {', '.join(others)}; make the same call again, remove it, or "
-                "name another checkpoint_dir"
+                f"{path} was written by an earlier version; remove it or name another checkpoint_dir"
+            )
+        others = differing_parts(facts["parts"], self._fingerprints)
+        if others:
+            hint = " (with callbacks that have not run yet)" if "callbacks" in others else ""
+            raise InvalidInputError(
+                f"{path} is of another run, with other {', '.join(others)}; make the same call again{hint}, remove the "
+                "checkpoint, or name another checkpoint_dir"
             )
         return facts, state
 
