@@ -151,7 +151,7 @@ def test_string_ids_in_a_filter(string_releases):
     path = f"/recommender/recommend/{user_id(4, True)}?k=9&canK=500"
     shown = get(app, path).json()["ids"]
     body = json.dumps({"filter": {"deny": shown[:4], "seen": ["unknown", "\U0001f600"]}})
-    wanted = app._recommender.recommend(user_id(4, True), k=9, filter=Filter(deny=shown[:4])).ids
+    wanted = app._recommender.recommend(user_id(4, True), k=9, candidates=500, filter=Filter(deny=shown[:4])).ids
     assert get(app, path, "POST", content=body).json()["ids"] == wanted
     assert not set(shown[:4]) & set(wanted)
     for name in ("allow", "deny", "seen"):
