@@ -147,8 +147,8 @@ def test_a_filter_may_be_left_out(app, body):
 
 def test_string_ids_in_a_filter(string_releases):
     app = make_app(string_releases)
-    shown = get(app, f"/recommender/recommend/{user_id(4, True)}?k=9").json()["ids"]
-    path = f"/recommender/recommend/{user_id(4, True)}?k=9"
+    path = f"/recommender/recommend/{user_id(4, True)}?k=9&canK=500"
+    shown = get(app, path).json()["ids"]
     body = json.dumps({"filter": {"deny": shown[:4], "seen": ["unknown", "\U0001f600"]}})
     assert get(app, path, "POST", content=body).json()["ids"][:5] == shown[4:]
     for name in ("allow", "deny", "seen"):
