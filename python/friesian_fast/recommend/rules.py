@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import FriesianError, InvalidInputError
-from friesian_fast.recall import CompiledFilter, Filter, IvfIndex, Predicate, json_of, with_normal_ids
+from friesian_fast.recall import (
+    CompiledFilter,
+    Filter,
+    IvfIndex,
+    Predicate,
+    json_of,
+    predicate_from_json,
+    with_normal_ids,
+)
 from friesian_fast.recall.columns import bits_at
 from friesian_fast.recommend.stages import VECTOR_COLUMN, Ids
 from friesian_fast.release.open import PopularItem, Release
@@ -226,17 +234,20 @@ class RulesStage:
 
     def _meeting(self, where: Predicate | str) -> CompiledFilter:
         """What meets a condition and the rules; kept for other requests with the same one."""
-        if self._index.columns is None:
-            raise InvalidInputError(
-                "filter.where: this release has no item columns to filter by; publish it with `columns:`"
-            )
         condition = _Condition(where if isinstance(where, str) else json_of(where, "filter.where"), where)
         if len(condition.text) > _CONDITION_CHARACTERS:
             return self._compile_condition(condition)
         return self._compiled_condition(condition)
 
     def _compile_condition(self, condition: _Condition) -> CompiledFilter:
-        return self._index.compile(Filter(where=condition.where), within=self._open)
+        where = condition.where
+        if isinstance(where, str):
+            where = predicate_from_json(where, "filter.where")
+        if self._index.columns is None:
+            raise InvalidInputError(
+                "filter.where: this release has no item columns to filter by; publish it with `columns:`"
+            )
+        return self._index.compile(Filter(where=where), within=self._open)
 
     def _hidden(self, user: Ids) -> NDArray[np.uint32] | None:
         """Positions that the user has seen; None where nothing is hidden, which spares the search a bitmap."""

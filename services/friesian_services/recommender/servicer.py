@@ -45,8 +45,7 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
     """The same with ids of 64 bits or text; a `k` or `candidates` of 0 is the default."""
 
     def __init__(self, recommender: Recommender, timers: Timers) -> None:
-        self._recommender = recommender
-        self._timers = timers
+        self._recommender, self._timers = recommender, timers
 
     def Recommend(self, request: v1.RecommendRequest, context: Any) -> v1.RecommendReply:
         ours = self._recommender
