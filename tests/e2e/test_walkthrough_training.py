@@ -15,6 +15,9 @@ NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
 # In this order: anything; speeds, broken numbers and large ones; spaces. Small whole numbers are meant.
 LOOSE = re.compile(rf"(…|{NUMBER}(?= rows/s)|[-+]?[\d,]*\.\d+(?:e[-+]?\d+)?|\d+e[-+]?\d+|\d+,\d+|\s+)")
 
+AUC = re.compile(r"\bval_auc:? (\d+\.\d+)")
+MOST_APART = 0.03  # of AUCs at the end; the first epoch leaves more to learn than this
+
 
 def pattern(line):
     """A line of the document as what it has to be found by."""
@@ -34,6 +37,12 @@ def missing(expected, printed):
         if line.strip() != "…" and not any(wanted.search(found) for found in lines):
             return line
     return None
+
+
+def last_auc(text):
+    """Of the validation, after the last epoch that is told; None if none is."""
+    found = AUC.findall(text)
+    return float(found[-1]) if found else None
 
 
 def run(command, home):
@@ -66,6 +75,8 @@ def test_every_command_prints_what_the_document_shows(tmp_path):
         else:
             assert kind == "text", f"a block of '{kind}' is neither a file, nor commands, nor what they print"
             assert (absent := missing(body, printed)) is None, f"'{absent}' is not in\n{printed}"
+            if (auc := last_auc(body)) is not None:
+                assert last_auc(printed) == pytest.approx(auc, abs=MOST_APART)
             shown += 1
     assert shown == 7
 
@@ -90,3 +101,9 @@ def test_every_command_prints_what_the_document_shows(tmp_path):
 )
 def test_numbers_may_differ_and_nothing_else(expected, printed, absent):
     assert (missing(expected, printed) is not None) == absent
+
+
+def test_the_last_auc_is_the_one_that_counts():
+    assert last_auc("Epoch 1/2 - val_auc: 0.61 - x\nEpoch 2/2 - auc: 0.9 - val_auc: 0.6957\n") == 0.6957
+    assert last_auc("val_auc 0.7469; the best possible is 0.7817") == 0.7469
+    assert last_auc("{'loss': 0.63, 'auc': 0.69}") is None

@@ -88,34 +88,69 @@ def test_examples_that_teach_nothing_are_refused(change, message):
         train_ranker(*change(*examples(500, 0)), epochs=1, seed=0)
 
 
-def two_circles():
-    """Users of even numbers buy items of even numbers only."""
+CHANGED, POPULAR = 30, 31
+
+
+def sales_of_two_circles():
+    """Users of even numbers buy items of even numbers only; of two more, one changes circles and one is everybody's."""
     rng = np.random.default_rng(0)
+
+    def lines(count, user, item, days):
+        return pd.DataFrame({"user": user, "item": item, "age": rng.integers(*days, count)})
+
     user = rng.integers(0, 60, 6000)
-    item = 2 * rng.integers(0, 15, 6000) + user % 2
+    frame = pd.concat(
+        [
+            lines(6000, user, 2 * rng.integers(0, 15, 6000) + user % 2, (1, 100)),
+            lines(400, 2 * rng.integers(0, 30, 400), CHANGED, (240, 300)),
+            lines(150, 2 * rng.integers(0, 30, 150) + 1, CHANGED, (1, 30)),
+            lines(1200, rng.integers(0, 60, 1200), POPULAR, (1, 100)),
+        ],
+        ignore_index=True,
+    )
     return pd.DataFrame(
         {
-            "user_id": user + 100,
-            "item_id": [f"{10000 + number}" for number in item],
-            "description": [f"THING {number}" for number in item],
-            "invoice": np.arange(6000).astype(str),
+            "user_id": frame["user"] + 100,
+            "item_id": (10000 + frame["item"]).astype(str),
+            "description": "THING " + frame["item"].astype(str),
+            "invoice": frame.index.astype(str),
             "quantity": 1.0,
             "price": 2.0,
-            "time": CUT - pd.to_timedelta(rng.integers(1, 100, 6000), unit="D"),
+            "time": CUT - pd.to_timedelta(frame["age"], unit="D"),
         }
     )
 
 
-def test_the_towers_learn_who_buys_what():
-    sales, lines = two_circles(), []
+def towers_of(sales, lines, **options):
+    """Users' and items' vectors, by number."""
     vocabularies = Vocabularies(sales)
     users, items = user_features(sales, CUT, vocabularies), item_features(sales, CUT, vocabularies)
-    settings = RetrievalSettings(dim=8, epochs=5, batch_size=100, learning_rate=1e-2)
+    settings = RetrievalSettings(dim=8, batch_size=100, learning_rate=1e-2, **options)
     user, item = train_towers(feature_spec(vocabularies), users, items, sales, settings, lines.append)
-    assert (user.shape, item.shape) == ((60, 8), (30, 8))
+    assert users["user_id"].tolist() == list(range(100, 160))
+    assert items["item_id"].tolist() == [f"{10000 + number}" for number in range(32)]
+    return user, item
+
+
+def test_the_towers_learn_who_buys_what_now():
+    lines = []
+    user, item = towers_of(sales_of_two_circles(), lines, epochs=5)
+    assert (user.shape, item.shape) == ((60, 8), (32, 8))
     for vectors in (user, item):
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    same = users["user_id"].to_numpy()[:, None] % 2 == items["item_id"].astype(int).to_numpy() % 2
     cosines = user @ item.T
-    assert cosines[same].min() > cosines[~same].max()
+    circles, same = cosines[:, :CHANGED], np.arange(60)[:, None] % 2 == np.arange(CHANGED) % 2
+    own, others = np.where(same, circles, np.inf).min(axis=1), np.where(same, -np.inf, circles).max(axis=1)
+    assert (own > others).all()
+    # Bought more often long ago, by the others; what is late is drawn more often.
+    assert cosines[1::2, CHANGED].mean() > cosines[::2, CHANGED].mean() + 0.1
+    # The loss knows how often an item is drawn; else what everybody buys would be pushed away most.
+    assert cosines[:, POPULAR].mean() > circles[same].mean() + 0.05
     assert [line.split(" - ")[0] for line in lines] == [f"Two-tower epoch {number}/5" for number in range(1, 6)]
+
+
+def test_the_towers_seed_repeats_them():
+    sales = sales_of_two_circles()
+    first, again, other = (np.concatenate(towers_of(sales, [], epochs=1, seed=seed)) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
