@@ -85,7 +85,9 @@ def test_each_thing_is_told_after_a_while_and_again_after_twice_the_time(file, m
         "still making the model after 240 s",
     ]
     assert [told(1000), told(1)] == ["still making the model after 1240 s", None]  # once, if nobody looked for long
-    write("2 making the model")
-    assert [told(seconds) for seconds in (0, 59, 1)] == [None, None, "still making the model after 60 s"]
+    write("2 reading rows")
+    assert [told(seconds) for seconds in (0, 59, 1)] == [None, None, "still reading rows after 60 s"]
+    write("3 reading rows")  # of the next window: that these take a minute is known
+    assert [told(seconds) for seconds in (0, 119, 1)] == [None, None, "still reading rows after 120 s"]
     write("")
     assert [told(seconds) for seconds in (0, 1000)] == [None, None]

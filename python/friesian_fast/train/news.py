@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from friesian_fast.train.job import ABOUT_SPEED, Event
-from friesian_fast.train.pulse import LONG_S
+from friesian_fast.train.pulse import Patience
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +76,10 @@ class News:
         over = threading.Event()
 
         def tell() -> None:
-            after = 0
-            while not over.wait(after or LONG_S):
-                after = 2 * after or LONG_S
-                self._tell_late(f"{what} after {after:.0f} s")
+            patience, begun = Patience(), time.monotonic()
+            while not over.wait(begun + patience.until - time.monotonic()):
+                if patience.is_over(after := time.monotonic() - begun):
+                    self._tell_late(f"{what} after {after:.0f} s")
 
         threading.Thread(target=tell, name="friesian-late", daemon=True).start()
         try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LONG_S = 60  # after which the launcher tells what a worker is doing
+LONG_S = 60  # after which it is told what keeps a training waiting
 _BEAT_S = 5
 
 
@@ -91,6 +91,26 @@ class Pulse:
                 self._path.write_text(text, encoding="utf-8")
 
 
+class Patience:
+    """When to tell of something that takes long: after a minute, and again whenever it took twice as long as told.
+
+    Attributes
+    ----------
+    until : float
+        Seconds after which it is told next.
+    """
+
+    def __init__(self) -> None:
+        self.until: float = LONG_S
+
+    def is_over(self, seconds: float) -> bool:
+        """Whether to tell now, after so many seconds."""
+        if seconds < self.until:
+            return False
+        self.until = 2 * seconds
+        return True
+
+
 class PulseSeen:
     """The launcher's side; by its own clock, as that of files may jump, or a machine sleep.
 
@@ -104,7 +124,7 @@ class PulseSeen:
         self._path = path
         self._touched, self._touched_at = 0, time.monotonic()
         self._doing, self._doing_since = "", 0.0
-        self._tell_after: float = LONG_S
+        self._patience: dict[str, Patience] = {}  # with each thing, however often it is done
 
     def silence(self) -> float:
         """Seconds for which nothing was seen."""
@@ -113,13 +133,14 @@ class PulseSeen:
             self._touched, self._touched_at = touched, now
             doing = self._path.read_text(encoding="utf-8")
             if doing != self._doing:
-                self._doing, self._doing_since, self._tell_after = doing, now, LONG_S
+                self._doing, self._doing_since = doing, now
         return now - self._touched_at
 
     def overdue(self) -> str | None:
-        """What the worker has been doing for a minute, as far as `silence` saw; again after twice the time."""
-        after = time.monotonic() - self._doing_since
-        if not self._doing or after < self._tell_after:
+        """What the worker has been doing for long, as far as `silence` saw, if it is time to tell it."""
+        if not self._doing:
             return None
-        self._tell_after = 2 * after
-        return f"still {self._doing.partition(' ')[2]} after {after:.0f} s"
+        what, after = self._doing.partition(" ")[2], time.monotonic() - self._doing_since
+        if not self._patience.setdefault(what, Patience()).is_over(after):
+            return None
+        return f"still {what} after {after:.0f} s"
