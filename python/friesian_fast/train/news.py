@@ -34,6 +34,7 @@ class News:
         self._epochs = epochs
         self._on_epoch = on_epoch
         self._verbose = verbose
+        self._patience: dict[str, Patience] = {}
         self._bar: Any = None
         self._shown: Any = None
 
@@ -46,7 +47,9 @@ class News:
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if "late" in event:
-            self._tell_late(event["late"])
+            # Spark's tasks, each of which is watched over on its own machine, tell of the same thing each for itself.
+            if self._patience.setdefault(event["what"], Patience()).is_over(event["seconds"]):
+                self._tell_late(event["late"])
             return
         if "logs" not in event:
             self._progress(event)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 LONG_S = 60  # after which it is told what keeps a training waiting
 _BEAT_S = 5
@@ -124,7 +125,6 @@ class PulseSeen:
         self._path = path
         self._touched, self._touched_at = 0, time.monotonic()
         self._doing, self._doing_since = "", 0.0
-        self._patience: dict[str, Patience] = {}  # with each thing, however often it is done
 
     def silence(self) -> float:
         """Seconds for which nothing was seen."""
@@ -136,11 +136,42 @@ class PulseSeen:
                 self._doing, self._doing_since = doing, now
         return now - self._touched_at
 
-    def overdue(self) -> str | None:
-        """What the worker has been doing for long, as far as `silence` saw, if it is time to tell it."""
+    def doing(self) -> tuple[str, float] | None:
+        """What the worker is doing that may take long, and for how many seconds, as far as `silence` saw."""
         if not self._doing:
             return None
-        what, after = self._doing.partition(" ")[2], time.monotonic() - self._doing_since
-        if not self._patience.setdefault(what, Patience()).is_over(after):
-            return None
-        return f"still {what} after {after:.0f} s"
+        return self._doing.partition(" ")[2], time.monotonic() - self._doing_since
+
+
+class Overdue:
+    """What keeps a training waiting: of each thing one line for all workers that do it, however often it is done.
+
+    Parameters
+    ----------
+    world : int
+        How many workers there are, of whom here may be some.
+    """
+
+    def __init__(self, world: int) -> None:
+        self._world = world
+        self._patience: dict[str, Patience] = {}
+
+    def events(self, doing: Mapping[int, tuple[str, float]]) -> list[dict[str, Any]]:
+        """What is to be told of what ranks are doing, and for how many seconds: line, thing and seconds."""
+        found = []
+        for what in dict.fromkeys(what for what, _ in doing.values()):
+            seconds = {rank: after for rank, (other, after) in doing.items() if other == what}
+            longest = max(seconds.values())
+            if self._patience.setdefault(what, Patience()).is_over(longest):
+                ranks = [rank for rank, after in seconds.items() if 2 * after >= longest]
+                line = f"{_named(ranks, self._world)} still {what} after {longest:.0f} s"
+                found.append({"late": line, "what": what, "seconds": longest})
+        return found
+
+
+def _named(ranks: Sequence[int], world: int) -> str:
+    if len(ranks) == 1:
+        return f"rank {ranks[0]} of {world} is"
+    shown = ranks if len(ranks) < 4 else ranks[:2]
+    more = f" and {len(ranks) - len(shown)} more" if len(shown) < len(ranks) else ""
+    return f"ranks {', '.join(map(str, shown))}{more} of {world} are"
