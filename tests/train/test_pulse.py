@@ -6,7 +6,7 @@ import time
 import pytest
 
 from friesian_fast.train import pulse as pulse_module
-from friesian_fast.train.pulse import Pulse, PulseSeen
+from friesian_fast.train.pulse import Overdue, Pulse, PulseSeen
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_each_thing_is_told_after_a_while_and_again_after_twice_the_time(file, m
     monkeypatch.setattr(pulse_module, "LONG_S", 60)
     clock = [1000.0]
     monkeypatch.setattr(pulse_module.time, "monotonic", lambda: clock[0])
-    seen = PulseSeen(file)
+    seen, overdue = PulseSeen(file), Overdue(2)
 
     def write(text):
         file.write_text(text)
@@ -71,21 +71,45 @@ def test_each_thing_is_told_after_a_while_and_again_after_twice_the_time(file, m
     def told(seconds):
         clock[0] += seconds
         seen.silence()
-        return seen.overdue()
+        doing = seen.doing()
+        lines = [event["late"] for event in overdue.events({} if doing is None else {1: doing})]
+        return lines[0] if lines else None
 
     assert told(1000) is None
     write("1 making the model")
     assert [told(seconds) for seconds in (0, 59, 1, 1, 59, 119, 1)] == [
         None,
         None,
-        "still making the model after 60 s",
+        "rank 1 of 2 is still making the model after 60 s",
         None,
-        "still making the model after 120 s",
+        "rank 1 of 2 is still making the model after 120 s",
         None,
-        "still making the model after 240 s",
+        "rank 1 of 2 is still making the model after 240 s",
     ]
-    assert [told(1000), told(1)] == ["still making the model after 1240 s", None]  # once, if nobody looked for long
-    write("2 making the model")
-    assert [told(seconds) for seconds in (0, 59, 1)] == [None, None, "still making the model after 60 s"]
+    assert [told(1000), told(1)] == [
+        "rank 1 of 2 is still making the model after 1240 s",
+        None,
+    ]  # once, if nobody looked for long
+    write("2 reading rows")
+    assert [told(seconds) for seconds in (0, 59, 1)] == [None, None, "rank 1 of 2 is still reading rows after 60 s"]
+    write("3 reading rows")  # of the next window: that these take a minute is known
+    assert [told(seconds) for seconds in (0, 119, 1)] == [None, None, "rank 1 of 2 is still reading rows after 120 s"]
     write("")
     assert [told(seconds) for seconds in (0, 1000)] == [None, None]
+
+
+def test_workers_that_do_the_same_are_told_in_one_line():
+    overdue = Overdue(100)
+
+    def lines(doing):
+        return [event["late"] for event in overdue.events(doing)]
+
+    reading = {rank: ("reading rows", 60.0 + rank) for rank in range(1, 15)}
+    assert lines({**reading, 20: ("reading rows", 1.0), 0: ("making the model", 61.0)}) == [
+        "ranks 1, 2 and 12 more of 100 are still reading rows after 74 s",
+        "rank 0 of 100 is still making the model after 61 s",
+    ]
+    assert lines({3: ("reading rows", 147.0), 4: ("reading rows", 140.0)}) == []
+    assert lines({3: ("reading rows", 148.0), 4: ("reading rows", 140.0)}) == [
+        "ranks 3, 4 of 100 are still reading rows after 148 s"
+    ]

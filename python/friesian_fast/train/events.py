@@ -215,21 +215,21 @@ class LateTeller:
         self._connection: Connection | None = None
         self._is_lost = False
 
-    def __call__(self, text: str) -> None:
-        """Tell one line."""
+    def __call__(self, event: Event) -> None:
+        """Tell one event of `Overdue`."""
         try:
-            self._send(text)
+            self._send(event)
         except (OSError, EOFError, AuthenticationError):
             self._is_lost = True
         if self._is_lost:
-            print(text, file=sys.stderr, flush=True)
+            print(event["late"], file=sys.stderr, flush=True)
 
-    def _send(self, text: str) -> None:
+    def _send(self, event: Event) -> None:
         if self._is_lost:
             return
         if self._connection is None:
             self._connection = _call(self._mailbox, _TELL_S)
-        self._connection.send_bytes(json.dumps({"late": text}).encode())
+        self._connection.send_bytes(json.dumps(event).encode())
 
 
 def send_file(mailbox: Mailbox, path: Path) -> bool:

@@ -27,7 +27,7 @@ from friesian_fast.train.checkpoint import read_state
 from friesian_fast.train.comm import TIMEOUT_S
 from friesian_fast.train.events import LateTeller, Mailbox, listening, send_file
 from friesian_fast.train.job import Done, Event, Work
-from friesian_fast.train.pulse import PulseSeen
+from friesian_fast.train.pulse import Overdue, PulseSeen
 from friesian_fast.train.worker import Order, order_text, pulse_of
 
 _GRACE_S = 10  # for the others to say what they saw, after one failed
@@ -203,7 +203,7 @@ def _wait(
     """
     running = {order.rank: _start(directory, order) for order in orders}
     pulses = {order.rank: PulseSeen(pulse_of(directory, order.rank)) for order in orders}
-    tell = LateTeller(mailbox)
+    tell, overdue = LateTeller(mailbox), Overdue(orders[0].world)
     codes: dict[int, int] = {}
     stopped = set()
     stop_at = float("inf")
@@ -215,12 +215,13 @@ def _wait(
                 if pulses[rank].silence() > _SILENCE_S:
                     stopped.add(rank)
                     process.kill()
-                if (late := pulses[rank].overdue()) is not None:
-                    tell(f"rank {rank} of {orders[0].world} is {late}")
                 if (code := process.poll()) is not None:
                     codes[rank] = code
                     if not _is_good(directory, rank):
                         stop_at = min(stop_at, time.monotonic() + _GRACE_S)
+            doing = {rank: pulses[rank].doing() for rank in running if rank not in codes}
+            for event in overdue.events({rank: one for rank, one in doing.items() if one is not None}):
+                tell(event)
             if time.monotonic() > stop_at:
                 break
             time.sleep(0.02)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from friesian_fast.train.job import ABOUT_SPEED, Event
-from friesian_fast.train.pulse import LONG_S
+from friesian_fast.train.pulse import Patience
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class News:
         self._epochs = epochs
         self._on_epoch = on_epoch
         self._verbose = verbose
+        self._patience: dict[str, Patience] = {}
         self._bar: Any = None
         self._shown: Any = None
 
@@ -45,7 +47,9 @@ class News:
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if "late" in event:
-            self._tell_late(event["late"])
+            # Spark's tasks, each of which is watched over on its own machine, tell of the same thing each for itself.
+            if self._patience.setdefault(event["what"], Patience()).is_over(event["seconds"]):
+                self._tell_late(event["late"])
             return
         if "logs" not in event:
             self._progress(event)
@@ -75,10 +79,10 @@ class News:
         over = threading.Event()
 
         def tell() -> None:
-            after = 0
-            while not over.wait(after or LONG_S):
-                after = 2 * after or LONG_S
-                self._tell_late(f"{what} after {after:.0f} s")
+            patience, begun = Patience(), time.monotonic()
+            while not over.wait(begun + patience.until - time.monotonic()):
+                if patience.is_over(after := time.monotonic() - begun):
+                    self._tell_late(f"{what} after {after:.0f} s")
 
         threading.Thread(target=tell, name="friesian-late", daemon=True).start()
         try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-LONG_S = 60  # after which the launcher tells what a worker is doing
+LONG_S = 60  # after which it is told what keeps a training waiting
 _BEAT_S = 5
 
 
@@ -91,6 +92,26 @@ class Pulse:
                 self._path.write_text(text, encoding="utf-8")
 
 
+class Patience:
+    """When to tell of something that takes long: after a minute, and again whenever it took twice as long as told.
+
+    Attributes
+    ----------
+    until : float
+        Seconds after which it is told next.
+    """
+
+    def __init__(self) -> None:
+        self.until: float = LONG_S
+
+    def is_over(self, seconds: float) -> bool:
+        """Whether to tell now, after so many seconds."""
+        if seconds < self.until:
+            return False
+        self.until = 2 * seconds
+        return True
+
+
 class PulseSeen:
     """The launcher's side; by its own clock, as that of files may jump, or a machine sleep.
 
@@ -104,7 +125,6 @@ class PulseSeen:
         self._path = path
         self._touched, self._touched_at = 0, time.monotonic()
         self._doing, self._doing_since = "", 0.0
-        self._tell_after: float = LONG_S
 
     def silence(self) -> float:
         """Seconds for which nothing was seen."""
@@ -113,13 +133,45 @@ class PulseSeen:
             self._touched, self._touched_at = touched, now
             doing = self._path.read_text(encoding="utf-8")
             if doing != self._doing:
-                self._doing, self._doing_since, self._tell_after = doing, now, LONG_S
+                self._doing, self._doing_since = doing, now
         return now - self._touched_at
 
-    def overdue(self) -> str | None:
-        """What the worker has been doing for a minute, as far as `silence` saw; again after twice the time."""
-        after = time.monotonic() - self._doing_since
-        if not self._doing or after < self._tell_after:
+    def doing(self) -> tuple[str, float] | None:
+        """What the worker is doing that may take long, and for how many seconds, as far as `silence` saw."""
+        if not self._doing:
             return None
-        self._tell_after = 2 * after
-        return f"still {self._doing.partition(' ')[2]} after {after:.0f} s"
+        return self._doing.partition(" ")[2], time.monotonic() - self._doing_since
+
+
+class Overdue:
+    """What keeps a training waiting: of each thing one line for all workers that do it, however often it is done.
+
+    Parameters
+    ----------
+    world : int
+        How many workers there are, of whom here may be some.
+    """
+
+    def __init__(self, world: int) -> None:
+        self._world = world
+        self._patience: dict[str, Patience] = {}
+
+    def events(self, doing: Mapping[int, tuple[str, float]]) -> list[dict[str, Any]]:
+        """What is to be told of what ranks are doing, and for how many seconds: line, thing and seconds."""
+        found = []
+        for what in dict.fromkeys(what for what, _ in doing.values()):
+            seconds = {rank: after for rank, (other, after) in doing.items() if other == what}
+            longest = max(seconds.values())
+            if self._patience.setdefault(what, Patience()).is_over(longest):
+                ranks = [rank for rank, after in seconds.items() if 2 * after >= longest]
+                line = f"{_named(ranks, self._world)} still {what} after {longest:.0f} s"
+                found.append({"late": line, "what": what, "seconds": longest})
+        return found
+
+
+def _named(ranks: Sequence[int], world: int) -> str:
+    if len(ranks) == 1:
+        return f"rank {ranks[0]} of {world} is"
+    shown = ranks if len(ranks) < 4 else ranks[:2]
+    more = f" and {len(ranks) - len(shown)} more" if len(shown) < len(ranks) else ""
+    return f"ranks {', '.join(map(str, shown))}{more} of {world} are"
