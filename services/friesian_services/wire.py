@@ -269,6 +269,13 @@ def check_users(users: Sequence[int | str]) -> None:
             raise InvalidInputError(f"a user id has {len(user)} characters; send at most {ID_CHARACTERS}")
 
 
+def recommend_reply(answers: Iterable[Recommendation], release_id: str, *, filtered: bool) -> v1.RecommendReply:
+    """All users' answers, and whether a filter of the request was followed."""
+    return v1.RecommendReply(
+        release_id=release_id, recommendations=[recommendation(answer) for answer in answers], filtered=filtered
+    )
+
+
 def recommendation(answer: Recommendation) -> v1.Recommendation:
     """One user's answer."""
     return v1.Recommendation(

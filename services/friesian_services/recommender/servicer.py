@@ -56,8 +56,4 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
             k, candidates = request.k or None, request.candidates or None
             answers = recommend_all(ours, users, k, candidates, context, request.explain, request_filter)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
-        return v1.RecommendReply(
-            release_id=ours.release_id,
-            recommendations=map(wire.recommendation, answers),
-            filtered=request_filter is not None,
-        )
+        return wire.recommend_reply(answers, ours.release_id, filtered=request_filter is not None)
