@@ -188,7 +188,7 @@ def test_string_ids_in_a_filter(string_releases):
         (b'{"filter": {"deny": [1]}, "filter": {}}', 400, "the key 'filter' is there twice in one object"),
         (b'{"filter": {"deny": [1], "seen": [2], "deny": []}}', 400, "the key 'deny' is there twice in one object"),
         (b'{"filter": {"where": {"col": "price", "lt": 1, "lt": 2}}}', 400, "the key 'lt' is there twice"),
-        (b'{"filter": {"where": {"not": {"%b": [], "%b": []}}}}' % ((b"a" * 9000,) * 2), 400, "the key 'a{100}' is"),
+        (b'{"filter": {"where": {"not": {"%b": [], "%b": []}}}}' % ((b"a" * 9000,) * 2), 400, r"key 'a{100}'\.{3} is"),
         (b'{"filter": {"deny": [%b"x"]}}' % (b"1," * 10_000), 400, "filter.deny has 10001 ids; send at most 10000"),
         (
             b'{"filter": {"where": {"col": "genre", "in": [%b1]}}}' % (b"1," * 40_000),

@@ -214,7 +214,7 @@ def predicate_from_json(data: str | Mapping[str, Any], name: str = "filter") -> 
     """
     try:
         if isinstance(data, str):
-            data = json.loads(data, object_pairs_hook=_without_duplicates)
+            data = json.loads(data, object_pairs_hook=without_duplicates)
         return _Reader().read(data, name, 0)
     except InvalidInputError:
         raise
@@ -290,12 +290,19 @@ class _Reader:
             raise InvalidInputError(f"{where}: {error}") from error
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a key that is there twice Python would keep one, and with it half of the condition."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        raise ValueError(f"key {quoted(twice)} is there twice")
+def without_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, for `json.loads`; of a key that is there twice Python would keep one, and half of what was meant.
+
+    Raises
+    ------
+    ValueError
+        Naming the key.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {quoted(name)} is there twice in one object")
+        found[name] = value
     return found
 
 
