@@ -124,6 +124,22 @@ def test_a_search_finds_what_stands_in_these_lists(tmp_path, level, metric):
         np.testing.assert_array_equal(alone[1][0], score)
 
 
+def test_a_filter_goes_without(tmp_path):
+    """It is refused with a margin that is given, and passes over one that is stored."""
+    layout = write(tmp_path / "i.ivf", whole_numbers(np.random.default_rng(3), 30, 4), "ip")
+    queries = np.ones((3, 4), np.float32)
+    rows = np.full(-(-len(layout) // 64), 2**64 - 1, np.uint64)
+    lists = np.full(1, 2**30 - 1, np.uint64)
+    with pytest.raises(InvalidInputError, match="margin is for searches without a filter"):
+        layout.search(queries, 5, 9, allowed=rows, allowed_lists=lists, margin=1.0)
+    _core.store_depth(str(tmp_path / "i.ivf"), 9, 60, 60, 0.0, 12, 1e-3)
+    layout = _core.IvfLayout(str(tmp_path / "i.ivf"))
+    assert layout.margin == (12, pytest.approx(1e-3))
+    want, _ = layout.search(queries, 60, 9, 60)
+    np.testing.assert_array_equal(layout.search(queries, 60, allowed=rows, allowed_lists=lists)[0], want)
+    assert (layout.search(queries, 60)[0] >= 0).sum() < (want >= 0).sum()
+
+
 def test_numbers_far_apart_do_not_cross(tmp_path):
     """A query far off, beside which the distances between centroids vanish, keeps the best lists."""
     centroids = whole_numbers(np.random.default_rng(2), 20, 4)
