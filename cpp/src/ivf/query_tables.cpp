@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "common/bytes.hpp"
 #include "ivf/fast_scan.hpp"
@@ -83,8 +84,10 @@ std::int32_t QueryTables::margin_end(double lead, float margin) const noexcept {
     const double distance = std::sqrt(std::max(square - 2 * unit * lead, 0.0)) + margin;
     end = (square - distance * distance) / (2 * unit);
   }
+  constexpr std::int32_t kLowest = std::numeric_limits<std::int32_t>::min();
+  if (!(end > kLowest)) return kLowest;  // NaN as well, which only a damaged file gives
   // Rounding in the differences of a long query must not pass the lead itself.
-  return static_cast<std::int32_t>(std::ceil(std::clamp(end, -2147483648.0, lead)));
+  return static_cast<std::int32_t>(std::ceil(std::min(end, lead)));
 }
 
 void QueryTables::make_tables(const IvfLayout& layout) {
