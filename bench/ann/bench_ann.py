@@ -8,7 +8,7 @@ Searching takes one thread. Times are CPU time of the process, through each libr
 against exact search. Prints the table and writes results.json and curves.svg into the cache folder.
 
 A peer's fastest setting of at least the recall goes into the rounds; every round calls all of them, in another order,
-on the same queries. Ratios are taken within a round.
+on the same queries, and goes through them three times. Ratios are taken within a round.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from friesian_fast.evaluate.svg import line_plot
 
 QUERIES = 1000
 TARGETS, BATCHES = (0.95, 0.99), (1, 32)
+PASSES = 3
 QUICK = 96  # queries of the first, coarse timing
 
 
@@ -54,16 +55,20 @@ def recall_of(point: Point, queries: NDArray[np.float32], truth: Sequence[frozen
 
 
 def seconds_per_query(point: Point, queries: NDArray[np.float32], batch: int) -> float:
-    """The median call, of CPU time; the queries are gone through once before."""
+    """The mean call, of CPU time, since some queries may take longer than others; of each call the median pass.
+
+    The queries are gone through once before.
+    """
     parts = [queries[i : i + batch] for i in range(0, len(queries) - batch + 1, batch)]
     for part in parts:
         point.search(part)
-    taken = []
-    for part in parts:
-        start = time.process_time_ns()
-        point.search(part)
-        taken.append(time.process_time_ns() - start)
-    return float(np.median(taken)) / 1e9 / batch
+    taken = np.empty((PASSES, len(parts)))
+    for turn in taken:
+        for i, part in enumerate(parts):
+            start = time.process_time_ns()
+            point.search(part)
+            turn[i] = time.process_time_ns() - start
+    return float(np.median(taken, axis=0).mean()) / 1e9 / batch
 
 
 def all_points(data: Data) -> Iterator[Point]:

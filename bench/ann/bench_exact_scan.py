@@ -52,7 +52,7 @@ def row_of(size: int):  # type: ignore[no-untyped-def]
     calls = {
         "codes": lambda query: native.search(query, K, index.nlist, exact=scan),
         "rows": lambda query: native.search(query, K, index.nlist),
-        "tuned": lambda query: native.search(query, K, tuned.nprobe, tuned.rerank),
+        "tuned": lambda query: native.search(query, K),
         "faiss flat": lambda query: flat.search(query, K),
     }
     row = {"vectors": size, "nprobe": tuned.nprobe, "nlist": index.nlist, **measure(calls, asked)}

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 K = 100
 NPROBES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+# Of normalised vectors; 0 leaves out no list.
+MARGINS = (0.0, 0.21, 0.23, 0.25, 0.27, 0.29, 0.31, 0.33)
 WIDTHS = (100, 120, 150, 200, 300, 450, 700, 1000, 1500, 2500)
 Search = Callable[[NDArray[np.float32]], NDArray[Any]]
 
@@ -87,13 +89,13 @@ def ours(data: Data) -> Iterator[Point]:
             index = IvfIndex.open(path, huge_pages=True)
         for nprobe in probes(nlist):
             for rerank in (150, 200, 300, 400, 600, 1000):
-                yield Point(
-                    "friesian_fast", f"nlist {nlist} nprobe {nprobe} rerank {rerank}", _ours(index, nprobe, rerank)
-                )
+                for margin in MARGINS:
+                    setting = f"nlist {nlist} nprobe {nprobe} margin {margin} rerank {rerank}"
+                    yield Point("friesian_fast", setting, _ours(index, nprobe, margin, rerank))
 
 
-def _ours(index: Any, nprobe: int, rerank: int) -> Search:
-    return lambda queries: index.search(queries, K, nprobe=nprobe, rerank=rerank)[0]
+def _ours(index: Any, nprobe: int, margin: float, rerank: int) -> Search:
+    return lambda queries: index.search(queries, K, nprobe=nprobe, margin=margin, rerank=rerank)[0]
 
 
 def _faiss(index: Any, parameters: Any, *parts: Any) -> Search:

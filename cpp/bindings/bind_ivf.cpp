@@ -15,6 +15,7 @@
 #include "ivf/exact_scan.hpp"
 #include "ivf/ivf_layout.hpp"
 #include "ivf/ivf_search.hpp"
+#include "ivf/list_pick.hpp"
 #include "level.hpp"
 
 namespace py = pybind11;
@@ -39,10 +40,6 @@ Metric metric_of(const std::string& name) {
 
 std::span<const float> floats_in(const FloatArray& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};
-}
-
-IvfDepth depth_of(std::uint32_t nprobe, std::uint32_t rerank, std::uint32_t k) {
-  return {nprobe, rerank, k};
 }
 
 void write_layout(const std::string& path, const std::string& metric,
@@ -74,7 +71,7 @@ void write_layout(const std::string& path, const std::string& metric,
   const IvfParts parts{
       metric_of(metric),
       static_cast<std::size_t>(vectors.shape(1)),
-      depth_of(depth[0], depth[1], depth[2]),
+      {depth[0], depth[1], depth[2]},
       floats_in(centroids),
       {list_offsets.data(), size(list_offsets)},
       floats_in(codebook),
@@ -116,15 +113,17 @@ void check_queries(const IvfLayout& layout, const py::array& queries) {
 
 // The options of a search, checked.
 IvfSearchOptions search_options(const IvfLayout& layout, std::int64_t n, std::int64_t k,
-                                std::optional<std::int64_t> nprobe,
+                                std::optional<std::int64_t> nprobe, float margin,
                                 std::optional<std::int64_t> rerank, std::int64_t threads,
-                                const std::optional<std::string>& level) {
+                                const std::optional<std::string>& level, bool filtered) {
   if (k < 1) throw InvalidInput("k must be at least 1, got " + std::to_string(k));
   if (k > kMostAnswers || n * k > kMostCells)
     throw InvalidInput("k is " + std::to_string(k) + " for " + std::to_string(n) +
                        " queries; at most " + std::to_string(kMostAnswers) + " a query and " +
                        std::to_string(kMostCells) + " in all can be answered");
-  const std::int64_t probes = nprobe.value_or(std::int64_t{layout.depth().nprobe});
+  const IvfDepth& depth = layout.depth();
+  const bool near = !nprobe && !filtered && layout.has_margin(static_cast<std::size_t>(k));
+  const std::int64_t probes = nprobe.value_or(std::int64_t{near ? depth.most_lists : depth.nprobe});
   if (probes < 1 || probes > static_cast<std::int64_t>(layout.nlist()))
     throw InvalidInput("nprobe must be in [1, " + std::to_string(layout.nlist()) + "], got " +
                        std::to_string(probes));
@@ -133,6 +132,7 @@ IvfSearchOptions search_options(const IvfLayout& layout, std::int64_t n, std::in
   if (threads < 1) throw InvalidInput("threads must be at least 1, got " + std::to_string(threads));
   return {.k = static_cast<std::size_t>(k),
           .nprobe = static_cast<std::size_t>(probes),
+          .margin = near ? depth.margin : margin,
           .rerank = static_cast<std::size_t>(rerank.value_or(0)),
           .threads = static_cast<std::size_t>(threads),
           .level = resolve_simd_level(level)};
@@ -158,11 +158,13 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
                  std::optional<std::int64_t> nprobe, std::optional<std::int64_t> rerank,
                  std::int64_t threads, const std::optional<std::string>& level,
                  const std::optional<py::array>& allowed,
-                 const std::optional<py::array>& allowed_lists, const ExactScan* exact) {
+                 const std::optional<py::array>& allowed_lists, const ExactScan* exact,
+                 float margin) {
   check_queries(layout, queries);
   if (exact != nullptr && !exact->is_of(layout)) throw InvalidInput("exact is of another layout");
   IvfSearchOptions options =
-      search_options(layout, queries.shape(0), k, nprobe, rerank, threads, level);
+      search_options(layout, queries.shape(0), k, nprobe, margin, rerank, threads, level,
+                     allowed.has_value() || allowed_lists.has_value());
   options.allowed = bitmap_in(allowed, layout.size(), queries.shape(0), "allowed");
   if (allowed && allowed->ndim() == 2) options.allowed_stride = bitmap_words(layout.size());
   options.exact = exact;
@@ -182,6 +184,23 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
   }
   if (layout.string_ids()) return py::make_tuple(string_ids(layout, positions), scores);
   return py::make_tuple(numbers, scores);
+}
+
+// Which lists each query probes: where a query's end, and the lists of one after the other.
+py::tuple probes(const IvfLayout& layout, const py::array& queries, std::int64_t nprobe,
+                 float margin, const std::optional<std::string>& level) {
+  check_queries(layout, queries);
+  const IvfSearchOptions options =
+      search_options(layout, queries.shape(0), 1, nprobe, margin, std::nullopt, 1, level, false);
+  ProbedLists found;
+  {
+    const py::gil_scoped_release nogil;
+    found = probed_lists(layout, static_cast<const float*>(queries.data()),
+                         static_cast<std::size_t>(queries.shape(0)), options);
+  }
+  return py::make_tuple(
+      py::array_t<std::uint64_t>(static_cast<py::ssize_t>(found.ends.size()), found.ends.data()),
+      py::array_t<std::uint32_t>(static_cast<py::ssize_t>(found.lists.size()), found.lists.data()));
 }
 
 py::object ids_at(const IvfLayout& layout, const py::array& positions) {
@@ -220,6 +239,12 @@ void register_ivf(py::module_& module) {
                                const IvfDepth& depth = layout.depth();
                                return py::make_tuple(depth.nprobe, depth.rerank, depth.k);
                              })
+      .def_property_readonly("margin",
+                             [](const IvfLayout& layout) {
+                               const IvfDepth& depth = layout.depth();
+                               return py::make_tuple(depth.most_lists, depth.margin);
+                             })
+      .def_property_readonly("largest_norm", &IvfLayout::largest_norm)
       .def_property_readonly("exact_share", &IvfLayout::exact_share)
       .def_property_readonly("string_ids", &IvfLayout::string_ids)
       .def_property_readonly(
@@ -236,11 +261,14 @@ void register_ivf(py::module_& module) {
                   static_cast<std::int64_t>(layout.list_begin(i + 1) - layout.list_begin(i));
             return sizes;
           })
+      .def("probes", &probes, py::arg("queries"), py::arg("nprobe"), py::arg("margin") = 0.0f,
+           py::kw_only(), py::arg("level") = py::none())
       .def("ids_at", &ids_at, py::arg("positions"))
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("nprobe") = py::none(),
            py::arg("rerank") = py::none(), py::arg("threads") = 1, py::kw_only(),
            py::arg("level") = py::none(), py::arg("allowed") = py::none(),
-           py::arg("allowed_lists") = py::none(), py::arg("exact") = py::none());
+           py::arg("allowed_lists") = py::none(), py::arg("exact") = py::none(),
+           py::arg("margin") = 0.0f);
   py::class_<ExactScan>(module, "ExactScan")
       .def(py::init<const IvfLayout&>(), py::arg("layout"), py::keep_alive<1, 2>(),
            py::call_guard<py::gil_scoped_release>());
@@ -250,7 +278,9 @@ void register_ivf(py::module_& module) {
   module.def(
       "store_depth",
       [](const std::string& path, std::uint32_t nprobe, std::uint32_t rerank, std::uint32_t k,
-         float exact_share) { store_depth(path, depth_of(nprobe, rerank, k), exact_share); },
+         float exact_share, std::uint32_t most_lists,
+         float margin) { store_depth(path, {nprobe, rerank, k, most_lists, margin}, exact_share); },
       py::arg("path"), py::arg("nprobe"), py::arg("rerank"), py::arg("k"),
-      py::arg("exact_share") = 0.0f, py::call_guard<py::gil_scoped_release>());
+      py::arg("exact_share") = 0.0f, py::arg("most_lists") = 0, py::arg("margin") = 0.0f,
+      py::call_guard<py::gil_scoped_release>());
 }

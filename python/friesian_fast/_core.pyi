@@ -94,6 +94,10 @@ class IvfLayout:
     @property
     def depth(self) -> tuple[int, int, int]: ...
     @property
+    def margin(self) -> tuple[int, float]: ...
+    @property
+    def largest_norm(self) -> float: ...
+    @property
     def exact_share(self) -> float: ...
     @property
     def metric(self) -> str: ...
@@ -101,6 +105,9 @@ class IvfLayout:
     def string_ids(self) -> bool: ...
     @property
     def list_sizes(self) -> NDArray[np.int64]: ...
+    def probes(
+        self, queries: NDArray[np.float32], nprobe: int, margin: float = 0.0, *, level: str | None = None
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]: ...
     def ids_at(self, positions: NDArray[np.uint32]) -> NDArray[np.int64] | list[str]: ...
     def search(
         self,
@@ -114,6 +121,7 @@ class IvfLayout:
         allowed: NDArray[np.uint64] | None = None,
         allowed_lists: NDArray[np.uint64] | None = None,
         exact: ExactScan | None = None,
+        margin: float = 0.0,
     ) -> tuple[NDArray[np.int64] | list[str | None], NDArray[np.float32]]: ...
 
 class ExactScan:
@@ -131,7 +139,15 @@ def write_ivf_layout(
     ids: NDArray[np.int64] | Sequence[str],
     string_ids: bool,
 ) -> None: ...
-def store_depth(path: str, nprobe: int, rerank: int, k: int, exact_share: float = 0.0) -> None: ...
+def store_depth(
+    path: str,
+    nprobe: int,
+    rerank: int,
+    k: int,
+    exact_share: float = 0.0,
+    most_lists: int = 0,
+    margin: float = 0.0,
+) -> None: ...
 
 # Sequences
 

@@ -255,6 +255,9 @@ void search_file(const std::string& path, bool must_open) {
                                  .exact = exact && nprobe % 2 == 0 ? &*exact : nullptr,
                                  .level = level};
         ivf_search(layout, queries.data(), 2, options, positions.data(), scores.data());
+        options.margin = 0.5f;
+        ivf_search(layout, queries.data(), 2, options, positions.data(), scores.data());
+        options.margin = 0;
         std::vector<std::uint32_t> some(positions.size());
         options.allowed = rows.data();
         options.allowed_lists = lists.data();
@@ -281,7 +284,8 @@ void search_damaged_layouts(std::size_t dim, bool string_ids) {
   search_file(file.path(), true);
   store_depth(file.path(), {6, 7, 8});
   CHECK(IvfLayout(file.path(), true, Residence::huge_pages).depth().rerank == 7);
-  store_depth(file.path(), {2, 7, 8});
+  store_depth(file.path(), {2, 7, 8, 3, 1.5f});
+  CHECK(IvfLayout(file.path(), true).depth().margin == 1.5f);
   const Bytes bytes = file.read();
   for (std::size_t size = 0; size < bytes.size(); size += 1 + random_below(16)) {
     file.write(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)));
@@ -323,6 +327,20 @@ void refuse_sizes_that_do_not_fit() {
   refused([](IvfHeader& h) { h.depth.nprobe = h.nlist + 1; }, numbers);
   refused([](IvfHeader& h) { h.depth.rerank = 0; }, numbers);
   refused([](IvfHeader& h) { h.depth.k = 0; }, numbers);
+  for (const float margin : {-1.0f, -0.0f, 0.0f, std::nanf(""), INFINITY})
+    refused(
+        [margin](IvfHeader& h) {
+          h.depth.most_lists = 1;
+          h.depth.margin = margin;
+        },
+        numbers);
+  refused([](IvfHeader& h) { h.depth.margin = 1; }, numbers);
+  refused(
+      [](IvfHeader& h) {
+        h.depth.most_lists = h.nlist + 1;
+        h.depth.margin = 1;
+      },
+      numbers);
   refused([](IvfHeader& h) { h.vectors = std::uint64_t{1} << 32; }, numbers);
   refused([](IvfHeader& h) { h.metric = static_cast<Metric>(3); }, numbers);
   for (float IvfHeader::* scale :

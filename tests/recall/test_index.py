@@ -102,8 +102,9 @@ def test_zero_vectors_have_cosine_zero(tmp_path):
 def test_tune(index):
     queries = clustered(50, seed=1)
     tuned = index.tune(0.9, 20, queries=queries)
+    depth = {"nprobe": tuned.most_lists or tuned.nprobe, "margin": tuned.margin, "rerank": tuned.rerank}
     exact, _ = index.search(queries, 20, nprobe=index.nlist)
-    found, _ = index.search(queries, 20, nprobe=tuned.nprobe, rerank=tuned.rerank)
+    found, _ = index.search(queries, 20, **depth)
     shares = [len(set(a) & set(b)) / 20 for a, b in zip(found.tolist(), exact.tolist(), strict=True)]
     assert tuned.recall == pytest.approx(np.mean(shares))
     assert tuned.recall >= 0.9
@@ -111,6 +112,7 @@ def test_tune(index):
     opened = IvfIndex.open(index.path, verify=True)
     for each in (index, opened):
         assert (each.nprobe, each.rerank, each.tuned_k) == (tuned.nprobe, tuned.rerank, 20)
+        assert (each.most_lists, each.margin) == (tuned.most_lists, tuned.margin)
     np.testing.assert_array_equal(index.search(queries, 20)[0], found)
     np.testing.assert_array_equal(opened.search(queries, 20)[0], found)
     assert index.tune(0.9, 20, queries=queries) == tuned

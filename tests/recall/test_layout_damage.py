@@ -10,7 +10,7 @@ import pytest
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall import IvfIndex
 
-HEADER = 304
+HEADER = 312
 
 
 @pytest.fixture(params=["int64", "string"])
@@ -30,7 +30,7 @@ def test_every_truncation_is_refused(tmp_path, sound):
 
 def sections(sound):
     """Byte ranges of the nine sections, from the header."""
-    words = np.frombuffer(sound[80:296], np.uint64).reshape(9, 3).tolist()
+    words = np.frombuffer(sound[88:304], np.uint64).reshape(9, 3).tolist()
     return [range(offset, offset + size) for offset, size, _ in words]
 
 
@@ -63,6 +63,8 @@ def test_text_outside_the_file_is_named(tmp_path):
 
 def test_another_version_is_named(tmp_path, sound):
     path = tmp_path / "old.ivf"
-    path.write_bytes(sound[:8] + b"\1\0\0\0" + sound[12:])
-    with pytest.raises(InvalidInputError, match="it has version 1; this code reads version 3: build the index again"):
-        IvfIndex.open(path)
+    for version in (1, 3, 5):
+        path.write_bytes(sound[:8] + version.to_bytes(4, "little") + sound[12:])
+        message = f"it has version {version}; this code reads version 4: build the index again"
+        with pytest.raises(InvalidInputError, match=message):
+            IvfIndex.open(path)

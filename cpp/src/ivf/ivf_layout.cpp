@@ -37,7 +37,7 @@ void IvfLayout::check_header() const {
     fail("it does not begin with FRSNIVFF; it is not an index layout");
   if (h.version != kIvfVersion)
     fail("it has version " + std::to_string(h.version) +
-         "; this code reads version 3: build the index again");
+         "; this code reads version 4: build the index again");
   if (hash_bytes(&h, offsetof(IvfHeader, header_checksum)) != h.header_checksum)
     fail("the checksum of its header does not match; the file was altered");
   if (h.file_bytes != size)
@@ -45,12 +45,17 @@ void IvfLayout::check_header() const {
          std::to_string(h.file_bytes) + "; it is truncated");
 }
 
+bool is_sound(const IvfDepth& depth, std::size_t nlist) noexcept {
+  return depth.nprobe > 0 && depth.nprobe <= nlist && depth.rerank > 0 && depth.k > 0 &&
+         depth.most_lists <= nlist && std::isfinite(depth.margin) && depth.margin >= 0 &&
+         (depth.most_lists > 0) == (depth.margin > 0);
+}
+
 void IvfLayout::check_numbers() const {
   const IvfHeader& h = header_;
   const auto usable = [](float scale) { return std::isfinite(scale) && scale > 0; };
-  const bool sound = h.dim > 0 && h.dim <= kMaxIvfDim && h.nlist > 0 && h.depth.nprobe > 0 &&
-                     h.depth.nprobe <= h.nlist && h.depth.rerank > 0 && h.depth.k > 0 &&
-                     h.vectors < (std::uint64_t{1} << 32) &&
+  const bool sound = h.dim > 0 && h.dim <= kMaxIvfDim && h.nlist > 0 &&
+                     is_sound(h.depth, h.nlist) && h.vectors < (std::uint64_t{1} << 32) &&
                      static_cast<std::uint32_t>(h.metric) <= 2 && usable(h.centroid_scale) &&
                      usable(h.norm_scale) && usable(h.row_scale) && h.exact_share >= 0 &&
                      h.exact_share <= 1 && std::isfinite(h.largest_norm) && h.largest_norm >= 0 &&

@@ -25,11 +25,18 @@ struct IvfDepth {
   std::uint32_t nprobe;  // lists probed, in [1, nlist]
   std::uint32_t rerank;  // candidates whose rows are compared, at least 1
   std::uint32_t k;       // the k these are for; a larger k takes candidates in proportion
+  // For k at most, and without a filter: lists probed at most, and IvfSearchOptions::margin. Both 0
+  // where a margin gains nothing.
+  std::uint32_t most_lists = 0;
+  float margin = 0;
 };
+
+// Whether all of it is in range, for so many lists.
+[[nodiscard]] bool is_sound(const IvfDepth& depth, std::size_t nlist) noexcept;
 
 inline constexpr std::size_t kIvfSections = 9;
 
-// The first bytes of a layout file, version 3.
+// The first bytes of a layout file, version 4.
 struct IvfHeader {
   char magic[8];
   std::uint32_t version;
@@ -49,7 +56,7 @@ struct IvfHeader {
   IvfSection sections[kIvfSections];  // in the order of IvfPart
   std::uint64_t header_checksum;
 };
-static_assert(sizeof(IvfHeader) == 304);
+static_assert(sizeof(IvfHeader) == 312);
 
 enum class IvfPart : std::size_t {
   list_offsets,    // u64[nlist + 1], in vectors
@@ -64,7 +71,7 @@ enum class IvfPart : std::size_t {
 };
 
 inline constexpr char kIvfMagic[8] = {'F', 'R', 'S', 'N', 'I', 'V', 'F', 'F'};
-inline constexpr std::uint32_t kIvfVersion = 3;
+inline constexpr std::uint32_t kIvfVersion = 4;
 inline constexpr std::uint32_t kMaxIvfDim = 1u << 13;
 
 // Centroids of one block; each group of four dimensions takes four bytes of each centroid.
@@ -101,6 +108,10 @@ class IvfLayout {
   [[nodiscard]] std::size_t dim() const noexcept { return header_.dim; }
   [[nodiscard]] std::size_t nlist() const noexcept { return header_.nlist; }
   [[nodiscard]] const IvfDepth& depth() const noexcept { return header_.depth; }
+  // Of a search for k answers that does not say, without a filter.
+  [[nodiscard]] bool has_margin(std::size_t k) const noexcept {
+    return depth().margin > 0 && k <= depth().k;
+  }
   [[nodiscard]] float exact_share() const noexcept { return header_.exact_share; }
   [[nodiscard]] Metric metric() const noexcept { return header_.metric; }
   [[nodiscard]] bool string_ids() const noexcept { return header_.string_ids != 0; }

@@ -251,6 +251,10 @@ void store_depth(const std::string& path, const IvfDepth& depth, float exact_sha
       throw InvalidInput("nprobe must be in [1, " + std::to_string(checked.nlist()) + "], got " +
                          std::to_string(depth.nprobe));
     if (depth.rerank < 1 || depth.k < 1) throw InvalidInput("rerank and k must be at least 1");
+    if (!is_sound(depth, checked.nlist()))
+      throw InvalidInput("a margin must be finite and above 0, and go with lists in [1, " +
+                         std::to_string(checked.nlist()) + "]; got " +
+                         std::to_string(depth.margin) + " and " + std::to_string(depth.most_lists));
     if (!(exact_share >= 0 && exact_share <= 1))
       throw InvalidInput("exact_share must be in [0, 1], got " + std::to_string(exact_share));
     std::memcpy(&header, MappedFile(path).bytes().data(), sizeof header);

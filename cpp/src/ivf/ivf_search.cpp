@@ -45,7 +45,8 @@ class Searcher {
   // Writes the best k of each of n queries; what is missing is kNoPosition and -infinity.
   void search(const float* queries, std::size_t n, const std::uint64_t* allowed,
               std::uint32_t* positions, float* scores) {
-    const bool exact = options_->nprobe == layout_->nlist() && options_->rerank == 0;
+    const bool exact =
+        options_->nprobe == layout_->nlist() && options_->margin == 0 && options_->rerank == 0;
     for (std::size_t first = 0; first < n;) {
       const Answers to{allowed, positions, scores, first};
       first += exact ? search_all(queries + first * layout_->dim(), to)
@@ -234,17 +235,26 @@ class Searcher {
   std::vector<float> row_scores_;
 };
 
-void check(const IvfLayout& layout, const float* queries, std::size_t n,
-           const IvfSearchOptions& options) {
+}  // namespace
+
+void check_search(const IvfLayout& layout, const float* queries, std::size_t n,
+                  const IvfSearchOptions& options) {
   if (options.k < 1) throw InvalidInput("k must be at least 1");
   if (options.nprobe < 1 || options.nprobe > layout.nlist())
     throw InvalidInput("nprobe must be in [1, " + std::to_string(layout.nlist()) + "], got " +
                        std::to_string(options.nprobe));
+  if (!(options.margin >= 0 && std::isfinite(options.margin)))
+    throw InvalidInput("margin must be finite and not negative, got " +
+                       std::to_string(options.margin));
+  if (options.margin > 0 && options.allowed_lists != nullptr)
+    throw InvalidInput("margin is for searches without a filter");
   for (std::size_t i = 0; i < n * layout.dim(); ++i)
     if (!std::isfinite(queries[i]))
       throw InvalidInput("query " + std::to_string(i / layout.dim()) +
                          " holds NaN or infinity at dimension " + std::to_string(i % layout.dim()));
 }
+
+namespace {
 
 // The calling thread's, whose buffers stay for its next search.
 [[gnu::noinline]] Searcher& own_searcher() {
@@ -267,7 +277,7 @@ void search_some(const IvfLayout& layout, const float* queries, std::size_t begi
 
 void ivf_search(const IvfLayout& layout, const float* queries, std::size_t n,
                 const IvfSearchOptions& options, std::uint32_t* positions, float* scores) {
-  check(layout, queries, n, options);
+  check_search(layout, queries, n, options);
   const std::size_t threads =
       std::clamp<std::size_t>(options.threads, 1, std::max<std::size_t>(n, 1));
   if (threads == 1) {

@@ -15,6 +15,10 @@ inline constexpr std::uint32_t kNoPosition = 0xFFFFFFFF;
 struct IvfSearchOptions {
   std::size_t k;
   std::size_t nprobe;  // lists probed, in [1, nlist]; nlist compares every row and is exact
+  // Of these, lists that lie more than this beyond the mean of the best four are left out: a
+  // length, in the unit of the vectors; see QueryTables::margin_end. Finite; 0 leaves out none, and
+  // so must a filter.
+  float margin = 0;
   // Candidates of the coarse codes that are compared again by their rows; 0: what tuning stored.
   std::size_t rerank = 0;
   // Positions that may be answered: bit p % 64 of word p / 64, (size() + 63) / 64 words. Null: all.
@@ -30,10 +34,14 @@ struct IvfSearchOptions {
   SimdLevel level = SimdLevel::scalar;
 };
 
+// Throws InvalidInput for a query that is not finite, k < 1, nprobe outside [1, nlist], or a margin
+// that is out of range or goes with allowed_lists.
+void check_search(const IvfLayout& layout, const float* queries, std::size_t n,
+                  const IvfSearchOptions& options);
+
 // The best k vectors of the `nprobe` lists nearest to each of n queries: positions in the layout,
 // best score first, equal scores by position; what is missing is kNoPosition and -infinity. Reads
-// the layout only, so many threads may search it at once. Throws InvalidInput for a query that is
-// not finite, k < 1, or nprobe outside [1, nlist].
+// the layout only, so many threads may search it at once. Throws as check_search.
 void ivf_search(const IvfLayout& layout, const float* queries, std::size_t n,
                 const IvfSearchOptions& options, std::uint32_t* positions, float* scores);
 

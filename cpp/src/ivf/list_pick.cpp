@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <numeric>
 
 #include "common/bitmap.hpp"
 
@@ -26,10 +27,13 @@ void ListPicker::pick(ProbedQuery& query) {
   query.tables.order_lists(*layout_, dots);
   close_lists(dots);
   query.probes.clear();
-  if (options_->nprobe == nlist) {
+  if (options_->margin > 0) {
+    keep_near(dots, query);
+  } else if (options_->nprobe == nlist) {
     for (std::size_t i = 0; i < nlist; ++i)
       query.probes.push_back({.list = static_cast<std::uint32_t>(i)});
   } else {
+    shorten(dots);
     keep_best(dots, query.probes);
   }
   if (options_->allowed_lists != nullptr)
@@ -47,16 +51,22 @@ void ListPicker::close_lists(std::span<std::int32_t> dots) const {
       dots[list] = std::numeric_limits<std::int32_t>::min();
 }
 
+// The upper bits of the dots pick out few, and only those are put in order.
+void ListPicker::shorten(std::span<const std::int32_t> dots) {
+  shift_ = 0;
+  const auto most = static_cast<std::uint64_t>(layout_->dim()) * 127 * 127;
+  while (most >> shift_ > 32767) ++shift_;
+  grow(upper_, dots.size());
+  for (std::size_t i = 0; i < dots.size(); ++i) upper_[i] = upper_bits(dots[i]);
+  grow(hits_, dots.size() + kSelectSlack);
+}
+
+std::int16_t ListPicker::upper_bits(std::int32_t dot) const noexcept {
+  return static_cast<std::int16_t>(std::clamp(dot >> shift_, -32767, 32767));
+}
+
 // Exactly nprobe of them; equal ones by their number.
 void ListPicker::keep_best(std::span<const std::int32_t> dots, std::vector<Probe>& probes) {
-  // The upper bits pick out few, and only those are put in order.
-  unsigned shift = 0;
-  const auto most = static_cast<std::uint64_t>(layout_->dim()) * 127 * 127;
-  while (most >> shift > 32767) ++shift;
-  grow(upper_, dots.size());
-  for (std::size_t i = 0; i < dots.size(); ++i)
-    upper_[i] = static_cast<std::int16_t>(std::clamp(dots[i] >> shift, -32767, 32767));
-  grow(hits_, dots.size() + kSelectSlack);
   const std::size_t found =
       select_best(select_, upper_.data(), dots.size(), options_->nprobe, scratch_, hits_.data());
   const std::span<const std::uint32_t> hits(hits_.data(), found);
@@ -73,6 +83,34 @@ void ListPicker::keep_best(std::span<const std::int32_t> dots, std::vector<Probe
     if (key_of(list) >= bound) probes.push_back({.list = list});
 }
 
+// Those within the margin; the nprobe best of them when they are more.
+void ListPicker::keep_near(std::span<const std::int32_t> dots, ProbedQuery& query) {
+  shorten(dots);
+  const std::int32_t least = query.tables.margin_end(lead(dots), options_->margin);
+  const auto is_far = [&](const Probe& probe) { return dots[probe.list] < least; };
+  if (select_.count(upper_.data(), dots.size(), upper_bits(least)) > options_->nprobe) {
+    keep_best(dots, query.probes);
+  } else {
+    const std::size_t found =
+        select_.select(upper_.data(), dots.size(), upper_bits(least), hits_.data());
+    for (std::size_t i = 0; i < found; ++i) query.probes.push_back({.list = hits_[i]});
+  }
+  std::erase_if(query.probes, is_far);
+}
+
+// The mean of the best kLeaders.
+double ListPicker::lead(std::span<const std::int32_t> dots) {
+  const std::size_t leaders = std::min(kLeaders, dots.size());
+  const std::size_t found =
+      select_best(select_, upper_.data(), dots.size(), leaders, scratch_, hits_.data());
+  best_dots_.clear();
+  for (std::size_t i = 0; i < found; ++i) best_dots_.push_back(dots[hits_[i]]);
+  const auto end = best_dots_.begin() + static_cast<std::ptrdiff_t>(leaders);
+  std::partial_sort(best_dots_.begin(), end, best_dots_.end(), std::greater<>());
+  return static_cast<double>(std::accumulate(best_dots_.begin(), end, std::int64_t{0})) /
+         static_cast<double>(leaders);
+}
+
 // Where each list's rows and scores are, and what is added to its scores.
 void ListPicker::place(ProbedQuery& query, std::span<const std::int32_t> dots) const {
   std::int64_t best = std::numeric_limits<std::int32_t>::min();
@@ -87,6 +125,22 @@ void ListPicker::place(ProbedQuery& query, std::span<const std::int32_t> dots) c
     slot += static_cast<std::uint32_t>(code_blocks(probe.rows) * kCodeBlock);
   }
   query.slots = slot;
+}
+
+ProbedLists probed_lists(const IvfLayout& layout, const float* queries, std::size_t n,
+                         const IvfSearchOptions& options) {
+  check_search(layout, queries, n, options);
+  ListPicker picker;
+  picker.open(layout, options);
+  ProbedLists out;
+  ProbedQuery query;
+  for (std::size_t i = 0; i < n; ++i) {
+    query.tables.prepare(layout, queries + i * layout.dim());
+    picker.pick(query);
+    for (const Probe& probe : query.probes) out.lists.push_back(probe.list);
+    out.ends.push_back(out.lists.size());
+  }
+  return out;
 }
 
 }  // namespace friesian

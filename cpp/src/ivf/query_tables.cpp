@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "common/bytes.hpp"
 #include "ivf/fast_scan.hpp"
@@ -49,6 +50,7 @@ void QueryTables::prepare(const IvfLayout& layout, const float* query) {
   row_values_ = values_;
   if (l2)
     for (float& value : row_values_) value /= scale;
+  l2_ = l2;
   row_factor_ = l2 ? scale * scale : scale;
   quantise(layout);
   make_tables(layout);
@@ -70,6 +72,22 @@ void QueryTables::order_lists(const IvfLayout& layout, std::span<std::int32_t> d
   const auto* norms = layout.part<float>(IvfPart::centroid_norms);
   const float factor = 1 / (unit_ * layout.centroid_scale());
   for (std::size_t i = 0; i < dots.size(); ++i) dots[i] -= rounded(norms[i] * factor, 1 << 30);
+}
+
+std::int32_t QueryTables::margin_end(double lead, float margin) const noexcept {
+  double square = 0;
+  for (const float value : values_) square += double{value} * double{value};
+  const double unit = double{unit_} * double{centroid_unit_};
+  double end = lead - margin * std::sqrt(square) / unit;
+  if (l2_) {
+    // An ordered dot is (|q|^2 - distance^2) / 2.
+    const double distance = std::sqrt(std::max(square - 2 * unit * lead, 0.0)) + margin;
+    end = (square - distance * distance) / (2 * unit);
+  }
+  constexpr std::int32_t kLowest = std::numeric_limits<std::int32_t>::min();
+  if (!(end > kLowest)) return kLowest;  // NaN as well, which only a damaged file gives
+  // Rounding in the differences of a long query must not pass the lead itself.
+  return static_cast<std::int32_t>(std::ceil(std::min(end, lead)));
 }
 
 void QueryTables::make_tables(const IvfLayout& layout) {

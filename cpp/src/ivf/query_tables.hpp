@@ -26,6 +26,10 @@ class QueryTables {
   [[nodiscard]] const std::int8_t* codes() const noexcept { return codes_.data(); }
   // Makes inner products of codes into the order of scores: for L2 less the centroids' norms.
   void order_lists(const IvfLayout& layout, std::span<std::int32_t> dots) const;
+  // The least ordered dot of a list that is at most `margin` farther off than `lead`, an ordered
+  // dot. For L2 farther means the distance from the query; for products what a step of that length
+  // against the query's direction costs, so the margin holds for a query of any length.
+  [[nodiscard]] std::int32_t margin_end(double lead, float margin) const noexcept;
 
   // As fast_scan takes them.
   [[nodiscard]] const std::uint8_t* tables() const noexcept { return tables_.data(); }
@@ -41,6 +45,7 @@ class QueryTables {
   std::vector<float> values_, row_values_, entries_;
   std::vector<std::int8_t> codes_;
   std::vector<std::uint8_t> tables_;
+  bool l2_ = false;
   float row_factor_ = 1, unit_ = 1, centroid_unit_ = 1, table_unit_ = 1;
   std::int16_t norm_scale_ = 0;
 };

@@ -66,9 +66,22 @@ def search_filled(
     allowed : ndarray of uint64, shape (words,) or (n, words), optional
         A bitmap for all queries or for each.
     """
-    ids, scores = as_table(*search(queries, k, nprobe, rerank, allowed=allowed))
-    if (nprobe == native.nlist and rerank is None) or (len(scores) == 1 and scores[0, -1] > -np.inf):
-        return ids, scores
+    found = as_table(*search(queries, k, nprobe, rerank, allowed=allowed))
+    if nprobe == native.nlist and rerank is None:
+        return found
+    return fill_short(found, search, queries, k, native, allowed)
+
+
+def fill_short(
+    found: tuple[NDArray[Any], NDArray[np.float32]],
+    search: Callable[..., tuple[Any, NDArray[np.float32]]],
+    queries: NDArray[np.float32],
+    k: int,
+    native: _core.IvfLayout,
+    allowed: NDArray[np.uint64] | None = None,
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """What `search` has found, and exactly where that came out short; see `search_filled`."""
+    ids, scores = found
     for i in np.flatnonzero(scores[:, -1] == -np.inf):
         bitmap = allowed if allowed is None or allowed.ndim == 1 else allowed[i]
         possible = len(native) if bitmap is None else _core.bitmap_count(bitmap)

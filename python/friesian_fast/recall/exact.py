@@ -31,7 +31,7 @@ def exact_is_faster(index: IvfIndex, native: _core.IvfLayout, queries: NDArray[n
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for turn in range(2 * _ROUNDS):
         exactly = turn % 2 == 0
-        nprobe = index.nlist if exactly else index.nprobe
+        nprobe = index.nlist if exactly else None
         started = time.thread_time()
         for query in some:
             native.search(query, k, nprobe, exact=scan)

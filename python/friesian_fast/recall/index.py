@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError, NotFoundError
 from friesian_fast.recall.columns import ItemColumns
-from friesian_fast.recall.depth import as_table, search_depth, search_filled
+from friesian_fast.recall.depth import as_table, fill_short, search_depth, search_filled
 from friesian_fast.recall.exact import exact_is_faster, exact_scan
 from friesian_fast.recall.filters import (
     CompiledFilter,
@@ -26,7 +26,7 @@ from friesian_fast.recall.filters import (
 )
 from friesian_fast.recall.ids import Ids
 from friesian_fast.recall.predicates import Predicate
-from friesian_fast.recall.tuning import Sizes, Tuning, choose, exact_share
+from friesian_fast.recall.tuning import Tuning, choose_depth
 
 Metric = Literal["ip", "cosine", "l2"]
 
@@ -46,9 +46,17 @@ class IvfIndex:
 
     def __init__(self, path: Path, native: _core.IvfLayout, *, huge_pages: bool = False) -> None:
         self.path = path
-        self._native = native
         self._huge_pages = huge_pages
         self._columns: ItemColumns | None = None
+        self._take(native)
+
+    def _take(self, native: _core.IvfLayout) -> None:
+        """Search this one from now on."""
+        self._native = native
+        self._tuned_k = native.depth[2]
+        rows = search_depth(native.depth, native.nlist, len(native), len(native), self._tuned_k)[1]
+        # None has the core take what tuning stored.
+        self._default_nprobe = native.nlist if rows is None else None
         self._positions: _core.IdPositions | None = None
         self.exact_scan = exact_scan(native)
 
@@ -176,7 +184,7 @@ class IvfIndex:
 
     @property
     def nprobe(self) -> int:
-        """How many lists a search probes when it does not say; more in proportion above `tuned_k`."""
+        """How many lists a search probes when it does not say, and has no `margin`; above `tuned_k` in proportion."""
         return self._native.depth[0]
 
     @property
@@ -187,7 +195,17 @@ class IvfIndex:
     @property
     def tuned_k(self) -> int:
         """The k that `nprobe` and `rerank` were chosen for."""
-        return self._native.depth[2]
+        return self._tuned_k
+
+    @property
+    def most_lists(self) -> int:
+        """With a `margin`, how many lists a search probes at most when it does not say."""
+        return self._native.margin[0]
+
+    @property
+    def margin(self) -> float:
+        """How far off the lists may lie that are probed for at most `tuned_k` answers without a filter; 0 is any."""
+        return self._native.margin[1]
 
     @property
     def exact_share(self) -> float:
@@ -211,6 +229,7 @@ class IvfIndex:
         *,
         nprobe: int | None = None,
         rerank: int | None = None,
+        margin: float = 0.0,
         threads: int = 1,
         filter: Filter | Predicate | CompiledFilter | None = None,
         level: str | None = None,
@@ -229,12 +248,16 @@ class IvfIndex:
         k : int
             At most 2^20, and n k at most 2^28.
         nprobe : int, optional
-            Lists to probe, at most `nlist`; by default `self.nprobe`, and more in proportion when k is above
+            Lists to probe, at most `nlist`; by default what `tune` chose, and more in proportion when k is above
             `self.tuned_k`; a query that they leave with fewer than k, though more may be answered, is then searched
             again, exactly. `nlist` without `rerank` compares every row and is exact.
         rerank : int, optional
             Candidates whose rows are compared, at least k of them; by default `self.rerank`, or in proportion
             when k is above `self.tuned_k`.
+        margin : float, default 0
+            With `nprobe` and without a filter: of these lists, those that lie more than this beyond the mean of the
+            best four are left out. A length in the unit of the vectors: by which a centroid may be farther away, or,
+            for inner products, its part along the query shorter. 0 leaves out none.
         threads : int, default 1
             Share the queries of a batch.
         filter : Filter, Predicate or CompiledFilter, optional
@@ -253,15 +276,32 @@ class IvfIndex:
         Raises
         ------
         InvalidInputError
-            If a query has another dtype or shape or is not finite, or k, nprobe, rerank or threads is out of range.
+            If a query has another dtype or shape or is not finite, or k, nprobe, rerank, margin or threads is out of
+            range.
         """
+        if margin and (nprobe is None or filter is not None):
+            raise InvalidInputError("margin goes with nprobe, and without a filter")
+        native = self._native
         if filter is not None:
-            return search_filtered(self, self._native, queries, k, nprobe, rerank, threads, level, filter)
-        search = partial(self._native.search, threads=threads, level=level, exact=self.exact_scan)
-        if nprobe is not None:
-            return as_table(*search(queries, k, nprobe, rerank))
-        nprobe, enough = search_depth(self._native.depth, self.nlist, len(self), len(self), k)
-        return search_filled(search, queries, k, nprobe, enough if rerank is None else rerank, self._native)
+            return search_filtered(self, native, queries, k, nprobe, rerank, threads, level, filter)
+        if nprobe is None and k > self._tuned_k:
+            search = partial(native.search, threads=threads, level=level, exact=self.exact_scan)
+            nprobe, enough = search_depth(native.depth, self.nlist, len(self), len(self), k)
+            return search_filled(search, queries, k, nprobe, enough if rerank is None else rerank, native)
+        found = native.search(
+            queries,
+            k,
+            self._default_nprobe if nprobe is None else nprobe,
+            rerank,
+            threads,
+            level=level,
+            exact=self.exact_scan,
+            margin=margin,
+        )
+        if nprobe is not None or (len(queries) == 1 and found[1][0, -1] > -np.inf):
+            return as_table(*found)
+        search = partial(native.search, threads=threads, level=level, exact=self.exact_scan)
+        return fill_short(as_table(*found), search, queries, k, native)
 
     @property
     def columns(self) -> ItemColumns | None:
@@ -355,8 +395,7 @@ class IvfIndex:
         """
         if self.nprobe < self.nlist and exact_is_faster(self, self._native, queries, k):
             _core.store_depth(str(self.path), self.nlist, self.rerank, self.tuned_k, 1.0)
-            self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
-            self._positions, self.exact_scan = None, exact_scan(self._native)
+            self._take(_core.IvfLayout(str(self.path), False, self._huge_pages))
         return self.nprobe == self.nlist
 
     def compile(self, filter: Filter | Predicate, *, within: CompiledFilter | None = None) -> CompiledFilter:
@@ -390,7 +429,7 @@ class IvfIndex:
         Returns
         -------
         Tuning
-            Lists probed, candidates compared, and the recall measured against exact search.
+            Lists probed, the margin, candidates compared, and the recall measured against exact search.
 
         Raises
         ------
@@ -400,23 +439,12 @@ class IvfIndex:
         Notes
         -----
         Cost is counted in bytes of memory traffic, so the choice is the same on every machine. Where an exact
-        search is the cheapest, or nothing else reaches the recall, nprobe is `nlist`.
+        search is the cheapest, or nothing else reaches the recall, nprobe is `nlist`. A margin is kept where it finds
+        as much as without for less; filters, and more than `k` answers, are searched without.
         """
         if not 0 < recall <= 1:
             raise InvalidInputError(f"recall must be in (0, 1], got {recall}")
-        exact, _ = self.search(queries, k, nprobe=self.nlist)
-        if exact.size == 0:
-            raise InvalidInputError("tuning needs at least one query")
-        truth = [frozenset(row) - {-1, None} for row in exact.tolist()]
-
-        def measure(nprobe: int, rerank: int) -> float:
-            found, _ = self.search(queries, k, nprobe=nprobe, rerank=rerank)
-            hits = sum(len(best.intersection(row)) for best, row in zip(truth, found.tolist(), strict=True))
-            return hits / sum(len(best) for best in truth)
-
-        sizes = Sizes(len(self), self.dim, self._native.list_sizes)
-        nprobe, rerank, reached = choose(sizes, recall, k, measure) or (self.nlist, k, 1.0)
-        _core.store_depth(str(self.path), nprobe, rerank, k, exact_share(sizes, nprobe, rerank, k))
-        self._native = _core.IvfLayout(str(self.path), False, self._huge_pages)
-        self._positions, self.exact_scan = None, exact_scan(self._native)
-        return Tuning(nprobe, rerank, reached, k, len(queries))
+        tuning, share = choose_depth(self._native, recall, k, queries, self.exact_scan)
+        _core.store_depth(str(self.path), tuning.nprobe, tuning.rerank, k, share, tuning.most_lists, tuning.margin)
+        self._take(_core.IvfLayout(str(self.path), False, self._huge_pages))
+        return tuning
