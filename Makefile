@@ -41,8 +41,8 @@ $(VENV)/.installed: $(VENV)/.requirements $(NATIVE)
 demo: setup ## raw logs to a serving recommender; ONCE=1 stops after the answers, DEMO=online_retail is the other use case
 	@$(BIN)/friesian demo $(DEMO) --dir demo --http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) $(if $(ONCE),--once)
 
-# Parts of about the same length, so that --jobs=2 has two busy to the end; each is a process that starts one Spark.
-TEST_PARTS := train e2e feature usecases services
+# Each is a process of its own, so that --jobs=2 has two of them busy; the longest first, so that both end together.
+TEST_PARTS := feature train e2e usecases services
 
 # The core needs nothing but the tools, and so is compiled while the environment is still being filled.
 test: asan test-python lint portable ## all that CI runs: tests, lint, the core under sanitizers and without SIMD
