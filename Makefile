@@ -6,38 +6,68 @@ BUILD_JOBS ?= $(shell nproc)
 GRPC_PORT ?= 8980
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+# The extension is built with the environment's own tools, so that a change in cpp/ costs seconds: those of an isolated
+# build lie elsewhere each time, and then everything is compiled again. It is first built where nothing else is yet.
+BUILD_TOOLS := cmake ninja $(shell sed -n 's/^requires = //p' pyproject.toml | grep -o '"[^"]*"')
 NATIVE := CMakeLists.txt $(shell find cpp services/proto -name '*.cpp' -o -name '*.hpp' -o -name 'CMakeLists.txt' \
   -o -name '*.cmake' -o -name '*.proto')
 CPP := $(shell find bench cpp tests/native -name '*.cpp' -o -name '*.hpp')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python lint bench report report-recsys2021 report-online-retail wheel asan portable clean
+.PHONY: help setup demo test test-python test-others test-levels test-sanitized lint bench report report-recsys2021 report-online-retail wheel asan portable clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## the environment: .venv with friesian_fast (editable) and every extra
 
-$(VENV)/.requirements: pyproject.toml constraints.txt
+$(VENV)/.tools: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "error: $(PYTHON) is older than 3.10; name a newer one: make PYTHON=python3.12 setup" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "error: $(PYTHON) cannot make a venv; install its venv package (Debian: apt install python3-venv)" >&2; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	$(INSTALL) --constraint constraints.txt $(BUILD_TOOLS)
 	@touch $@
 
-# The extension is built with the environment's own tools, so that a change in cpp/ costs seconds.
+$(VENV)/.requirements: $(VENV)/.tools
+	$(INSTALL) --constraint constraints.txt --no-build-isolation --editable '.[all,dev]'
+	@touch $@
+
 $(VENV)/.installed: $(VENV)/.requirements $(NATIVE)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup ## raw logs to a serving recommender; ONCE=1 stops after the answers, DEMO=online_retail is the other use case
 	@$(BIN)/friesian demo $(DEMO) --dir demo --http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) $(if $(ONCE),--once)
 
-test: test-python lint asan portable ## all that CI runs: tests, lint, the core under sanitizers and without SIMD
+# Each is a process of its own, so that --jobs=2 has two of them busy; the longest first, so that both end together.
+TEST_PARTS := feature train e2e usecases services
 
-test-python: setup
-	$(BIN)/pytest
+# The core needs nothing but the tools, and so is compiled while the environment is still being filled.
+test: asan test-python test-levels test-sanitized lint portable ## all that CI runs: tests, lint, the core under sanitizers and without SIMD
+
+test-python: $(TEST_PARTS:%=test-%) test-others
+
+$(TEST_PARTS:%=test-%): test-%: setup
+	$(BIN)/pytest tests/$*
+
+test-others: setup
+	$(BIN)/pytest $(TEST_PARTS:%=--ignore=tests/%)
+
+# What the levels that this CPU has but does not choose answer, from end to end.
+test-levels: setup
+	FRIESIAN_SIMD_LEVEL=avx2 $(BIN)/pytest tests/recall tests/store tests/recommend
+	FRIESIAN_SIMD_LEVEL=scalar $(BIN)/pytest tests/recall tests/store tests/recommend
+
+# What reads bytes from outside: rows, layouts, columns, JSON, requests. The interpreter is not sanitized, so the
+# library has to be there before it, and so has what exceptions are thrown through.
+test-sanitized: asan setup
+	FRIESIAN_CORE=$$(echo build/asan/cpp/bindings/_core.*.so) ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	  $(BIN)/pytest -p tests.sanitized_core tests/kernels/test_rows.py tests/kernels/test_rows_damage.py \
+	  tests/kernels/test_json_array.py tests/kernels/test_filter.py tests/store tests/recall/test_layout_damage.py \
+	  tests/services/test_damaged_requests.py
 
 lint: setup ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .
@@ -73,23 +103,15 @@ wheel: setup ## dist/*.whl, installed into an empty venv and tried
 
 CORE_TESTS = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DFRIESIAN_PYTHON=OFF -DFRIESIAN_TESTS=ON
 
-# What reads bytes from outside: rows, layouts, columns, JSON, requests.
-SANITIZED_TESTS := tests/kernels/test_rows.py tests/kernels/test_rows_damage.py tests/kernels/test_json_array.py \
-  tests/kernels/test_filter.py tests/store tests/recall/test_layout_damage.py tests/services/test_damaged_requests.py
-# The interpreter is not sanitized, so the library has to be there before it; what it throws through as well.
-SANITIZER := $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libstdc++.so)
-
-asan: setup ## the core and its extension under AddressSanitizer and UBSan, on damaged bytes and requests
+asan: $(VENV)/.tools ## the core under AddressSanitizer and UBSan
 	$(CORE_TESTS) -B build/asan -DCMAKE_BUILD_TYPE=None -DFRIESIAN_ASAN=ON -DFRIESIAN_PYTHON=ON \
 	  -DPython_EXECUTABLE=$(abspath $(BIN))/python > /dev/null
 	$(BIN)/cmake --build build/asan --parallel $(BUILD_JOBS) --target friesian_core_tests _core
 	build/asan/friesian_core_tests
-	FRIESIAN_CORE=$$(echo build/asan/cpp/bindings/_core.*.so) LD_PRELOAD="$(SANITIZER)" \
-	  ASAN_OPTIONS=detect_leaks=0 $(BIN)/pytest -p tests.sanitized_core $(SANITIZED_TESTS)
 	@# A function that the linker could merge across levels would run AVX code on a CPU without it.
 	! find build/asan -name '*_avx*.o' | xargs nm -C | grep ' W '
 
-portable: setup ## the core alone, as on a machine that is not x86: the scalar level only
+portable: $(VENV)/.tools ## the core alone, as on a machine that is not x86: the scalar level only
 	$(CORE_TESTS) -B build/portable -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 > /dev/null
 	$(BIN)/cmake --build build/portable --parallel $(BUILD_JOBS)
 	build/portable/friesian_core_tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -9,7 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -26,6 +27,9 @@ from friesian_services.place import Place
 THREADS = 16
 _QUEUED = 1000
 _STARTED = "started"
+_HEAR_S = 0.5
+
+_Event = TypeVar("_Event")
 
 _log = logging.getLogger(__name__)
 
@@ -172,7 +176,7 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: reasons.put(signal.Signals(got).name))
     begun = _begun(parts, reasons)
-    reason = reasons.get()  # a signal may come first: what starts takes up to minutes
+    reason = next_event(reasons)  # a signal may come first: what starts takes up to minutes
     if reason == _STARTED:
         begun.result()
         supervisor = None if place is None else place.supervisor
@@ -180,9 +184,19 @@ def run(
         if supervisor is not None:
             supervisor.tell(addresses)
             supervisor.when_gone(lambda: reasons.put("the supervising process ended"))
-        reason = reasons.get()
+        reason = next_event(reasons)
     _log.info("%s: %s, draining", name, reason)
     _stop(parts, drain_s)
+
+
+def next_event(events: queue.SimpleQueue[_Event]) -> _Event:
+    """What comes next in a queue that signal handlers fill.
+
+    Python calls those in the main thread, and a signal that the kernel hands to another one does not wake it.
+    """
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return events.get(timeout=_HEAR_S)
 
 
 def _begun(parts: Sequence[Part], reasons: queue.SimpleQueue[str]) -> Future[None]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from friesian_fast.errors import FriesianError
 from friesian_services.child import START_S, Child, stop_all
-from friesian_services.server import say
+from friesian_services.server import next_event, say
 
 _STARTED = "started"
 
@@ -52,12 +52,12 @@ def serve(
         begun = pool.submit(five.start)
         begun.add_done_callback(lambda _: events.put(_STARTED))
         try:
-            event = events.get()  # a signal may come first: what starts takes up to minutes
+            event = next_event(events)  # a signal may come first: what starts takes up to minutes
             if event == _STARTED:
                 begun.result()
                 for child in five.children:
                     threading.Thread(target=_watch, args=(child, events), name=child.service, daemon=True).start()
-                event = events.get()
+                event = next_event(events)
             if isinstance(event, Child):
                 raise FriesianError(
                     f"{event.name} ended with status {event.process.returncode}; its message is above, if it "

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -44,3 +45,23 @@ def test_fronts_drain_side_by_side(number):
     fronts = [Front(both), Last(both)]
     run("x", fronts, {}, drain_s=7)
     assert [front.grace for front in fronts] == [7, 7]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_that_another_thread_got_is_heard_while_the_start_lasts(capsys):
+    class Starting:
+        def __init__(self):
+            self.over, self.was_ended = threading.Event(), False
+
+        def start(self):
+            time.sleep(0.3)  # by now the main thread waits
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            self.was_ended = self.over.wait(20)
+
+        def stop(self, grace_s):
+            self.over.set()
+
+    starting = Starting()
+    run("x", [starting], {}, drain_s=0)
+    assert capsys.readouterr().out == ""
+    assert starting.was_ended

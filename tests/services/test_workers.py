@@ -212,7 +212,8 @@ def test_one_service_may_have_workers_too(releases, tmp_path):
 def test_a_signal_ends_what_is_still_starting(releases, flags):
     """Nothing is waited for: none of them says that it is ready."""
     command = [sys.executable, "-m", "friesian_fast.cli", "serve", "all", "--releases", releases, *flags, *ANY_PORTS]
-    started = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE)
+    ports = {f"FRIESIAN_{name}_PORT": "0" for name in ("RECALL", "FEATURE_RECALL", "FEATURE", "RANKING")}
+    started = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, env={**os.environ, **ports})
     try:
         while not (children := psutil.Process(started.pid).children()):
             assert started.poll() is None

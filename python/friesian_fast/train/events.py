@@ -168,7 +168,7 @@ def _wait_at_most(connection: Connection, seconds: int) -> None:
             same.setsockopt(socket.SOL_SOCKET, which, struct.pack("ll", seconds, 0))
 
 
-def _call(mailbox: Mailbox, seconds: int = _CHUNK_S) -> Connection:
+def _call(mailbox: Mailbox, seconds: int) -> Connection:
     """Call who listens; as `multiprocessing` does, but it does not wait for ever on a machine that is gone."""
     with socket.create_connection((mailbox.host, mailbox.port), timeout=seconds) as call:
         call.setblocking(True)
@@ -188,7 +188,7 @@ def sender(mailbox: Mailbox | None) -> Callable[[Event], None]:
     if mailbox is None:
         return lambda event: None
     try:
-        connection = _call(mailbox)
+        connection = _call(mailbox, _CHUNK_S)
         _wait_at_most(connection, 0)  # a function of the caller may keep us waiting
     except (OSError, EOFError, AuthenticationError):
         return lambda event: None
@@ -235,7 +235,7 @@ class LateTeller:
 def send_file(mailbox: Mailbox, path: Path) -> bool:
     """Send a file to whoever listens; False if it did not arrive."""
     try:
-        with _call(mailbox) as connection, path.open("rb") as file:
+        with _call(mailbox, _CHUNK_S) as connection, path.open("rb") as file:
             connection.send_bytes(json.dumps({"file": path.stat().st_size}).encode())
             while chunk := file.read(_CHUNK):
                 connection.send_bytes(chunk)
