@@ -16,6 +16,7 @@
 #include "ivf/half_rows.hpp"
 #include "ivf/list_pick.hpp"
 #include "ivf/list_scan.hpp"
+#include "ivf/query_check.hpp"
 #include "ivf/query_tables.hpp"
 #include "ivf/select.hpp"
 #include "ivf/top_k.hpp"
@@ -234,16 +235,11 @@ class Searcher {
   std::vector<float> row_scores_;
 };
 
-void check(const IvfLayout& layout, const float* queries, std::size_t n,
-           const IvfSearchOptions& options) {
+void check(const IvfLayout& layout, const IvfSearchOptions& options) {
   if (options.k < 1) throw InvalidInput("k must be at least 1");
   if (options.nprobe < 1 || options.nprobe > layout.nlist())
     throw InvalidInput("nprobe must be in [1, " + std::to_string(layout.nlist()) + "], got " +
                        std::to_string(options.nprobe));
-  for (std::size_t i = 0; i < n * layout.dim(); ++i)
-    if (!std::isfinite(queries[i]))
-      throw InvalidInput("query " + std::to_string(i / layout.dim()) +
-                         " holds NaN or infinity at dimension " + std::to_string(i % layout.dim()));
 }
 
 // The calling thread's, whose buffers stay for its next search.
@@ -267,7 +263,8 @@ void search_some(const IvfLayout& layout, const float* queries, std::size_t begi
 
 void ivf_search(const IvfLayout& layout, const float* queries, std::size_t n,
                 const IvfSearchOptions& options, std::uint32_t* positions, float* scores) {
-  check(layout, queries, n, options);
+  check(layout, options);
+  check_query_values(layout, queries, n);
   const std::size_t threads =
       std::clamp<std::size_t>(options.threads, 1, std::max<std::size_t>(n, 1));
   if (threads == 1) {

@@ -32,8 +32,8 @@ struct IvfSearchOptions {
 
 // The best k vectors of the `nprobe` lists nearest to each of n queries: positions in the layout,
 // best score first, equal scores by position; what is missing is kNoPosition and -infinity. Reads
-// the layout only, so many threads may search it at once. Throws InvalidInput for a query that is
-// not finite, k < 1, or nprobe outside [1, nlist].
+// the layout only, so many threads may search it at once. Throws InvalidInput for a query that
+// check_query_values refuses, k < 1, or nprobe outside [1, nlist].
 void ivf_search(const IvfLayout& layout, const float* queries, std::size_t n,
                 const IvfSearchOptions& options, std::uint32_t* positions, float* scores);
 
