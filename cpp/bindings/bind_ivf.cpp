@@ -158,7 +158,8 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
                  std::optional<std::int64_t> nprobe, std::optional<std::int64_t> rerank,
                  std::int64_t threads, const std::optional<std::string>& level,
                  const std::optional<py::array>& allowed,
-                 const std::optional<py::array>& allowed_lists, const ExactScan* exact) {
+                 const std::optional<py::array>& allowed_lists, const ExactScan* exact,
+                 std::int64_t rank_of) {
   check_queries(layout, queries);
   if (exact != nullptr && !exact->is_of(layout)) throw InvalidInput("exact is of another layout");
   IvfSearchOptions options =
@@ -175,13 +176,22 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
   std::int64_t* const numbers_out = numbers.mutable_data();
   const auto* const query_data = static_cast<const float*>(queries.data());
   std::vector<std::uint32_t> positions(n * static_cast<std::size_t>(k));
+  if (rank_of < 0) throw InvalidInput("rank_of must not be negative");
+  py::array_t<std::uint32_t> ranks(rank_of > 0 ? queries.shape(0) : py::ssize_t{0});
+  if (rank_of > 0) {
+    options.ranks = ranks.mutable_data();
+    options.rank_of = static_cast<std::size_t>(rank_of);
+    std::fill_n(options.ranks, n, 0u);
+  }
   {
     const py::gil_scoped_release nogil;
     ivf_search(layout, query_data, n, options, positions.data(), scores_out);
     if (!layout.string_ids()) number_ids(layout, positions, numbers_out);
   }
-  if (layout.string_ids()) return py::make_tuple(string_ids(layout, positions), scores);
-  return py::make_tuple(numbers, scores);
+  const py::object ids =
+      layout.string_ids() ? py::object(string_ids(layout, positions)) : py::object(numbers);
+  if (rank_of > 0) return py::make_tuple(ids, scores, ranks);
+  return py::make_tuple(ids, scores);
 }
 
 py::object ids_at(const IvfLayout& layout, const py::array& positions) {
@@ -222,6 +232,7 @@ void register_ivf(py::module_& module) {
                              })
       .def_property_readonly("exact_share", &IvfLayout::exact_share)
       .def_property_readonly("string_ids", &IvfLayout::string_ids)
+      .def_property_readonly("fingerprint", &IvfLayout::fingerprint)
       .def_property_readonly(
           "metric",
           [](const IvfLayout& layout) {
@@ -240,7 +251,8 @@ void register_ivf(py::module_& module) {
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("nprobe") = py::none(),
            py::arg("rerank") = py::none(), py::arg("threads") = 1, py::kw_only(),
            py::arg("level") = py::none(), py::arg("allowed") = py::none(),
-           py::arg("allowed_lists") = py::none(), py::arg("exact") = py::none());
+           py::arg("allowed_lists") = py::none(), py::arg("exact") = py::none(),
+           py::arg("rank_of") = 0);
   py::class_<ExactScan>(module, "ExactScan")
       .def(py::init<const IvfLayout&>(), py::arg("layout"), py::keep_alive<1, 2>(),
            py::call_guard<py::gil_scoped_release>());

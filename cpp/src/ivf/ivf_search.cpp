@@ -81,7 +81,11 @@ class Searcher {
     scan_.scan(std::span(probed_).first(together));
     for (std::size_t i = 0; i < together; ++i) {
       const std::uint64_t* allowed = allowed_of(to, i);
+      const bool ranked = allowed != nullptr && options_->ranks != nullptr;
+      if (ranked)
+        open_scores_.assign(probed_[i].scores.data(), probed_[i].scores.data() + probed_[i].slots);
       if (allowed != nullptr) close_rows(probed_[i], allowed);
+      if (ranked) options_->ranks[to.first + i] = rank_among_all(probed_[i]);
       best_.clear();
       compare_candidates(probed_[i]);
       std::uint32_t* const positions = to.positions + (to.first + i) * options_->k;
@@ -89,6 +93,15 @@ class Searcher {
       fill_up(positions, scores, write_best(positions, scores));
     }
     return together;
+  }
+
+  // Of the rank_of-th best allowed row, among all whose scores were kept.
+  [[nodiscard]] std::uint32_t rank_among_all(const ProbedQuery& query) const {
+    const std::int16_t score =
+        nth_largest(select_, query.scores.data(), query.slots, options_->rank_of);
+    if (select_.count(query.scores.data(), query.slots, score) < options_->rank_of)
+      return kNoPosition;
+    return static_cast<std::uint32_t>(select_.count(open_scores_.data(), query.slots, score));
   }
 
   // The answer of one query by all rows.
@@ -230,7 +243,7 @@ class Searcher {
   TopK best_;
   ExactRanking exact_;
   ExactScratch exact_scratch_;
-  std::vector<std::int16_t> scores_, scratch_;
+  std::vector<std::int16_t> scores_, open_scores_, scratch_;
   std::vector<std::uint32_t> hits_, positions_;
   std::vector<float> row_scores_;
 };
@@ -252,7 +265,9 @@ void check(const IvfLayout& layout, const IvfSearchOptions& options) {
 void search_some(const IvfLayout& layout, const float* queries, std::size_t begin, std::size_t end,
                  const IvfSearchOptions& options, std::uint32_t* positions, float* scores) {
   Searcher& searcher = own_searcher();
-  searcher.open(layout, options);
+  IvfSearchOptions own = options;
+  if (own.ranks != nullptr) own.ranks += begin;
+  searcher.open(layout, own);
   const std::uint64_t* allowed =
       options.allowed == nullptr ? nullptr : options.allowed + begin * options.allowed_stride;
   searcher.search(queries + begin * layout.dim(), end - begin, allowed,

@@ -22,15 +22,18 @@ class ListPicker {
   void pick(ProbedQuery& query);
 
  private:
+  void find_near_closed(std::span<const std::int32_t> dots);
   void close_lists(std::span<std::int32_t> dots) const;
-  void keep_best(std::span<const std::int32_t> dots, std::vector<Probe>& probes);
+  void add_near_closed(std::span<std::int32_t> dots, std::vector<Probe>& probes) const;
+  void keep_best(std::span<const std::int32_t> dots, std::size_t count, std::vector<Probe>& probes);
   void place(ProbedQuery& query, std::span<const std::int32_t> dots) const;
 
   const IvfLayout* layout_ = nullptr;
   const IvfSearchOptions* options_ = nullptr;
   kernels::CoarseDot* coarse_dot_ = nullptr;
   SelectKernels select_{};
-  std::vector<std::int32_t> dots_;
+  std::vector<std::int32_t> dots_, near_dots_;
+  std::vector<Probe> near_closed_;
   std::vector<std::int16_t> upper_, scratch_;
   std::vector<std::uint32_t> hits_;
   std::vector<std::uint64_t> keys_;
