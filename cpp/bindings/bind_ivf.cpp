@@ -159,7 +159,7 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
                  std::int64_t threads, const std::optional<std::string>& level,
                  const std::optional<py::array>& allowed,
                  const std::optional<py::array>& allowed_lists, const ExactScan* exact,
-                 float margin) {
+                 float margin, std::int64_t rank_of) {
   check_queries(layout, queries);
   if (exact != nullptr && !exact->is_of(layout)) throw InvalidInput("exact is of another layout");
   IvfSearchOptions options =
@@ -177,13 +177,22 @@ py::tuple search(const IvfLayout& layout, const py::array& queries, std::int64_t
   std::int64_t* const numbers_out = numbers.mutable_data();
   const auto* const query_data = static_cast<const float*>(queries.data());
   std::vector<std::uint32_t> positions(n * static_cast<std::size_t>(k));
+  if (rank_of < 0) throw InvalidInput("rank_of must not be negative");
+  py::array_t<std::uint32_t> ranks(rank_of > 0 ? queries.shape(0) : py::ssize_t{0});
+  if (rank_of > 0) {
+    options.ranks = ranks.mutable_data();
+    options.rank_of = static_cast<std::size_t>(rank_of);
+    std::fill_n(options.ranks, n, 0u);
+  }
   {
     const py::gil_scoped_release nogil;
     ivf_search(layout, query_data, n, options, positions.data(), scores_out);
     if (!layout.string_ids()) number_ids(layout, positions, numbers_out);
   }
-  if (layout.string_ids()) return py::make_tuple(string_ids(layout, positions), scores);
-  return py::make_tuple(numbers, scores);
+  const py::object ids =
+      layout.string_ids() ? py::object(string_ids(layout, positions)) : py::object(numbers);
+  if (rank_of > 0) return py::make_tuple(ids, scores, ranks);
+  return py::make_tuple(ids, scores);
 }
 
 // Which lists each query probes: where a query's end, and the lists of one after the other.
@@ -247,6 +256,7 @@ void register_ivf(py::module_& module) {
       .def_property_readonly("largest_norm", &IvfLayout::largest_norm)
       .def_property_readonly("exact_share", &IvfLayout::exact_share)
       .def_property_readonly("string_ids", &IvfLayout::string_ids)
+      .def_property_readonly("fingerprint", &IvfLayout::fingerprint)
       .def_property_readonly(
           "metric",
           [](const IvfLayout& layout) {
@@ -268,7 +278,7 @@ void register_ivf(py::module_& module) {
            py::arg("rerank") = py::none(), py::arg("threads") = 1, py::kw_only(),
            py::arg("level") = py::none(), py::arg("allowed") = py::none(),
            py::arg("allowed_lists") = py::none(), py::arg("exact") = py::none(),
-           py::arg("margin") = 0.0f);
+           py::arg("margin") = 0.0f, py::arg("rank_of") = 0);
   py::class_<ExactScan>(module, "ExactScan")
       .def(py::init<const IvfLayout&>(), py::arg("layout"), py::keep_alive<1, 2>(),
            py::call_guard<py::gil_scoped_release>());

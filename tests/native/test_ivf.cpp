@@ -261,7 +261,12 @@ void search_file(const std::string& path, bool must_open) {
         std::vector<std::uint32_t> some(positions.size());
         options.allowed = rows.data();
         options.allowed_lists = lists.data();
+        std::uint32_t ranks[2] = {};
+        options.ranks = ranks;
+        options.rank_of = 3;
         ivf_search(layout, queries.data(), 2, options, some.data(), scores.data());
+        for (const std::uint32_t rank : ranks)
+          CHECK(rank == 0 || rank == kNoPosition || (rank >= 3 && rank <= layout.size()));
         for (const std::uint32_t position : some)
           CHECK(position == kNoPosition || (position < layout.size() && position % 2 == 1));
         for (const std::uint32_t position : positions) {

@@ -233,6 +233,23 @@ def test_rejects(index):
         bare.with_columns(ItemColumns.from_arrow({"a": pa.array([1])}))
 
 
+def test_a_filter_serves_its_own_index(tmp_path, index):
+    """One of as many vectors is refused, and the same file opened again, or tuned again, is not another."""
+    compiled = index.compile(Filter(allow=ids_of(index, np.arange(500))))
+    ids = IDS if not index.string_ids else list(ids_of(index, np.arange(N)))
+    other = IvfIndex.build(VECTORS[::-1].copy(), ids, path=tmp_path / "other.idx")
+    with pytest.raises(InvalidInputError, match=r"compiled for another index than .*other\.ivf"):
+        other.search(QUERIES, K, filter=compiled)
+    with pytest.raises(InvalidInputError, match="compiled for another index"):
+        other.compile(Filter(deny=ids_of(index, np.arange(3))), within=compiled)
+    copied = tmp_path / "copy.ivf"
+    copied.write_bytes(index.path.read_bytes())
+    again = IvfIndex.open(copied)
+    want, _ = index.search(QUERIES, K, filter=compiled, nprobe=index.nlist)
+    again.tune(0.5, 5, queries=QUERIES)
+    assert again.search(QUERIES, K, filter=compiled, nprobe=index.nlist)[0].tolist() == want.tolist()
+
+
 def test_align_rejects(index):
     ids, table = ids_of(index, np.arange(N)), {"a": pa.array(np.arange(N))}
     unknown = ["x", *ids[1:]] if index.string_ids else np.append(5, ids[1:])

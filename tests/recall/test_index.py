@@ -55,7 +55,7 @@ def test_files(index):
     peer = faiss.read_index(str(index.path.with_suffix(".idx")))
     assert (peer.ntotal, peer.nlist, peer.d) == (len(index), index.nlist, index.dim)
     assert peer.search(clustered(1), 1)[1][0, 0] >= 10**12
-    opened = IvfIndex.open(index.path, verify=True)
+    opened = IvfIndex.open(index.path)
     assert (opened.metric, opened.string_ids, opened.dim) == ("ip", False, 16)
 
 
@@ -109,7 +109,7 @@ def test_tune(index):
     assert tuned.recall == pytest.approx(np.mean(shares))
     assert tuned.recall >= 0.9
     assert (tuned.k, tuned.queries) == (20, 50)
-    opened = IvfIndex.open(index.path, verify=True)
+    opened = IvfIndex.open(index.path)
     for each in (index, opened):
         assert (each.nprobe, each.rerank, each.tuned_k) == (tuned.nprobe, tuned.rerank, 20)
         assert (each.most_lists, each.margin) == (tuned.most_lists, tuned.margin)
@@ -178,6 +178,10 @@ def test_from_faiss_rejects(tmp_path):
     path = tmp_path / "i.ivf"
     vectors = clustered(500)
     flat = faiss.IndexFlatL2(16)
+    binary = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(64), 64, 4)
+    for other, name in (("x.idx", "str"), (None, "NoneType"), (binary, "IndexBinaryIVF")):
+        with pytest.raises(InvalidInputError, match=f"takes an IndexIVFFlat, .* got {name}; build the index again"):
+            IvfIndex.from_faiss(other, path=path)
     with pytest.raises(InvalidInputError, match="takes an IndexIVFFlat, .* got IndexFlatL2; build the index again"):
         IvfIndex.from_faiss(flat, path=path)
     index = faiss.index_factory(16, "IVF4,Flat")
@@ -214,6 +218,13 @@ NAN = np.where(np.arange(32).reshape(2, 16) == 17, np.nan, 0).astype(np.float32)
         (GOOD[:, :8].copy(), 1, None, r"shape \(n, 16\), got shape \(2, 8\)"),
         (GOOD[0], 1, None, r"got shape \(16,\)"),
         (np.zeros((2, 32), np.float32)[:, ::2], 1, None, "C-contiguous"),
+        (GOOD.tolist(), 1, None, r"queries must be a float32 array of shape \(n, d\), got list"),
+        (GOOD, 2.0, None, "k must be a whole number, got 2.0"),
+        (GOOD, "3", None, "k must be a whole number, got '3'"),
+        (GOOD, True, None, "k must be a whole number, got True"),
+        (GOOD, np.arange(3), None, "k must be a whole number, got a ndarray"),
+        (GOOD, 2**63, None, "k must be in .*, got 9223372036854775808"),
+        (GOOD, 1, 2.5, "nprobe must be a whole number, got 2.5"),
         (GOOD, 0, None, "k must be at least 1, got 0"),
         (GOOD, -1, None, "k must be at least 1, got -1"),
         (GOOD, 1, 0, r"nprobe must be in \[1, 102\], got 0"),
@@ -244,6 +255,11 @@ def test_search_rejects(index, queries, k, nprobe, message):
         ({"ids": np.zeros(3)}, "id 0 is 0.0"),
         ({"metric": "dot"}, "metric must be one of"),
         ({"nlist": 0}, r"nlist must be in \[1, 3\].* got 0"),
+        ({"ids": None}, "ids must be an int64 array or strings, got None"),
+        ({"ids": "abc"}, "ids must be an int64 array or strings, got 'abc'"),
+        ({"nlist": 3.5}, "nlist must be a whole number, got 3.5"),
+        ({"seed": -3}, r"seed must be in \[0, 2147483647\], got -3"),
+        ({"seed": 0.5}, "seed must be a whole number, got 0.5"),
         ({"nlist": 4}, r"nlist must be in \[1, 3\].* got 4"),
         ({"path": "i.ivf"}, "must not end in .ivf"),
     ],
@@ -261,6 +277,18 @@ def test_search_rejects_depth_and_threads(index):
         index.search(GOOD, 1, rerank=0)
     with pytest.raises(InvalidInputError, match="threads must be at least 1, got 0"):
         index.search(GOOD, 1, threads=0)
+    with pytest.raises(InvalidInputError, match="rerank must be a whole number, got 1.5"):
+        index.search(GOOD, 1, rerank=1.5)
+    with pytest.raises(InvalidInputError, match="threads must be a whole number, got '2'"):
+        index.search(GOOD, 1, threads="2")
+    with pytest.raises(InvalidInputError, match="k must be a whole number, got None"):
+        index.prefer_exact(None, queries=GOOD)
+
+
+def test_numpy_integers_are_whole_numbers(index):
+    want, _ = index.search(GOOD, 3, nprobe=2, rerank=5)
+    found, _ = index.search(GOOD, np.uint8(3), nprobe=np.int64(2), rerank=np.int32(5), threads=np.int16(1))
+    assert found.tolist() == want.tolist()
 
 
 def test_vectors_of_too_many_dimensions(tmp_path):

@@ -34,7 +34,7 @@ def sections(sound):
     return [range(offset, offset + size) for offset, size, _ in words]
 
 
-def test_every_flipped_bit_is_found_by_verify(tmp_path, sound):
+def test_every_flipped_bit_is_found(tmp_path, sound):
     path = tmp_path / "flip.ivf"
     rng = np.random.default_rng(0)
     queries = np.ones((2, 3), np.float32)
@@ -43,9 +43,9 @@ def test_every_flipped_bit_is_found_by_verify(tmp_path, sound):
         damaged[byte] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
         with pytest.raises(InvalidInputError, match=r"flip\.ivf"):
-            IvfIndex.open(path, verify=True)
+            IvfIndex.open(path)
         with suppress(InvalidInputError):
-            index = IvfIndex.open(path)
+            index = IvfIndex.open(path, verify=False)
             assert byte >= HEADER
             for nprobe, rerank in ((1, 5), (3, 5), (3, None)):
                 assert index.search(queries, 20, nprobe=nprobe, rerank=rerank)[0].shape == (2, 20)
@@ -58,7 +58,7 @@ def test_text_outside_the_file_is_named(tmp_path):
     at = sections(sound)[8].start
     path.write_bytes(sound[: at + 8] + b"\xff" * 8 + sound[at + 16 :])
     with pytest.raises(InvalidInputError, match=r"i\.ivf: the text of id .* lies outside the file"):
-        IvfIndex.open(path).search(vectors, 4)
+        IvfIndex.open(path, verify=False).search(vectors, 4)
 
 
 def test_another_version_is_named(tmp_path, sound):

@@ -162,6 +162,12 @@ def break_vector_nan(outputs):
     write(outputs / "item_ebd.parquet", {"item_id": item_ids(), "prediction": vectors.tolist()})
 
 
+def lengthen_vector(outputs):
+    vectors = unit_vectors(ITEMS, 2)
+    vectors[4] *= 1e25
+    write(outputs / "item_ebd.parquet", {"item_id": item_ids(), "prediction": vectors.tolist()})
+
+
 def break_vector_lengths(outputs):
     vectors = unit_vectors(ITEMS, 2).tolist()
     vectors[3].pop()
@@ -222,6 +228,7 @@ def break_label(outputs):
         (break_parquet, InvalidInputError, "item.parquet cannot be read as Parquet"),
         (break_missing, NotFoundError, "no file or directory .*item.parquet"),
         (break_no_parts, NotFoundError, "log holds no .parquet file"),
+        (lengthen_vector, InvalidInputError, "a vector of norm 1e\\+25, that of item_id 'item-04'; above 1e\\+18"),
         (break_vector_nan, InvalidInputError, "1 vectors with NaN or infinity, such as that of item_id 'item-04'"),
         (break_vector_lengths, InvalidInputError, r"vectors of the lengths \[7, 8\]"),
         (break_vector_dims, InvalidInputError, "vectors of 8 elements and .* of 7"),

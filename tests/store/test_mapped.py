@@ -31,7 +31,7 @@ def columns_of(n):
 
 def write(path, ids, row_set):
     MappedRowStore.write(path, row_set, TAG, ids, columns_of(len(ids)))
-    return MappedRowStore.open(path, row_set, TAG, verify=True)
+    return MappedRowStore.open(path, row_set, TAG)
 
 
 def edge_ids(row_set, n):

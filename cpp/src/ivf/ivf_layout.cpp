@@ -103,6 +103,10 @@ void IvfLayout::index_blocks() {
     fail("the sections in its header do not fit the file");
 }
 
+std::uint64_t IvfLayout::fingerprint() const noexcept {
+  return hash_bytes(&header_.sections, sizeof header_.sections);
+}
+
 std::int64_t IvfLayout::id(std::size_t position) const noexcept {
   return part<std::int64_t>(IvfPart::ids)[position];
 }

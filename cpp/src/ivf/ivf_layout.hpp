@@ -121,6 +121,9 @@ class IvfLayout {
   [[nodiscard]] float largest_norm() const noexcept { return header_.largest_norm; }
   [[nodiscard]] float largest_rest() const noexcept { return header_.largest_rest; }
 
+  // Of the contents: equal for copies of one index, whatever depth they store.
+  [[nodiscard]] std::uint64_t fingerprint() const noexcept;
+
   // The rows of list l are [list_begin(l), list_begin(l + 1)), its codes the blocks from
   // block_begin(l).
   [[nodiscard]] std::size_t list_begin(std::size_t list) const noexcept {

@@ -16,6 +16,7 @@
 #include "ivf/half_rows.hpp"
 #include "ivf/list_pick.hpp"
 #include "ivf/list_scan.hpp"
+#include "ivf/query_check.hpp"
 #include "ivf/query_tables.hpp"
 #include "ivf/select.hpp"
 #include "ivf/top_k.hpp"
@@ -81,7 +82,11 @@ class Searcher {
     scan_.scan(std::span(probed_).first(together));
     for (std::size_t i = 0; i < together; ++i) {
       const std::uint64_t* allowed = allowed_of(to, i);
+      const bool ranked = allowed != nullptr && options_->ranks != nullptr;
+      if (ranked)
+        open_scores_.assign(probed_[i].scores.data(), probed_[i].scores.data() + probed_[i].slots);
       if (allowed != nullptr) close_rows(probed_[i], allowed);
+      if (ranked) options_->ranks[to.first + i] = rank_among_all(probed_[i]);
       best_.clear();
       compare_candidates(probed_[i]);
       std::uint32_t* const positions = to.positions + (to.first + i) * options_->k;
@@ -89,6 +94,15 @@ class Searcher {
       fill_up(positions, scores, write_best(positions, scores));
     }
     return together;
+  }
+
+  // Of the rank_of-th best allowed row, among all whose scores were kept.
+  [[nodiscard]] std::uint32_t rank_among_all(const ProbedQuery& query) const {
+    const std::int16_t score =
+        nth_largest(select_, query.scores.data(), query.slots, options_->rank_of);
+    if (select_.count(query.scores.data(), query.slots, score) < options_->rank_of)
+      return kNoPosition;
+    return static_cast<std::uint32_t>(select_.count(open_scores_.data(), query.slots, score));
   }
 
   // The answer of one query by all rows.
@@ -230,7 +244,7 @@ class Searcher {
   TopK best_;
   ExactRanking exact_;
   ExactScratch exact_scratch_;
-  std::vector<std::int16_t> scores_, scratch_;
+  std::vector<std::int16_t> scores_, open_scores_, scratch_;
   std::vector<std::uint32_t> hits_, positions_;
   std::vector<float> row_scores_;
 };
@@ -248,10 +262,7 @@ void check_search(const IvfLayout& layout, const float* queries, std::size_t n,
                        std::to_string(options.margin));
   if (options.margin > 0 && options.allowed_lists != nullptr)
     throw InvalidInput("margin is for searches without a filter");
-  for (std::size_t i = 0; i < n * layout.dim(); ++i)
-    if (!std::isfinite(queries[i]))
-      throw InvalidInput("query " + std::to_string(i / layout.dim()) +
-                         " holds NaN or infinity at dimension " + std::to_string(i % layout.dim()));
+  check_query_values(layout, queries, n);
 }
 
 namespace {
@@ -266,7 +277,9 @@ namespace {
 void search_some(const IvfLayout& layout, const float* queries, std::size_t begin, std::size_t end,
                  const IvfSearchOptions& options, std::uint32_t* positions, float* scores) {
   Searcher& searcher = own_searcher();
-  searcher.open(layout, options);
+  IvfSearchOptions own = options;
+  if (own.ranks != nullptr) own.ranks += begin;
+  searcher.open(layout, own);
   const std::uint64_t* allowed =
       options.allowed == nullptr ? nullptr : options.allowed + begin * options.allowed_stride;
   searcher.search(queries + begin * layout.dim(), end - begin, allowed,

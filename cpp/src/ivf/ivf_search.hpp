@@ -28,6 +28,12 @@ struct IvfSearchOptions {
   // Lists that hold an allowed position, one bit each, so that others are not probed. Null:
   // unknown.
   const std::uint64_t* allowed_lists = nullptr;
+  // Null, or for each query: how many of the rows scanned have codes as good as the `rank_of`-th
+  // best allowed one's, those that are not allowed counted; kNoPosition where fewer are allowed.
+  // For that the lists nearest to a query, as many as tuning stored, are scanned whatever is
+  // allowed in them. Not touched by a search that compares every row.
+  std::uint32_t* ranks = nullptr;
+  std::size_t rank_of = 1;
   // Of this layout: what a search of every row takes instead of comparing each. Null: none.
   const ExactScan* exact = nullptr;
   std::size_t threads = 1;

@@ -25,6 +25,7 @@ void ListPicker::pick(ProbedQuery& query) {
               centroid_groups(layout_->dim()), dots_.data());
   const std::span<std::int32_t> dots(dots_.data(), nlist);
   query.tables.order_lists(*layout_, dots);
+  find_near_closed(dots);
   close_lists(dots);
   query.probes.clear();
   if (options_->margin > 0) {
@@ -34,13 +35,36 @@ void ListPicker::pick(ProbedQuery& query) {
       query.probes.push_back({.list = static_cast<std::uint32_t>(i)});
   } else {
     shorten(dots);
-    keep_best(dots, query.probes);
+    keep_best(dots, options_->nprobe, query.probes);
   }
   if (options_->allowed_lists != nullptr)
     std::erase_if(query.probes, [this](const Probe& probe) {
       return !bitmap_has(options_->allowed_lists, probe.list);
     });
+  add_near_closed(dots, query.probes);
   place(query, dots);
+}
+
+// Of the nearest lists those without an allowed row: their rows count where ranks are asked for.
+void ListPicker::find_near_closed(std::span<const std::int32_t> dots) {
+  near_closed_.clear();
+  near_dots_.clear();
+  if (options_->ranks == nullptr || options_->allowed_lists == nullptr) return;
+  shorten(dots);
+  keep_best(dots, layout_->depth().nprobe, near_closed_);
+  std::erase_if(near_closed_, [this](const Probe& probe) {
+    return bitmap_has(options_->allowed_lists, probe.list);
+  });
+  for (const Probe& probe : near_closed_) near_dots_.push_back(dots[probe.list]);
+}
+
+void ListPicker::add_near_closed(std::span<std::int32_t> dots, std::vector<Probe>& probes) const {
+  if (near_closed_.empty()) return;
+  for (std::size_t i = 0; i < near_closed_.size(); ++i) dots[near_closed_[i].list] = near_dots_[i];
+  const auto open = static_cast<std::ptrdiff_t>(probes.size());
+  probes.insert(probes.end(), near_closed_.begin(), near_closed_.end());
+  std::inplace_merge(probes.begin(), probes.begin() + open, probes.end(),
+                     [](const Probe& a, const Probe& b) { return a.list < b.list; });
 }
 
 // Lists without an allowed row come last, so that they take no other's place.
@@ -65,10 +89,11 @@ std::int16_t ListPicker::upper_bits(std::int32_t dot) const noexcept {
   return static_cast<std::int16_t>(std::clamp(dot >> shift_, -32767, 32767));
 }
 
-// Exactly nprobe of them; equal ones by their number.
-void ListPicker::keep_best(std::span<const std::int32_t> dots, std::vector<Probe>& probes) {
+// Exactly `count` of them; equal ones by their number.
+void ListPicker::keep_best(std::span<const std::int32_t> dots, std::size_t count,
+                           std::vector<Probe>& probes) {
   const std::size_t found =
-      select_best(select_, upper_.data(), dots.size(), options_->nprobe, scratch_, hits_.data());
+      select_best(select_, upper_.data(), dots.size(), count, scratch_, hits_.data());
   const std::span<const std::uint32_t> hits(hits_.data(), found);
   const auto key_of = [dots](std::uint32_t list) {
     return (static_cast<std::uint64_t>(std::int64_t{dots[list]} + (1LL << 31)) << 32) |
@@ -76,7 +101,7 @@ void ListPicker::keep_best(std::span<const std::int32_t> dots, std::vector<Probe
   };
   keys_.clear();
   for (const std::uint32_t list : hits) keys_.push_back(key_of(list));
-  const auto last = keys_.begin() + static_cast<std::ptrdiff_t>(options_->nprobe) - 1;
+  const auto last = keys_.begin() + static_cast<std::ptrdiff_t>(count) - 1;
   std::nth_element(keys_.begin(), last, keys_.end(), std::greater<>());
   const std::uint64_t bound = *last;
   for (const std::uint32_t list : hits)
@@ -89,7 +114,7 @@ void ListPicker::keep_near(std::span<const std::int32_t> dots, ProbedQuery& quer
   const std::int32_t least = query.tables.margin_end(lead(dots), options_->margin);
   const auto is_far = [&](const Probe& probe) { return dots[probe.list] < least; };
   if (select_.count(upper_.data(), dots.size(), upper_bits(least)) > options_->nprobe) {
-    keep_best(dots, query.probes);
+    keep_best(dots, options_->nprobe, query.probes);
   } else {
     const std::size_t found =
         select_.select(upper_.data(), dots.size(), upper_bits(least), hits_.data());

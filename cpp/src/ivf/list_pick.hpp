@@ -25,10 +25,12 @@ class ListPicker {
   void pick(ProbedQuery& query);
 
  private:
+  void find_near_closed(std::span<const std::int32_t> dots);
   void close_lists(std::span<std::int32_t> dots) const;
+  void add_near_closed(std::span<std::int32_t> dots, std::vector<Probe>& probes) const;
   void shorten(std::span<const std::int32_t> dots);
   [[nodiscard]] std::int16_t upper_bits(std::int32_t dot) const noexcept;
-  void keep_best(std::span<const std::int32_t> dots, std::vector<Probe>& probes);
+  void keep_best(std::span<const std::int32_t> dots, std::size_t count, std::vector<Probe>& probes);
   void keep_near(std::span<const std::int32_t> dots, ProbedQuery& query);
   [[nodiscard]] double lead(std::span<const std::int32_t> dots);
   void place(ProbedQuery& query, std::span<const std::int32_t> dots) const;
@@ -38,7 +40,8 @@ class ListPicker {
   kernels::CoarseDot* coarse_dot_ = nullptr;
   SelectKernels select_{};
   unsigned shift_ = 0;
-  std::vector<std::int32_t> dots_, best_dots_;
+  std::vector<std::int32_t> dots_, best_dots_, near_dots_;
+  std::vector<Probe> near_closed_;
   std::vector<std::int16_t> upper_, scratch_;
   std::vector<std::uint32_t> hits_;
   std::vector<std::uint64_t> keys_;

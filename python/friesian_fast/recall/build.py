@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from friesian_fast import _core
 from friesian_fast._files import replacing, sync
 from friesian_fast.errors import InvalidInputError, MissingExtraError
+from friesian_fast.recall.arguments import check_norms, check_vectors, norms_of, whole_number
+from friesian_fast.recall.ids import quoted
 from friesian_fast.recall.index import Metric
 
 # K-means wants this many vectors a list; with fewer the lists are mostly noise.
@@ -20,6 +22,8 @@ VECTORS_PER_LIST = 39
 CODE_BITS = 4
 # More points than this do not make the 16 entries of a code better.
 POINTS_PER_CODE = 4096
+# Faiss keeps a seed in a C int.
+MOST_SEED = (1 << 31) - 1
 # Until `tune` has measured: candidates per answer, and the k they are for.
 FIRST_RERANK, FIRST_K = 5, 100
 
@@ -44,7 +48,10 @@ def build_index(
     numbers, strings = _checked_ids(ids, len(vectors))
     if metric not in get_args(Metric):
         raise InvalidInputError(f"metric must be one of {get_args(Metric)}, got '{metric}'")
-    lists = default_nlist(len(vectors)) if nlist is None else nlist
+    if metric != "cosine":
+        check_norms(vectors)
+    seed = whole_number("seed", seed, 0, MOST_SEED)
+    lists = default_nlist(len(vectors)) if nlist is None else whole_number("nlist", nlist)
     if not 1 <= lists <= len(vectors):
         raise InvalidInputError(f"nlist must be in [1, {len(vectors)}], the number of vectors, got {nlist}")
     layout = path.with_suffix(".ivf")
@@ -124,21 +131,11 @@ def _first_nprobe(nlist: int) -> int:
     return min(nlist, max(16, nlist // 16))
 
 
-def check_vectors(vectors: NDArray[np.float32]) -> None:
-    """Refuse what is no matrix of finite float32."""
-    if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
-        got = f"{vectors.dtype} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else type(vectors).__name__
-        raise InvalidInputError(f"vectors must be a float32 array of shape (n, d), got {got}")
-    if vectors.size == 0:
-        raise InvalidInputError(f"there are no vectors to index: shape {vectors.shape}")
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise InvalidInputError(f"vector {int(np.argmin(finite))} holds NaN or infinity")
-
-
 def _checked_ids(ids: Any, n: int) -> tuple[NDArray[np.int64], list[str] | None]:
     """The ids as Faiss keeps them, and the strings if they are strings."""
     strings: list[str] | None = None
+    if isinstance(ids, (str, bytes)) or not hasattr(ids, "__iter__"):
+        raise InvalidInputError(f"ids must be an int64 array or strings, got {quoted(ids)}")
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu" and np.can_cast(ids.dtype, np.int64):
         keys, numbers = ids.tolist(), np.ascontiguousarray(ids, np.int64)
     else:
@@ -159,7 +156,7 @@ def _checked_ids(ids: Any, n: int) -> tuple[NDArray[np.int64], list[str] | None]
 
 
 def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    norms = norms_of(vectors)
     scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
     return np.ascontiguousarray(vectors * scale[:, None], np.float32)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast import _core
+
+if TYPE_CHECKING:
+    from friesian_fast.recall.reach import Reach
 
 # So many allowed vectors stand in the lists that are probed under a filter, for each that is wanted: where all of the
 # best stand in very few lists, a filter that thins them out brings in many others.
@@ -49,15 +52,18 @@ def search_depth(
 
 
 def search_filled(
-    search: Callable[..., tuple[Any, NDArray[np.float32]]],
+    search: Callable[..., tuple[Any, ...]],
     queries: NDArray[np.float32],
     k: int,
     nprobe: int,
     rerank: int | None,
     native: _core.IvfLayout,
     allowed: NDArray[np.uint64] | None = None,
+    reach: Reach | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Search; what comes out short though more may be answered is searched again, exactly.
+
+    So is, deeper, what a filter denies much of near the query.
 
     Parameters
     ----------
@@ -65,16 +71,26 @@ def search_filled(
         Of `native`, with all that is not given here.
     allowed : ndarray of uint64, shape (words,) or (n, words), optional
         A bitmap for all queries or for each.
+    reach : Reach, optional
+        Of the filter that the bitmaps are of.
     """
-    found = as_table(*search(queries, k, nprobe, rerank, allowed=allowed))
-    if nprobe == native.nlist and rerank is None:
-        return found
-    return fill_short(found, search, queries, k, native, allowed)
+    exact = nprobe == native.nlist and rerank is None
+    if reach is None or exact:
+        ids, scores = as_table(*search(queries, k, nprobe, rerank, allowed=allowed))
+    else:
+        found = search(queries, k, nprobe, rerank, allowed=allowed, rank_of=reach.rank_of)
+        ids, scores = as_table(*found[:2])
+        for at, depth in reach.deeper(found[2], nprobe):
+            bitmap = allowed if allowed is None or allowed.ndim == 1 else allowed[at]
+            ids[at], scores[at] = as_table(*search(queries[at], k, *depth, allowed=bitmap))
+    if exact:
+        return ids, scores
+    return fill_short((ids, scores), search, queries, k, native, allowed)
 
 
 def fill_short(
     found: tuple[NDArray[Any], NDArray[np.float32]],
-    search: Callable[..., tuple[Any, NDArray[np.float32]]],
+    search: Callable[..., tuple[Any, ...]],
     queries: NDArray[np.float32],
     k: int,
     native: _core.IvfLayout,
@@ -82,6 +98,8 @@ def fill_short(
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """What `search` has found, and exactly where that came out short; see `search_filled`."""
     ids, scores = found
+    if len(scores) == 1 and scores[0, -1] > -np.inf:
+        return found
     for i in np.flatnonzero(scores[:, -1] == -np.inf):
         bitmap = allowed if allowed is None or allowed.ndim == 1 else allowed[i]
         possible = len(native) if bitmap is None else _core.bitmap_count(bitmap)

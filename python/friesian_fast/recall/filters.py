@@ -16,6 +16,7 @@ from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, bits_of, 
 from friesian_fast.recall.depth import as_table, search_depth, search_filled
 from friesian_fast.recall.ids import Ids, as_ids, quoted
 from friesian_fast.recall.predicates import Predicate, predicate_from_json
+from friesian_fast.recall.reach import Reach
 
 if TYPE_CHECKING:
     from friesian_fast.recall.index import IvfIndex
@@ -62,6 +63,8 @@ class CompiledFilter:
 
     Parameters
     ----------
+    index : int
+        The fingerprint of that index: positions mean nothing in another.
     bitmap : ndarray of uint64
         Bit p % 64 of word p / 64 says whether the vector at position p may be answered.
     lists : ndarray of uint64
@@ -72,6 +75,7 @@ class CompiledFilter:
         One per query: positions that are left out besides.
     """
 
+    index: int
     bitmap: Bitmap
     lists: Bitmap
     allowed: int
@@ -105,6 +109,8 @@ def compile_filter(
             f"a filter is a condition on columns, a Filter or a compiled one, got {quoted(condition)}"
         )
     given = with_normal_ids(given, index.string_ids)
+    if within is not None:
+        _check_index(index, native, within)
     seen = None if given.seen is None else [_found(index.positions(ids)) for ids in given.seen]
     hidden = seen if within is None else _hidden_by_both(within.hidden, seen)
     if within is not None and given.where is None and given.allow is None and given.deny is None:
@@ -117,6 +123,7 @@ def compile_filter(
     if given.deny is not None:
         bitmap = bitmap & ~_bitmap_at(index.positions(given.deny), len(index))
     return CompiledFilter(
+        index=native.fingerprint,
         bitmap=bitmap,
         lists=_core.bitmap_lists(native, bitmap),
         allowed=_core.bitmap_count(bitmap),
@@ -137,11 +144,14 @@ def search_filtered(
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """See `IvfIndex.search`."""
     compiled = condition if isinstance(condition, CompiledFilter) else compile_filter(index, native, condition)
+    _check_index(index, native, compiled)
     if compiled.hidden is not None and len(compiled.hidden) != len(queries):
         raise InvalidInputError(f"there are {len(compiled.hidden)} lists of seen items, but {len(queries)} queries")
     by_default = nprobe is None
+    reach = None
     if nprobe is None:
         nprobe, enough = depth_for(index, native, compiled, k)
+        reach = _reach(index, native, compiled, k) if rerank is None else None
         rerank = enough if enough is None or rerank is None else rerank
     search = partial(
         native.search,
@@ -155,10 +165,15 @@ def search_filtered(
     for first in range(0, max(len(queries), 1), max(step, 1)):
         some, bitmaps = queries[first : first + step], _bitmaps(compiled, first, min(first + step, len(queries)))
         if by_default:
-            parts.append(search_filled(search, some, k, nprobe, rerank, native, bitmaps))
+            parts.append(search_filled(search, some, k, nprobe, rerank, native, bitmaps, reach))
         else:
             parts.append(as_table(*search(some, k, nprobe, rerank, allowed=bitmaps)))
     return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore
+
+
+def _check_index(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter) -> None:
+    if compiled.index != native.fingerprint:
+        raise InvalidInputError(f"the filter was compiled for another index than {index.path}; compile it again")
 
 
 def depth_for(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter, k: int) -> tuple[int, int | None]:
@@ -169,8 +184,16 @@ def depth_for(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter
     """
     if compiled.allowed <= index.exact_share * len(index):
         return index.nlist, None
-    hidden = max(map(len, compiled.hidden), default=0) if compiled.hidden is not None else 0
-    return search_depth(native.depth, index.nlist, len(index), compiled.allowed, k + hidden)
+    return search_depth(native.depth, index.nlist, len(index), compiled.allowed, k + _most_hidden(compiled))
+
+
+def _reach(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter, k: int) -> Reach:
+    hidden = _most_hidden(compiled)
+    return Reach(native.depth, index.nlist, len(index), max(compiled.allowed, 1), k + hidden, hidden)
+
+
+def _most_hidden(compiled: CompiledFilter) -> int:
+    return max(map(len, compiled.hidden), default=0) if compiled.hidden is not None else 0
 
 
 def find_positions(table: _core.IdPositions, ids: Ids, strings: bool) -> Positions:

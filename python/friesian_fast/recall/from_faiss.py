@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import InvalidInputError
-from friesian_fast.recall.build import check_vectors, import_faiss, inverted_lists, write_layout
+from friesian_fast.recall.arguments import check_norms, check_vectors, whole_number
+from friesian_fast.recall.build import MOST_SEED, import_faiss, inverted_lists, write_layout
 
 
 def layout_of(index: Any, ids: NDArray[np.int64] | Sequence[str] | None, path: Path, seed: int) -> Path:
     """Write the layout of a Faiss index; see `IvfIndex.from_faiss`. Returns the layout's path."""
     faiss = import_faiss()
-    index = faiss.downcast_index(index)
+    seed = whole_number("seed", seed, 0, MOST_SEED)
+    if isinstance(index, faiss.Index):  # what was wrapped, or read from a file
+        index = faiss.downcast_index(index)
     decode = _decoder(faiss, index)
     if index.ntotal == 0:
         raise InvalidInputError("the Faiss index holds no vectors")
@@ -30,6 +33,7 @@ def layout_of(index: Any, ids: NDArray[np.int64] | Sequence[str] | None, path: P
     vectors = np.concatenate([decode(i, centroids[i]) for i in range(index.nlist) if index.invlists.list_size(i)])
     layout = path.with_suffix(".ivf")
     check_vectors(vectors)
+    check_norms(vectors)
     write_layout(faiss, layout, metrics[index.metric_type], centroids, offsets, vectors, _named(members, ids), seed)
     return layout
 

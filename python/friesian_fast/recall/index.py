@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.recall.arguments import check_queries, length, optional_number, whole_number
 from friesian_fast.recall.columns import ItemColumns
 from friesian_fast.recall.depth import as_table, fill_short, search_depth, search_filled
 from friesian_fast.recall.exact import exact_is_faster, exact_scan
@@ -97,13 +98,15 @@ class IvfIndex:
         Raises
         ------
         InvalidInputError
-            If the vectors are not finite float32, ids are repeated, or the numbers do not fit.
+            If the vectors are not finite float32 or, but for cosine, longer than 10^18; ids are repeated; or the
+            numbers do not fit.
         MissingExtraError
             If faiss-cpu is not installed.
         """
         from friesian_fast.recall.build import build_index
 
-        return cls.open(build_index(vectors, ids, path=Path(path), metric=metric, nlist=nlist, seed=seed))
+        written = build_index(vectors, ids, path=Path(path), metric=metric, nlist=nlist, seed=seed)
+        return cls.open(written, verify=False)
 
     @classmethod
     def from_faiss(
@@ -142,18 +145,19 @@ class IvfIndex:
         """
         from friesian_fast.recall.from_faiss import layout_of
 
-        return cls.open(layout_of(index, ids, Path(path), seed))
+        return cls.open(layout_of(index, ids, Path(path), seed), verify=False)
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: bool = False, huge_pages: bool = False) -> IvfIndex:
+    def open(cls, path: str | Path, *, verify: bool = True, huge_pages: bool = False) -> IvfIndex:
         """Map a layout file.
 
         Parameters
         ----------
         path : path
             The ``.ivf`` file.
-        verify : bool, default False
-            Read the whole file and compare its checksums; a release's manifest does so already.
+        verify : bool, default True
+            Read the whole file and compare its checksums. Without, an altered file gives wrong answers; for a file
+            that was checked already, as `open_release` does.
         huge_pages : bool, default False
             Copy the file into huge pages instead of mapping it: searches in an index far larger than the caches
             are faster, for memory that no other process shares.
@@ -276,9 +280,14 @@ class IvfIndex:
         Raises
         ------
         InvalidInputError
-            If a query has another dtype or shape or is not finite, or k, nprobe, rerank, margin or threads is out of
-            range.
+            If a query has another dtype or shape, is not finite or is too long for its scores to be; if k, nprobe,
+            rerank or threads is no whole number, or one of these or margin out of range; or if the filter was
+            compiled for another index.
         """
+        check_queries(queries)
+        k, threads = whole_number("k", k), whole_number("threads", threads)
+        nprobe, rerank = optional_number("nprobe", nprobe), optional_number("rerank", rerank)
+        margin = length("margin", margin)
         if margin and (nprobe is None or filter is not None):
             raise InvalidInputError("margin goes with nprobe, and without a filter")
         native = self._native
@@ -393,6 +402,8 @@ class IvfIndex:
         bool
             Whether searches are exact from now on.
         """
+        check_queries(queries)
+        k = whole_number("k", k)
         if self.nprobe < self.nlist and exact_is_faster(self, self._native, queries, k):
             _core.store_depth(str(self.path), self.nlist, self.rerank, self.tuned_k, 1.0)
             self._take(_core.IvfLayout(str(self.path), False, self._huge_pages))

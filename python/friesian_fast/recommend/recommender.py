@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
 from friesian_fast.rank import Ranker
 from friesian_fast.recall import Filter, Predicate, as_ids
+from friesian_fast.recall.arguments import whole_number
 from friesian_fast.recommend.explain import Explanation, Trace
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.recommend.listed import open_recall
@@ -152,11 +153,17 @@ class Recommender:
                 return self._popular(user, k, asked, str(error))
 
     def sizes(self, k: int | None, candidates: int | None) -> tuple[int, int]:
-        """`k` and `candidates` of a request, with what `recommend` takes for those not given."""
-        k = min(_DEFAULT_K, self.catalogue) if k is None else k
+        """`k` and `candidates` of a request, with what `recommend` takes for those not given.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is no whole number.
+        """
+        k = min(_DEFAULT_K, self.catalogue) if k is None else whole_number("k", k)
         if candidates is None:
             candidates = max(k, min(self._release.manifest.ranker.candidates, self.catalogue))
-        return k, candidates
+        return k, whole_number("candidates", candidates)
 
     def close(self) -> None:
         """Let go of the row stores, those of the stages too."""

@@ -96,11 +96,13 @@ class Release:
     def row_store(self, name: str) -> MappedRowStore:
         """Map or copy the rows of a row set; the caller closes the store."""
         row_set, path = self.spec.row_set(name), self.path / self.manifest.row_sets[name].file
-        return MappedRowStore.open(path, row_set, self.spec.row_tag(name), huge_pages=self.huge_pages)
+        tag = self.spec.row_tag(name)
+        return MappedRowStore.open(path, row_set, tag, verify=False, huge_pages=self.huge_pages)
 
     def index(self) -> IvfIndex:
         """Map or copy the item index, with the item columns if there are any, set as `publish` measured it."""
-        index = IvfIndex.open(self.path / self.manifest.index.layout, huge_pages=self.huge_pages)
+        path = self.path / self.manifest.index.layout
+        index = IvfIndex.open(path, verify=False, huge_pages=self.huge_pages)
         if f"{COLUMNS_DIRECTORY}/{COLUMNS_FILE}" not in self.manifest.files:
             return index
         return index.with_columns(ItemColumns.open(self.path / COLUMNS_DIRECTORY))

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from friesian_fast.errors import InvalidInputError, NotFoundError
+from friesian_fast.recall.arguments import LARGEST_NORM, norms_of
 from friesian_fast.spec import Column, RowSet
 
 VECTOR_COLUMN = "prediction"
@@ -57,7 +58,10 @@ def read_rows(path: Path, row_set: RowSet) -> RowTable:
 
 
 def read_vectors(path: Path, id_column: str, id_type: str) -> VectorTable:
-    """The id and the ``prediction`` column: lists of the same length, finite; the last of one id counts."""
+    """The id and the ``prediction`` column: lists of the same length, finite and no longer than searches can score.
+
+    The last of one id counts.
+    """
     table = read_columns(path, [id_column, VECTOR_COLUMN])
     ids, last = last_of_each(path, id_column, id_type, table[id_column])
     lists = pa.array([]) if table.num_rows == 0 else table[VECTOR_COLUMN].combine_chunks()
@@ -78,6 +82,13 @@ def read_vectors(path: Path, id_column: str, id_type: str) -> VectorTable:
         raise InvalidInputError(
             f"{where} has {int(broken.sum())} vectors with NaN or infinity, such as that of {id_column} {first!r}; "
             "the training did not converge"
+        )
+    norms = norms_of(vectors)
+    if norms.max() > LARGEST_NORM:
+        longest = int(np.argmax(norms))
+        raise InvalidInputError(
+            f"{where} has a vector of norm {norms[longest]:.3g}, that of {id_column} {ids[longest]!r}; above "
+            f"{LARGEST_NORM:g} scores leave float32: scale the vectors down, or train again"
         )
     return VectorTable(ids, vectors)
 

@@ -63,7 +63,7 @@ class MappedRowStore:
 
     @classmethod
     def open(
-        cls, path: str | Path, row_set: RowSet, tag: bytes, *, verify: bool = False, huge_pages: bool = False
+        cls, path: str | Path, row_set: RowSet, tag: bytes, *, verify: bool = True, huge_pages: bool = False
     ) -> MappedRowStore:
         """Map a store that `write` made.
 
@@ -73,8 +73,9 @@ class MappedRowStore:
         row_set : RowSet
         tag : bytes
             The tag the store must have been written with.
-        verify : bool, default False
-            Read the whole file and compare its checksums; a release's manifest does so already.
+        verify : bool, default True
+            Read the whole file and compare its checksums. Without, an altered file gives wrong rows; for a file that
+            was checked already, as `open_release` does.
         huge_pages : bool, default False
             Copy the file into huge pages instead: look-ups in a store far larger than the caches take less time,
             each process holds its own copy, and whoever cuts the file short cannot harm its readers.

@@ -1,0 +1,80 @@
+"""Whether a search under a filter went deep enough, by what the filter leaves near the query, and how deep if not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friesian_fast.recall.depth import search_depth
+
+# Where the best allowed vectors stand so much deeper than those of a filter at random, they are searched for again.
+_DEEPER = 1.05
+# What is denied in lists that were not scanned is not seen: the deeper the best lie, the more.
+_UNSEEN = 1.5
+# Depths to an octave: queries that go equally deep are searched together.
+_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far down the order of all vectors a search finds the best allowed ones.
+
+    A depth is chosen for a filter that leaves the same share everywhere. One that denies what lies near the query, such
+    as the categories it is made of, has its best deeper: the search itself sees how deep, since codes are scored
+    whether or not their vectors are allowed.
+
+    Parameters
+    ----------
+    tuned : tuple of int
+        Lists probed and rows compared for the best of all, and how many best.
+    nlist, vectors, allowed : int
+    wanted : int
+        How many best of all the depth is for, if all were allowed.
+    hidden : int
+        How many of these a query may be denied by a list of its own, which `wanted` counts in.
+    """
+
+    tuned: tuple[int, int, int]
+    nlist: int
+    vectors: int
+    allowed: int
+    wanted: int
+    hidden: int
+
+    @property
+    def rank_of(self) -> int:
+        """The place among the allowed vectors whose place among all tells."""
+        return self._covered - self.hidden
+
+    @property
+    def _covered(self) -> int:
+        return max(self.wanted, self.tuned[2])
+
+    def deeper(
+        self, ranks: NDArray[np.uint32], nprobe: int
+    ) -> Iterator[tuple[NDArray[np.intp], tuple[int, int | None]]]:
+        """Queries that `nprobe` lists were too few for, and the depth for them; those of one depth together.
+
+        Parameters
+        ----------
+        ranks : ndarray of uint32, shape (n,)
+            Where each query's allowed vector of place `rank_of` stands among all.
+        """
+        share = self.allowed / self.vectors
+        chance = 2 * sqrt((1 - share) / self.rank_of)
+        short = np.flatnonzero(ranks > self._covered / share * (_DEEPER + chance))
+        if not len(short):
+            return
+        steps = np.ceil(np.log2(ranks[short] / self._covered) * _UNSEEN * _STEPS)
+        together: dict[tuple[int, int | None], list[NDArray[np.intp]]] = {}
+        for step in np.unique(steps):
+            allowed = self.vectors / 2 ** (step / _STEPS)
+            depth = search_depth(self.tuned, self.nlist, self.vectors, allowed, self.wanted)
+            if depth[0] > nprobe or depth[1] is None:
+                together.setdefault(depth, []).append(short[steps == step])
+        for depth, parts in together.items():
+            yield np.concatenate(parts), depth
