@@ -28,14 +28,15 @@ def asked(n=N):
 
 
 class Timed:
-    """Takes so long a request; `change` may alter the scores by the request's number."""
+    """Takes so long a call, by the calls before if `seconds` is a function; `change` may alter a request's scores."""
 
     def __init__(self, clock, seconds, change=lambda number, scores: scores):
         self._clock, self._seconds, self._change = clock, seconds, change
-        self.shown = set()
+        self.shown, self._calls = set(), 0
 
     def score(self, rows, shown=None):
-        self._clock[0] += self._seconds
+        self._clock[0] += self._seconds(self._calls) if callable(self._seconds) else self._seconds
+        self._calls += 1
         self.shown.add(shown)
         return self._change(int(rows["number"][0]), SCORES.copy())
 
@@ -55,12 +56,10 @@ def wrong_tenth(numbers):
     return change
 
 
-def run(clock, *others, n=N, needed=None):
-    """Race (name, seconds, change) against the reference, which takes 1; what the manifest would say, by name."""
-    contenders = [
-        Trial(name, Timed(clock, *how), n, 10, name in (REFERENCE, needed))
-        for name, *how in ((REFERENCE, 1.0), *others)
-    ]
+def run(clock, *others, n=N, needed=None, reference=1.0):
+    """Race (name, seconds, change) against the reference; what the manifest would say, by name."""
+    named = ((REFERENCE, reference), *others)
+    contenders = [Trial(name, Timed(clock, *how), n, 10, name in (REFERENCE, needed)) for name, *how in named]
     race(contenders[0], contenders[1:], asked(n), iter)
     return {one.name: one.entry() for one in contenders}
 
@@ -93,6 +92,19 @@ def test_what_is_slower_than_the_reference_is_not_run_on_all(clock):
     assert (found[FAST].requests, found[SLOWER].requests, found[SLOW].requests) == (10, FIRST, FIRST)
     assert found[SLOWER].refused == f"slower: 1.5 times {REFERENCE}"
     assert found[REFERENCE].p50_ms == pytest.approx(1000)
+
+
+def test_only_times_of_the_same_heat_are_compared(clock):
+    """The machine is calm again when the second heat begins."""
+    found = run(
+        clock,
+        (FAST, 0.25, raised_after(N - 1, 0.01)),
+        (SLOWER, lambda calls: 3.8 if calls < FIRST else 0.95),
+        reference=lambda calls: 4.0 if calls < N else 1.0,
+    )
+    assert (found[FAST].requests, found[SLOWER].requests) == (N, N)
+    assert (found[SLOWER].p50_ms, found[REFERENCE].p50_ms) == pytest.approx((950, 1000))
+    assert chosen(found) == REFERENCE
 
 
 @pytest.mark.parametrize(("wrong", "holds", "requests"), [(20, True, N), (21, False, 30)])
@@ -129,14 +141,15 @@ def test_with_few_users_all_requests_are_the_first(clock):
     assert {(entry.requests, entry.refused) for entry in found.values()} == {(20, "")}
 
 
-def test_a_failure_is_kept_unless_the_runtime_is_needed(clock):
+@pytest.mark.parametrize("failing", [0, 75])
+def test_a_failure_is_kept_unless_the_runtime_is_needed(clock, failing):
     def fail(number, scores):
-        if number == 75:
+        if number == failing:
             raise ReleaseError("NaN")
         return scores
 
     found = run(clock, (FAST, 0.25, fail), (SLOW, 0.8))
-    assert (found[FAST].requests, found[FAST].refused) == (75, "NaN")
+    assert (found[FAST].requests, found[FAST].refused) == (failing, "NaN")
     assert (chosen(found), found[SLOW].requests) == (SLOW, N)
     with pytest.raises(ReleaseError, match="NaN"):
         run(clock, (FAST, 0.25, fail), needed=FAST)
