@@ -13,8 +13,9 @@ from friesian_fast.errors import FriesianError
 from friesian_fast.rank import REFERENCE, RUNTIMES, open_ranker
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.release.open import open_release
-from friesian_fast.release.ranker import CALIBRATION, agreement_of, top_error_of
+from friesian_fast.release.ranker import CALIBRATION
 from friesian_fast.release.ranker_files import write_model
+from friesian_fast.release.trial import TOP, agreement_of, top_error_of
 from friesian_fast.usecases.pipeline import run_pipeline
 from friesian_fast.usecases.recsys2021 import demo
 
@@ -88,7 +89,7 @@ def cpu_ms(rankers, requests):
         for name, ranker in rankers.items():
             for _ in range(3):
                 start = time.process_time()
-                ranker.score(rows)
+                ranker.score(rows, TOP)
                 seconds = time.process_time() - start
             spent[name].append(seconds * 1e3)
     return {name: float(np.median(values)) for name, values in spent.items()}
@@ -99,7 +100,7 @@ def check(rankers, requests):
     found = {}
     exact = [rankers[REFERENCE].score(rows) for rows in requests]
     for name, ranker in rankers.items():
-        pairs = list(zip(exact, [ranker.score(rows) for rows in requests], strict=True))
+        pairs = list(zip(exact, [ranker.score(rows, TOP) for rows in requests], strict=True))
         agreement = np.mean([agreement_of(*pair) for pair in pairs])
         errors = max(top_error_of(*pair) for pair in pairs), max(float(np.abs(a - b).max()) for a, b in pairs)
         found[name] = agreement, *errors

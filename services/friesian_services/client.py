@@ -145,7 +145,7 @@ class RemoteRanker:
     remote : Remote
     release_id : str
     batch : int, default 0
-        Above 0, that many rows per call, all calls at once.
+        Above 0, that many rows per call, all calls at once; for runtimes that score each row by itself.
     """
 
     def __init__(self, remote: Remote, release_id: str, batch: int = 0) -> None:
@@ -154,14 +154,14 @@ class RemoteRanker:
         self._batch = batch
         self._stub = v1_grpc.RankingStub(remote.channel)
 
-    def score(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """One score for each row."""
+    def score(self, inputs: Mapping[str, NDArray[Any]], shown: int | None = None) -> NDArray[np.float32]:
+        """One score for each row; see `friesian_fast.rank.Ranker`."""
         rows = len(next(iter(inputs.values())))
         step = self._batch or max(rows, 1)
         starts = range(0, rows, step)
         with named(self._remote):
             if len(starts) == 1:  # waiting in this thread spares the channel's own, which all futures need
-                replies = [self._stub.Predict(self._request(inputs), **limits())]
+                replies = [self._stub.Predict(self._request(inputs, shown), **limits())]
             else:
                 parts = ({name: array[start : start + step] for name, array in inputs.items()} for start in starts)
                 sent = [self._stub.Predict.future(self._request(part), **limits()) for part in parts]
@@ -172,5 +172,5 @@ class RemoteRanker:
         ]
         return np.concatenate(scores) if scores else np.empty(0, np.float32)
 
-    def _request(self, inputs: Mapping[str, NDArray[Any]]) -> v1.PredictRequest:
-        return v1.PredictRequest(release_id=self._release_id, inputs=wire.tensors_to_messages(inputs))
+    def _request(self, inputs: Mapping[str, NDArray[Any]], shown: int | None = None) -> v1.PredictRequest:
+        return v1.PredictRequest(release_id=self._release_id, inputs=wire.tensors_to_messages(inputs), shown=shown or 0)

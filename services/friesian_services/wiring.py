@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from friesian_fast.errors import ConfigError
-from friesian_fast.rank import Ranker
+from friesian_fast.rank import RUNTIMES, Ranker
 from friesian_fast.recall import IvfIndex
 from friesian_fast.release.open import Release, sha256_of
 from friesian_fast.store import Ids, RowBatch, Rows, RowStore
@@ -17,6 +18,8 @@ from friesian_services.config import StoreConfig
 from friesian_services.timers import Timers
 
 Found = TypeVar("Found")
+
+_log = logging.getLogger(__name__)
 
 # Before the kind of row, in the original's second feature service; here the kind itself is called 2tower_user.
 _VECTOR_PREFIX = "2tower_"
@@ -100,11 +103,11 @@ class TimedRanker:
         self._overall = timers.timer("ranking.overall")
         self._inference = timers.timer("ranking.inference")
 
-    def score(self, inputs: Any) -> Any:
+    def score(self, inputs: Any, shown: int | None = None) -> Any:
         """One score for each row."""
         started = time.perf_counter()
         try:
-            return self._ranker.score(inputs)
+            return self._ranker.score(inputs, shown)
         finally:
             seconds = time.perf_counter() - started
             self._overall.add(seconds)
@@ -114,6 +117,21 @@ class TimedRanker:
 def open_ranker(release: Release) -> Ranker:
     """The release's ranker, one thread a call: requests already run beside each other."""
     return release.ranker()
+
+
+def rows_per_call(release: Release, batch: int) -> int:
+    """`inferenceBatch`, or 0 and a warning where calls for parts of a request would give other scores than one call."""
+    runtime = release.manifest.ranker.runtime
+    if batch and not (runtime in RUNTIMES and RUNTIMES[runtime].by_row):
+        _log.warning(
+            "inferenceBatch: %d is not used: the ranker of release %s runs on %s, where a score depends on the rows "
+            "that are scored with it, so a request is ranked in one call",
+            batch,
+            release.id,
+            runtime,
+        )
+        return 0
+    return batch
 
 
 def check_model_path(release: Release, path: Path | None) -> None:

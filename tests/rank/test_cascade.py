@@ -26,7 +26,7 @@ def inputs(x):
 
 def test_the_best_of_the_cheap_scores_are_scored_again():
     cheap, exact = Noted(lambda x: x // 10), Noted(lambda x: x / 100)
-    scores = CascadeRanker(cheap, exact, 2).score(inputs([5, 30, 1, 20, 9]))
+    scores = CascadeRanker(cheap, exact, 2).score(inputs([5, 30, 1, 20, 9]), 1)
     np.testing.assert_array_equal(scores, np.array([0, 0.3, 0, 0.2, 0], np.float32))
     assert len(cheap.asked) == len(exact.asked) == 1
     again = exact.asked[0]
@@ -34,26 +34,37 @@ def test_the_best_of_the_cheap_scores_are_scored_again():
     assert again["tags"] == [[x, -x] for x in again["x"]]
 
 
-def test_no_cheap_score_outranks_an_exact_one():
-    exact = np.linspace(1, 0, 50)
-    scores = CascadeRanker(Noted(lambda x: x + 0.1), Noted(lambda x: x), 12).score(inputs(exact))
-    np.testing.assert_array_equal(np.argsort(-scores, kind="stable")[:12], np.arange(12))
-    assert scores[12:].max() <= scores[:12].min()
-    np.testing.assert_array_equal(np.sort(scores[14:])[::-1], scores[14:])
+@pytest.mark.parametrize(("shown", "head"), [(1, 12), (7, 12), (8, 12), (10, 16), (15, 24)])
+def test_the_head_holds_what_is_shown(shown, head):
+    values = np.random.default_rng(0).permutation(50).astype(np.float32)
+    exact = Noted(lambda x: x)
+    scores = CascadeRanker(Noted(lambda x: x + 0.125), exact, 12).score(inputs(values), shown)
+    assert sorted(exact.asked[0]["x"]) == list(range(50 - head, 50))
+    best = np.argsort(-scores, kind="stable")[:head]
+    np.testing.assert_array_equal(scores[best], np.sort(values)[::-1][:head])
+    np.testing.assert_array_equal(scores[values < 50 - head - 1], values[values < 50 - head - 1] + 0.125)
 
 
-@pytest.mark.parametrize("n", [0, 1, 3])
-def test_few_rows_are_scored_exactly_alone(n):
+@pytest.mark.parametrize("cheap", [lambda x: x + 0.5, lambda x: x * 0 + 9])
+def test_no_cheap_score_stands_before_an_exact_one_be_it_as_high(cheap):
+    scores = CascadeRanker(Noted(cheap), Noted(lambda x: x * 0 + 0.25), 12).score(inputs(range(50)), 3)
+    assert (scores == 0.25).sum() == 12
+    assert scores.max() == 0.25
+    assert scores.dtype == np.float32
+
+
+@pytest.mark.parametrize(("rows", "shown"), [(0, 1), (1, 1), (3, 1), (5, 1), (50, None), (50, 17), (50, 500)])
+def test_where_the_head_is_most_of_it_all_rows_are_scored_exactly(rows, shown):
     cheap, exact = Noted(lambda x: x // 10), Noted(lambda x: x / 100)
-    scores = CascadeRanker(cheap, exact, 3).score(inputs(range(n)))
-    np.testing.assert_array_equal(scores, np.arange(n, dtype=np.float32) / 100)
+    scores = CascadeRanker(cheap, exact, 3).score(inputs(range(rows)), shown)
+    np.testing.assert_array_equal(scores, np.arange(rows, dtype=np.float32) / 100)
     assert (len(cheap.asked), len(exact.asked)) == (0, 1)
 
 
 def test_the_cheap_scores_stay_the_ranker_s_own():
     kept = np.arange(5, dtype=np.float32)
     kept.flags.writeable = False
-    scores = CascadeRanker(Noted(lambda x: kept), Noted(lambda x: x + 50), 2).score(inputs(range(5)))
+    scores = CascadeRanker(Noted(lambda x: kept), Noted(lambda x: x + 50), 2).score(inputs(range(5)), 1)
     np.testing.assert_array_equal(scores, [0, 1, 2, 53, 54])
 
 
@@ -65,4 +76,4 @@ def test_what_either_raises_is_raised(error, cheap_fails):
 
     rankers = Noted(fail if cheap_fails else np.abs), Noted(np.abs if cheap_fails else fail)
     with pytest.raises(type(error), match=str(error)):
-        CascadeRanker(*rankers, 2).score(inputs(range(5)))
+        CascadeRanker(*rankers, 2).score(inputs(range(5)), 1)

@@ -21,6 +21,7 @@ from friesian_fast.rank import RUNTIMES, open_ranker, runtimes
 from friesian_fast.rank.cpu import cpu_model, multiplies_int8
 from friesian_fast.rank.openvino_core import openvino_core
 from friesian_fast.rank.openvino_split import split_at_large_product
+from friesian_fast.release.ranker_files import write_model
 from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet
 
 ALL = ("onnxruntime-fp32", "openvino-fp32", "tensorflow-fp32")
@@ -98,6 +99,8 @@ def test_scores_are_the_models(ranker, n):
     scores = ranker.score(given)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, wanted, rtol=2e-5)
+    first = {name: values[: n // 2 + 1] for name, values in given.items()}
+    np.testing.assert_allclose(ranker.score(first), scores[: n // 2 + 1], rtol=0, atol=1e-6)
 
 
 def test_an_earlier_call_leaves_no_trace(ranker):
@@ -266,7 +269,8 @@ def test_bf16_rounds_the_large_products_and_nothing_else(tmp_path, twice):
     assert 0 < errors.max() < 2**-9
 
 
-def test_the_best_rows_of_a_cascade_have_the_reference_s_scores(tmp_path):
+@pytest.mark.parametrize(("shown", "head"), [(10, runtimes.RESCORED), (50, 80)])
+def test_the_best_rows_of_a_cascade_have_the_reference_s_scores(tmp_path, shown, head):
     path = save_deep(tmp_path / "ranker.onnx")
     if not has_bf16():
         with pytest.raises(UnsupportedRuntimeError, match="no bf16 that OpenVINO uses"):
@@ -274,11 +278,26 @@ def test_the_best_rows_of_a_cascade_have_the_reference_s_scores(tmp_path):
         return
     x = 1 + np.random.default_rng(1).random(400, np.float32)
     names = (ALL[0], "openvino-bf16", "openvino-bf16+fp32")
-    exact, rounded, both = (open_ranker(path, SPEC, runtime=name).score({"x": x}) for name in names)
-    again = np.argsort(-rounded)[: runtimes.RESCORED]
+    exact, rounded, both = (open_ranker(path, SPEC, runtime=name).score({"x": x}, shown) for name in names)
+    again = np.argsort(-rounded)[:head]
     np.testing.assert_allclose(both[again], exact[again], rtol=1e-6)
     rest = np.setdiff1d(np.arange(400), again)
     np.testing.assert_array_equal(both[rest], rounded[rest])
+
+
+@pytest.mark.parametrize("name", [name for name in RUNTIMES if not name.startswith("tensorflow")])
+def test_a_request_may_be_scored_in_parts_unless_the_runtime_says_otherwise(tmp_path, name):
+    path = save_deep(tmp_path / "ranker.onnx")
+    lacking = {"bf16": not has_bf16(), "int8": not multiplies_int8()}
+    if lacking.get(RUNTIMES[name].precision):
+        with pytest.raises(UnsupportedRuntimeError, match="no bf16 that OpenVINO uses|no exact int8 products"):
+            open_ranker(path, SPEC, runtime=name)
+        return
+    x = 1 + np.random.default_rng(1).random(50, np.float32)
+    model = write_model(name, tmp_path, tmp_path, RUNTIMES[name].file, [{"x": x}])
+    ranker = open_ranker(model, SPEC, runtime=name)
+    parts = np.concatenate([ranker.score({"x": x[start : start + 7]}, 10) for start in range(0, 50, 7)])
+    assert (np.abs(parts - ranker.score({"x": x}, 10)).max() <= 1e-6) == RUNTIMES[name].by_row
 
 
 def test_a_cascade_needs_the_reference_s_file_and_library(models, tmp_path, monkeypatch):

@@ -227,13 +227,19 @@ def test_a_request_ranks_as_many_as_the_plan_says(root, tmp_path):
     assert len(recommender.recommend(user_id(0, string_ids), explain=True).explanation.candidates) == 15
 
 
+ID = r"(\d+|'[^']+')"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda t: t.set_column(2, "near", [[float("nan")] * len(t)]), "column 'near' holds nan in row 0"),
         (lambda t: t.drop_columns("affinity"), "no column 'affinity'"),
         (lambda t: t.set_column(3, "affinity", [["x"] * len(t)]), "'affinity' has type string"),
-        (lambda t: t.set_column(1, "item_id", [t["item_id"].to_pylist()[:1] * len(t)]), "twice"),
+        (
+            lambda t: t.set_column(1, "item_id", [t["item_id"].to_pylist()[:1] * len(t)]),
+            f"user {ID} has item {ID} twice",
+        ),
     ],
 )
 def test_candidates_that_cannot_be_served_are_refused(root, tmp_path, change, message):
@@ -254,7 +260,10 @@ def test_candidates_of_others_and_too_many_are_refused(root, tmp_path, string_id
     many = table.copy()
     many["user_id"] = user_id(0, string_ids)
     many = many.drop_duplicates("item_id")
-    for frame, message in ((strange, "name a item without features, such as .* in row 4"), (many, "has room for 40")):
+    for frame, message in (
+        (strange, "name a item without features, such as .* in row 4"),
+        (many, f"user {ID} has .*has room for 40"),
+    ):
         frame.to_parquet(root / "bad.parquet")
         plan["candidates"]["path"] = "bad.parquet"
         (root / "bad.yaml").write_text(yaml.safe_dump(plan))

@@ -52,7 +52,8 @@ class Scores:
     def __init__(self, scores=None, error=None):
         self.scores, self.error = scores, error
 
-    def score(self, inputs):
+    def score(self, inputs, shown=None):
+        self.shown = shown
         if self.error:
             raise self.error
         n = len(inputs["price"])
@@ -96,6 +97,13 @@ def test_the_best_of_the_proposed(release, recommender, user, k, candidates):
     assert answer.ids.dtype == np.int64
     assert answer.scores.dtype == np.float32
     assert (np.diff(answer.scores) <= 0).all()
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_the_ranker_is_told_how_many_scores_are_looked_at(release, explain):
+    ranker = Scores()
+    chain(release, Proposes([item_id(n) for n in range(40)]), ranker).recommend(user_id(3), k=7, explain=explain)
+    assert ranker.shown == 7
 
 
 def test_string_ids(string_releases):

@@ -62,6 +62,7 @@ def ranking(scores=SCORES):
 
 def test_no_rules_is_the_ranking(index):
     stage = RulesStage(Rules(), index)
+    assert stage.looked_at(3) == 3
     order, scores = stage.order(IDS, SCORES, 10)
     assert order.tolist() == ranking()[:10]
     assert scores.tolist() == SCORES.tolist()
@@ -71,7 +72,9 @@ def test_no_rules_is_the_ranking(index):
 def test_boosts_multiply_and_raise_negative_scores(index):
     rules = Rules(boosts=(Boost(where=col("price") < 0.5, factor=2.0), Boost(where=col("genre") == "a", factor=1.5)))
     given = SCORES - np.float32(0.5)
-    order, scores = RulesStage(rules, index).order(IDS, given, N)
+    stage = RulesStage(rules, index)
+    assert stage.looked_at(3) is None
+    order, scores = stage.order(IDS, given, N)
     factor = np.where(np.arange(N) / N < 0.5, 2.0, 1.0) * np.where(np.array(GENRE) == "a", 1.5, 1.0)
     np.testing.assert_allclose(scores, np.where(given >= 0, given * factor, given / factor), rtol=1e-6)
     assert order.tolist() == ranking(scores)

@@ -74,7 +74,8 @@ def test_rows_come_back_and_the_last_duplicate_counts(outputs, tmp_path):
 def test_the_index_finds_what_exact_search_finds_and_any_faiss_reads_it(outputs, tmp_path):
     release = open_release(publish(outputs / "publish.yaml", tmp_path / "releases"))
     entry = release.manifest.index
-    assert (entry.vectors, entry.dim, entry.metric, entry.recall_k, entry.recall_queries) == (ITEMS, DIM, "ip", 30, 40)
+    assert (entry.vectors, entry.dim, entry.metric, entry.recall_k) == (ITEMS, DIM, "ip", 30)
+    assert (entry.recall_queries, entry.tuned_queries) == (USERS / 2, USERS / 2)
     assert entry.recall >= 0.95
     queries, items = unit_vectors(USERS, 1), unit_vectors(ITEMS, 2)
     ids, _ = release.index().search(queries, 3)
@@ -168,6 +169,10 @@ def lengthen_vector(outputs):
     write(outputs / "item_ebd.parquet", {"item_id": item_ids(), "prediction": vectors.tolist()})
 
 
+def break_user_vector_nan(outputs):
+    write(outputs / "user_ebd.parquet", {"user_id": np.array([7], np.int64), "prediction": [[np.nan] * DIM]})
+
+
 def break_vector_lengths(outputs):
     vectors = unit_vectors(ITEMS, 2).tolist()
     vectors[3].pop()
@@ -230,6 +235,7 @@ def break_label(outputs):
         (break_no_parts, NotFoundError, "log holds no .parquet file"),
         (lengthen_vector, InvalidInputError, "a vector of norm 1e\\+25, that of item_id 'item-04'; above 1e\\+18"),
         (break_vector_nan, InvalidInputError, "1 vectors with NaN or infinity, such as that of item_id 'item-04'"),
+        (break_user_vector_nan, InvalidInputError, "such as that of user_id 7; the training"),
         (break_vector_lengths, InvalidInputError, r"vectors of the lengths \[7, 8\]"),
         (break_vector_dims, InvalidInputError, "vectors of 8 elements and .* of 7"),
         (break_vector_type, InvalidInputError, "'prediction' has type double; vectors are lists of floats"),

@@ -88,7 +88,10 @@ def _summary(manifest: Manifest, release: Path, elapsed: float) -> Table:
     index, ranker = manifest.index, manifest.ranker
     probes = f"{index.vectors:,} vectors in {index.nlist} lists, {index.nprobe} probed, {index.rerank} rows compared"
     table.add_row("index", f"{Path(index.file).name}: {probes}")
-    recall = f"{index.recall:.4f} against exact search, {index.recall_queries:,} queries"
+    recall = (
+        f"{index.recall:.4f} against exact search, {index.recall_queries:,} queries; {index.tuned_recall:.4f} of the "
+        f"{index.tuned_queries:,} it was tuned on"
+    )
     table.add_row(f"recall@{index.recall_k}", recall)
     table.add_row("ranker", f"{ranker.runtime}; the export within {ranker.max_error:.1e} of the training's scores")
     table.add_row("popular", f"{manifest.popular.items:,} items")
@@ -104,15 +107,15 @@ def _runtimes(ranker: RankerEntry) -> Table:
     asked = f"{ranker.requests:,} requests of up to {ranker.candidates} candidates"
     title = f"ranking runtimes on {asked}, {ranker.machine.cpu}"
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("runtime", "p50 ms", "p99 ms", "agreement", "error", "of all", ""):
+    for name in ("runtime", "requests", "p50 ms", "p99 ms", "agreement", "error", "of all", ""):
         text = name in ("runtime", "")
         table.add_column(name, justify="left" if text else "right", no_wrap=not text or name == "runtime")
     for entry in ranker.runtimes:
         chosen = "chosen" if entry.name == ranker.runtime else ""
         why = ", ".join(part for part in (chosen, entry.refused) if part)
-        numbers = f"{entry.p50_ms:.3f}", f"{entry.p99_ms:.3f}", f"{entry.agreement:.4f}"
-        errors = f"{entry.top_error:.1e}", f"{entry.max_error:.1e}"
+        numbers = f"{entry.requests:,}", f"{entry.p50_ms:.3f}", f"{entry.p99_ms:.3f}", f"{entry.agreement:.4f}"
+        errors = f"{entry.shown_error:.1e}", f"{entry.max_error:.1e}"
         table.add_row(entry.name, *numbers, *errors, why)
     for name, why in ranker.skipped.items():
-        table.add_row(name, *[""] * 5, why)
+        table.add_row(name, *[""] * 6, why)
     return table

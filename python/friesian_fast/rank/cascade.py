@@ -12,18 +12,19 @@ from friesian_fast.rank.ranker import Ranker
 
 
 class CascadeRanker:
-    """Scores all rows with few bits and those that an answer can hold with all; safe to call from many threads at once.
+    """Scores all rows with few bits and those that an answer can show with all; safe to call from many threads at once.
 
-    A row is missed only if the cheap ranker puts it behind `rescored` others, while the exact one has it among the
-    best; `friesian publish` measures how often. The other rows keep their cheap scores, but none above the least exact
-    one: no cheap score outranks an exact one. So a row's score depends on the rows that are scored with it.
+    The best `rescored` by the cheap ranker, or 8/5 of what is shown where that is more, are scored again by the exact
+    one: the head. A row is missed only if the cheap ranker puts it behind the head, while the exact one has it among
+    the best; `friesian publish` measures how often. The other rows keep their cheap scores, cut off below the least
+    exact one: what is shown is exact. So a row's score depends on the rows that are scored with it.
 
     Parameters
     ----------
     cheap, exact : Ranker
         The same model twice.
     rescored : int
-        Rows that the exact one scores.
+        Rows that the exact one scores at least.
     """
 
     def __init__(self, cheap: Ranker, exact: Ranker, rescored: int) -> None:
@@ -31,13 +32,16 @@ class CascadeRanker:
         self._exact = exact
         self._rescored = rescored
 
-    def score(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def score(self, inputs: Mapping[str, NDArray[Any]], shown: int | None = None) -> NDArray[np.float32]:
         """One score for each row.
 
         Parameters
         ----------
         inputs : mapping of str to array, shape (n,) for scalars and (n, length) for fixed columns and lists
             By model-input name, of the spec's types.
+        shown : int, optional
+            How many of the best will be looked at. If it is not said, or the head would be more than half of the
+            rows, the exact ranker scores all, which is then as cheap.
 
         Returns
         -------
@@ -49,11 +53,13 @@ class CascadeRanker:
             What either ranker raises: an input is not the model's, or an answer is not one finite number for each row.
         """
         rows = max((array.shape[0] for array in inputs.values() if array.ndim), default=0)
-        if rows <= self._rescored:
+        head = rows if shown is None else max(self._rescored, shown * 8 // 5)
+        if 2 * head > rows:
             return self._exact.score(inputs)
         scores: NDArray[np.float32] = self._cheap.score(inputs).copy()
-        best = np.argpartition(scores, rows - self._rescored)[rows - self._rescored :]
+        best = np.argpartition(scores, rows - head)[rows - head :]
         exact = self._exact.score({name: array.take(best, axis=0) for name, array in inputs.items()})
-        np.minimum(scores, exact.min(), out=scores)
+        below = np.nextafter(exact.min(), np.float32(-np.inf))  # as high as one that is shown, it could stand before it
+        np.minimum(scores, below, out=scores)
         scores[best] = exact
         return scores

@@ -71,13 +71,15 @@ class ModelRanker(ABC):
         except InvalidInputError as error:
             raise ReleaseError(f"{error}; these were zeros, which every ranker takes: publish a sound one") from error
 
-    def score(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def score(self, inputs: Mapping[str, NDArray[Any]], shown: int | None = None) -> NDArray[np.float32]:
         """One score for each row.
 
         Parameters
         ----------
         inputs : mapping of str to array, shape (n,) for scalars and (n, length) for fixed columns and lists
             By model-input name, of the spec's types.
+        shown : int, optional
+            Makes no difference here: every row is scored alike.
 
         Returns
         -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from friesian_fast.errors import MissingExtraError, UnsupportedRuntimeError
@@ -17,7 +17,8 @@ from friesian_fast.rank.saved_model import SavedModelRanker
 from friesian_fast.spec import FeatureSpec
 
 REFERENCE = "onnxruntime-fp32"
-# Rows that a cascade scores twice: the ten best of fp32 are among the twelve best of bf16 or int8, in the walkthrough.
+# Rows that a cascade scores twice for ten that are shown: the ten best of fp32 are among the twelve best of bf16 or
+# int8, in the walkthrough.
 RESCORED = 16
 
 
@@ -36,6 +37,8 @@ class Runtime:
         What it runs, beside the other models of a release.
     cheap : str, default ""
         Of a cascade: the runtime that scores all rows, of which the reference scores the best again, on its own file.
+    by_row : bool, default True
+        Whether a row's score is the same whatever rows are scored with it.
     """
 
     package: str
@@ -43,25 +46,24 @@ class Runtime:
     precision: str
     file: str
     cheap: str = ""
+    by_row: bool = True
 
 
-RUNTIMES = {
+_PLAIN = {
     REFERENCE: Runtime(package="onnxruntime", extra="serve", precision="fp32", file="ranker.onnx"),
-    "onnxruntime-int8": Runtime(package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx"),
+    "onnxruntime-int8": Runtime(  # takes the range of a product's inputs over all rows
+        package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx", by_row=False
+    ),
     "openvino-fp32": Runtime(package="openvino", extra="openvino", precision="fp32", file="ranker.onnx"),
     "openvino-bf16": Runtime(package="openvino", extra="openvino", precision="bf16", file="ranker.onnx"),
     "openvino-int8": Runtime(package="openvino", extra="openvino", precision="int8", file="ranker_static_int8.onnx"),
-    "onnxruntime-int8+fp32": Runtime(
-        package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx", cheap="onnxruntime-int8"
-    ),
-    "openvino-bf16+fp32": Runtime(
-        package="openvino", extra="openvino", precision="bf16", file="ranker.onnx", cheap="openvino-bf16"
-    ),
-    "openvino-int8+fp32": Runtime(
-        package="openvino", extra="openvino", precision="int8", file="ranker_static_int8.onnx", cheap="openvino-int8"
-    ),
     "tensorflow-fp32": Runtime(package="tensorflow", extra="train", precision="fp32", file="saved_model"),
 }
+_CASCADES = {
+    f"{cheap}+fp32": replace(_PLAIN[cheap], cheap=cheap, by_row=False)
+    for cheap in ("onnxruntime-int8", "openvino-bf16", "openvino-int8")
+}
+RUNTIMES = _PLAIN | _CASCADES
 
 
 def require_runtime(name: str) -> Runtime:

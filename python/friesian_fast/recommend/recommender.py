@@ -223,7 +223,7 @@ class Recommender:
         with self._time("recommend.preprocess", trace):
             inputs = self._inputs.build(row, items, found.columns)
         with self._time("recommend.rankingInference", trace):
-            scores = self._ranker.score(inputs)
+            scores = self._ranker.score(inputs, self._rules.looked_at(k))
         with self._time("recommend.topK", trace):
             answer = self._in_order(found, items, scores, k, trace)
         return answer if trace is None else replace(answer, explanation=trace.explanation(inputs))

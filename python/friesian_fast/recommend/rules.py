@@ -184,6 +184,10 @@ class RulesStage:
         listed = others if isinstance(others, list) else others.tolist()
         return [*shown, *(PopularItem(id=item, score=0.0) for item in listed)]
 
+    def looked_at(self, k: int) -> int | None:
+        """How many of the best scores decide about an answer of k items and stand in it; None where any may."""
+        return None if self._reorders else k
+
     def order(
         self, ids: Ids, scores: NDArray[np.float32], k: int, note: Note | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from friesian_fast.recall import IvfIndex
 from friesian_fast.release.candidates import SCORE, candidate_columns, candidate_row_set
 from friesian_fast.release.manifest import RowSetEntry
 from friesian_fast.release.plan import CandidatesPlan, PublishPlan
-from friesian_fast.release.tables import read_columns
+from friesian_fast.release.tables import plain, read_columns
 from friesian_fast.spec import CANDIDATE, PLACE, FeatureSpec, RowSet
 from friesian_fast.store import MappedRowStore
 
@@ -142,11 +142,11 @@ def _check_pairs(
     pairs, times = np.unique(user * len(items) + item, return_counts=True)
     if times.max() > 1:
         owner, thing = divmod(int(pairs[np.argmax(times)]), len(items))
-        raise InvalidInputError(f"{log.path}: user {users[owner]!r} has item {items[thing]!r} twice")
+        raise InvalidInputError(f"{log.path}: user {plain(users[owner])!r} has item {plain(items[thing])!r} twice")
     lengths = np.bincount(user)
     most = row_set.columns[0].length
     if lengths.max() > most:
         raise InvalidInputError(
-            f"{log.path}: user {users[int(np.argmax(lengths))]!r} has {lengths.max()} candidates; row set "
+            f"{log.path}: user {plain(users[int(np.argmax(lengths))])!r} has {lengths.max()} candidates; row set "
             f"'{CANDIDATE}' has room for {most}"
         )

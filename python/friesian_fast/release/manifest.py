@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from friesian_fast.errors import ReleaseError
 
 FORMAT = "friesian-release"
-VERSION = 3
+VERSION = 4
 FILE_NAME = "manifest.json"
 MAX_CANDIDATES = 10_000  # of one request
 
@@ -38,7 +38,22 @@ class RowSetEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexEntry:
-    """The item index; `recall` of the top `recall_k`, at `nprobe` and `rerank`, was measured against exact search."""
+    """The item index.
+
+    Parameters
+    ----------
+    file, layout : str
+    vectors, dim, nlist, nprobe, rerank : int
+    metric : str
+    recall : float
+        Of the top `recall_k`, as searches go by default, against exact search.
+    recall_k : int
+    recall_queries : int
+        User vectors that it was measured with; not those that chose `nprobe` and `rerank`, unless there is one only.
+    tuned_recall : float
+        What those that chose had.
+    tuned_queries : int
+    """
 
     file: str
     layout: str
@@ -51,6 +66,8 @@ class IndexEntry:
     recall: float
     recall_k: int
     recall_queries: int
+    tuned_recall: float
+    tuned_queries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,22 +77,28 @@ class RuntimeEntry:
     Parameters
     ----------
     name, precision : str
+    requests : int
+        How many it was compared on; all of the ranker's if it may be chosen.
     p50_ms, p99_ms : float
         A request's wall time.
     agreement : float
         The mean share of the reference's ten best that are among the ten best here.
-    top_error, max_error : float
-        The largest error of a score among the ten best of either, and among all.
+    shown_error : float
+        The largest error of a score that an answer may show: of any; of a cascade, which scores what is shown again,
+        among the ten best of either. The bound is on this one.
+    max_error : float
+        The largest error of any score.
     refused : str
         Why it may not be chosen; empty if it may.
     """
 
     name: str
     precision: str
+    requests: int
     p50_ms: float
     p99_ms: float
     agreement: float
-    top_error: float
+    shown_error: float
     max_error: float
     refused: str
 
@@ -101,7 +124,7 @@ class RankerEntry:
     max_error : float
         The exported model's largest difference from the training framework's scores.
     requests, candidates : int
-        How many requests the runtimes were timed on, and of how many rows at most.
+        How many requests a runtime must hold on to be chosen, and of how many rows at most.
     machine : MachineEntry
     runtimes : tuple of RuntimeEntry
         The first is the reference.

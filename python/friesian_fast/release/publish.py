@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,6 +23,7 @@ from friesian_fast.recall import IvfIndex
 from friesian_fast.release.candidate_lists import write_candidates
 from friesian_fast.release.gates import Gate, check_gates, release_metrics
 from friesian_fast.release.inputs import Inputs, read_inputs
+from friesian_fast.release.item_index import write_index
 from friesian_fast.release.manifest import (
     FILE_NAME,
     FileEntry,
@@ -35,19 +35,15 @@ from friesian_fast.release.manifest import (
 )
 from friesian_fast.release.open import BUILDING, CURRENT, POPULAR_FILE, SPEC_FILE, load, sha256_of
 from friesian_fast.release.plan import Interactions, PublishPlan
-from friesian_fast.release.ranker import Track, check_rank_plan, write_ranker
+from friesian_fast.release.race import Track
+from friesian_fast.release.ranker import check_rank_plan, write_ranker
 from friesian_fast.release.serving_parts import write_item_columns, write_rules, write_seen
 from friesian_fast.release.tables import RowTable, read_columns
 from friesian_fast.spec import FeatureSpec
 from friesian_fast.store import MappedRowStore
 
 LOCK = ".lock"
-METRIC: Final = "ip"
 POPULAR_LIMIT = 1000
-RECALL_K = 100
-SMALL_CATALOGUE = 200_000  # below it, an exact search is timed beside the tuned one
-RECALL_QUERIES = 1000
-TARGET_RECALL = 0.95
 
 
 def publish(plan_path: str | os.PathLike[str], releases: str | os.PathLike[str]) -> Path:
@@ -142,33 +138,6 @@ def write_rows(inputs: Inputs, building: Path) -> dict[str, RowSetEntry]:
         MappedRowStore.write(building / file, inputs.spec.row_set(name), tag, rows.ids, rows.columns)
         entries[name] = RowSetEntry(file=file, rows=len(rows.ids), tag=tag.hex())
     return entries
-
-
-def write_index(inputs: Inputs, building: Path) -> IndexEntry:
-    """The item index, as deep as the recall target takes for a fixed sample of the user vectors."""
-    (building / "index").mkdir()
-    items, users = inputs.vectors["item"], inputs.vectors["user"].vectors
-    count, dim = items.vectors.shape
-    path = building / "index" / f"item_{dim}.idx"
-    index = IvfIndex.build(items.vectors, items.ids, metric=METRIC, path=path)
-    k = min(RECALL_K, count)
-    sample = np.random.default_rng(0).permutation(len(users))[:RECALL_QUERIES]
-    queries = np.ascontiguousarray(users[np.sort(sample)])
-    tuned = index.tune(TARGET_RECALL, k, queries=queries)
-    exact = count <= SMALL_CATALOGUE and index.prefer_exact(k, queries=queries)
-    return IndexEntry(
-        file=f"index/{path.name}",
-        layout=f"index/{path.with_suffix('.ivf').name}",
-        vectors=count,
-        dim=dim,
-        metric=METRIC,
-        nlist=index.nlist,
-        nprobe=index.nprobe,
-        rerank=index.rerank,
-        recall=1.0 if exact else tuned.recall,
-        recall_k=k,
-        recall_queries=len(sample),
-    )
 
 
 def write_serving_parts(inputs: Inputs, layout: Path, building: Path) -> dict[str, RowSetEntry]:

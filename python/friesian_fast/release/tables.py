@@ -78,7 +78,7 @@ def read_vectors(path: Path, id_column: str, id_type: str) -> VectorTable:
     vectors = np.ascontiguousarray(flat.reshape(-1, lengths[0])[last])
     broken = ~np.isfinite(vectors).all(axis=1)
     if broken.any():
-        first = ids[int(np.argmax(broken))]
+        first = plain(ids[int(np.argmax(broken))])
         raise InvalidInputError(
             f"{where} has {int(broken.sum())} vectors with NaN or infinity, such as that of {id_column} {first!r}; "
             "the training did not converge"
@@ -173,6 +173,11 @@ def _check_values(where: str, column: Column, values: Any) -> None:
             )
     if pa.types.is_floating(values.type) and pc.all(pc.is_finite(values)).as_py() is False:
         raise InvalidInputError(f"{where} has NaN or infinity; fill or drop such rows in preprocessing")
+
+
+def plain(id: Any) -> int | str:
+    """An id as a message quotes it: ``1035``, not ``np.int64(1035)``."""
+    return id if isinstance(id, str) else int(id)
 
 
 def _is_list(kind: Any) -> bool:

@@ -45,6 +45,6 @@ class ScoresServicer(v1_grpc.RankingServicer):  # type: ignore[misc]
                 inputs = wire.tensors_from_messages(request.inputs)
             wire.check_number(max((len(values) for values in inputs.values()), default=0), "rows")
             with self._timers.time("ranking.inference"):
-                scores = self._ranker.score(inputs)
+                scores = self._ranker.score(inputs, request.shown or None)
             with self._timers.time("ranking.encode"):
                 return v1.PredictReply(release_id=self._release_id, scores=wire.floats_to_bytes(scores))

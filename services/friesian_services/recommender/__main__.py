@@ -28,7 +28,7 @@ from friesian_services.place import Place
 from friesian_services.recommender.fronts import serve_fronts
 from friesian_services.server import THREADS
 from friesian_services.timers import Timers
-from friesian_services.wiring import check_columns, open_index
+from friesian_services.wiring import check_columns, open_index, rows_per_call
 
 UrlOption = Annotated[str | None, typer.Option(help="host:port, unless the settings have it.")]
 
@@ -87,7 +87,7 @@ def build(release: Release, settings: RecommenderConfig, timers: Timers) -> tupl
         users=RemoteRowStore(feature, user, release.spec.row_tag("user"), release.id),
         items=RemoteRowStore(feature, item, release.spec.row_tag("item"), release.id),
         recall=RemoteRecall(recall, user.id_type, item.id_type, release.id),
-        ranker=RemoteRanker(ranking, release.id, settings.inference_batch),
+        ranker=RemoteRanker(ranking, release.id, rows_per_call(release, settings.inference_batch)),
         executor=ThreadPoolExecutor(THREADS, thread_name_prefix="user-row"),
         clock=timers.time,
         rules=RulesStage.of(release, index),
