@@ -151,6 +151,15 @@ std::vector<std::string_view> RowStore::string_ids() const {
   return ids;
 }
 
+template <typename Id>
+void RowStore::fetch_slots(std::span<const Id> ids) const {
+  for (const Id id : ids) prefetch_slot(place_of(id, key_of(id)), 0);
+}
+
+void RowStore::fetch_ahead(std::span<const std::int64_t> ids) const { fetch_slots(ids); }
+
+void RowStore::fetch_ahead(std::span<const std::string_view> ids) const { fetch_slots(ids); }
+
 // Passes over each block, so that the misses of many ids overlap: the places of the table, then the
 // first record that may be the one, and only then what is in it. One search in seven goes on in
 // the next line of the table; it waits until that line has come too, for a search that met the miss

@@ -63,6 +63,10 @@ class RowStore {
   [[nodiscard]] std::vector<std::int64_t> int64_ids() const;
   [[nodiscard]] std::vector<std::string_view> string_ids() const;
 
+  // Fetches where the search for these ids begins, for a `find` that follows shortly.
+  void fetch_ahead(std::span<const std::int64_t> ids) const;
+  void fetch_ahead(std::span<const std::string_view> ids) const;
+
   // rows[i] is the packed row of ids[i], with a null pointer when there is none.
   void find(std::span<const std::int64_t> ids, std::span<RowView> rows) const;
   void find(std::span<const std::string_view> ids, std::span<RowView> rows) const;
@@ -75,6 +79,8 @@ class RowStore {
   };
 
   void check_layout(const std::string& path) const;
+  template <typename Id>
+  void fetch_slots(std::span<const Id> ids) const;
   template <typename Id>
   void find_all(std::span<const Id> ids, std::span<RowView> rows) const;
   [[nodiscard]] std::vector<IdSlot> entries() const;
