@@ -106,17 +106,47 @@ std::size_t count_of(const IdList& ids, bool strings) {
   return strings ? ids.strings.size() : ids.numbers.size();
 }
 
+// Calls `use` with the ids of the list, as numbers or strings.
+template <typename Use>
+void with_ids(const IdList& list, bool strings, const Use& use) {
+  if (strings)
+    use(std::span<const std::string_view>(list.strings));
+  else
+    use(list.numbers);
+}
+
+RowBatch find_rows(const py::object& self, const IdList& list, const py::object& ids) {
+  const auto& store = self.cast<const RowStore&>();
+  const bool strings = store.id_kind() == IdKind::string;
+  RowBatch batch{std::vector<RowView>(count_of(list, strings)), self, ids, true};
+  const py::gil_scoped_release nogil;
+  with_ids(list, strings, [&](auto typed) { store.find(typed, batch.views); });
+  return batch;
+}
+
 RowBatch store_find(const py::object& self, const py::object& ids) {
+  const bool strings = self.cast<const RowStore&>().id_kind() == IdKind::string;
+  return find_rows(self, IdList::from_python(ids, strings), ids);
+}
+
+// The arrays are made while the table's lines come.
+py::tuple store_decode(const py::object& self, const ColumnDecoder& columns,
+                       const py::object& ids) {
+  static constexpr std::size_t kFetchedPerArray = 32;
   const auto& store = self.cast<const RowStore&>();
   const bool strings = store.id_kind() == IdKind::string;
   const IdList list = IdList::from_python(ids, strings);
-  RowBatch batch{std::vector<RowView>(count_of(list, strings)), self, ids, true};
-  const py::gil_scoped_release nogil;
-  if (strings)
-    store.find(list.strings, batch.views);
-  else
-    store.find(list.numbers, batch.views);
-  return batch;
+  const std::size_t n = count_of(list, strings);
+  std::size_t fetched = 0;
+  py::dict arrays;
+  const auto outputs = columns.add_arrays(n, arrays, [&] {
+    const std::size_t more = std::min(kFetchedPerArray, n - fetched);
+    with_ids(list, strings, [&](auto typed) { store.fetch_ahead(typed.subspan(fetched, more)); });
+    fetched += more;
+  });
+  const RowBatch batch = find_rows(self, list, ids);
+  batch.decode(columns.decoder, batch.views, {}, outputs);
+  return py::make_tuple(std::move(arrays), batch.found());
 }
 
 py::list store_get(const py::object& self, const py::object& ids) {
@@ -198,6 +228,7 @@ void register_rows(py::module_& module) {
       .def("__len__", &RowStore::size)
       .def("ids", &store_ids)
       .def("find", &store_find, py::arg("ids"))
+      .def("decode", &store_decode, py::arg("schema"), py::arg("ids"))
       .def("get", &store_get, py::arg("ids"));
   module.def("write_row_store", &write_store, py::arg("path"), py::arg("schema"),
              py::arg("string_ids"), py::arg("ids"), py::arg("buffer"), py::arg("offsets"));

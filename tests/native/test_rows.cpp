@@ -167,6 +167,7 @@ void read_store(const std::string& path, IdKind kind, const std::vector<Id>& ids
     const RowSchema schema = make_schema();
     const RowStore store(path, schema.tag(), kind, false);
     std::vector<RowView> views(ids.size());
+    store.fetch_ahead(std::span<const Id>(ids));
     store.find(std::span<const Id>(ids), views);
     Room room(schema, ids.size());
     if constexpr (std::is_same_v<Id, std::int64_t>)

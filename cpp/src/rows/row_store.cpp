@@ -15,8 +15,9 @@ namespace {
 
 // Lookups of a batch are done so many at a time: enough to hide the latency of memory, few enough
 // for the rows fetched ahead to stay in the second-level cache.
-constexpr std::size_t kBlock = 256;
+constexpr std::size_t kBlock = 512;
 constexpr std::size_t kMaxPrefetchBytes = 512;
+constexpr std::uint64_t kSlotsPerLine = kCacheLine / sizeof(IdSlot);
 
 std::uint64_t key_of(std::int64_t id) noexcept { return static_cast<std::uint64_t>(id); }
 std::uint64_t key_of(std::string_view id) noexcept { return hash_bytes(id.data(), id.size()); }
@@ -84,16 +85,20 @@ IdSlot RowStore::slot_at(std::uint64_t place, std::uint64_t step) const noexcept
   return load<IdSlot>(table_ + ((place + step) & (header_.slots - 1)) * sizeof(IdSlot));
 }
 
-// The first step, from `step` on, at which the key stands; the number of slots when it stands
-// nowhere. So even a table without an empty place is not searched for ever.
-std::uint64_t RowStore::next_step(std::uint64_t place, std::uint64_t key,
-                                  std::uint64_t step) const noexcept {
-  for (; step < header_.slots; ++step) {
+void RowStore::prefetch_slot(std::uint64_t place, std::uint64_t step) const noexcept {
+  prefetch(table_ + ((place + step) & (header_.slots - 1)) * sizeof(IdSlot), 1);
+}
+
+// Goes on from `step` to the first slot that holds the key or is empty, which ends the search; to
+// `end` when neither comes before. So even a table without an empty place is not searched for ever.
+RowStore::Probe RowStore::probe(std::uint64_t place, std::uint64_t key, std::uint64_t step,
+                                std::uint64_t end) const noexcept {
+  for (; step < end; ++step) {
     const IdSlot at = slot_at(place, step);
     if (at.position == 0) break;
-    if (at.key == key && at.position <= header_.records_bytes) return step;
+    if (at.key == key && at.position <= header_.records_bytes) return {step, at.position};
   }
-  return header_.slots;
+  return {step, 0};
 }
 
 // The row that begins at `offset` of the records; what its header says is cut to what is there,
@@ -146,32 +151,51 @@ std::vector<std::string_view> RowStore::string_ids() const {
   return ids;
 }
 
-// Three passes over each block, so that the misses of many ids overlap: the places of the table,
-// the first record that may be the one, and only then what is in it.
+template <typename Id>
+void RowStore::fetch_slots(std::span<const Id> ids) const {
+  for (const Id id : ids) prefetch_slot(place_of(id, key_of(id)), 0);
+}
+
+void RowStore::fetch_ahead(std::span<const std::int64_t> ids) const { fetch_slots(ids); }
+
+void RowStore::fetch_ahead(std::span<const std::string_view> ids) const { fetch_slots(ids); }
+
+// Passes over each block, so that the misses of many ids overlap: the places of the table, then the
+// first record that may be the one, and only then what is in it. One search in seven goes on in
+// the next line of the table; it waits until that line has come too, for a search that met the miss
+// would hold up all behind it.
 template <typename Id>
 void RowStore::find_all(std::span<const Id> ids, std::span<RowView> rows) const {
   std::array<std::uint64_t, kBlock> keys;
-  std::array<std::uint64_t, kBlock> steps;
+  std::array<Probe, kBlock> probes;
+  std::array<std::size_t, kBlock> unfinished;
   for (std::size_t first = 0; first < ids.size(); first += kBlock) {
     const std::size_t n = std::min(kBlock, ids.size() - first);
+    const auto place = [&](std::size_t i) { return place_of(ids[first + i], keys[i]); };
+    const auto go_on = [&](std::size_t i, std::uint64_t step, std::uint64_t end) {
+      probes[i] = probe(place(i), keys[i], step, end);
+      if (probes[i].position > 0) prefetch(records_ + probes[i].position - 1, prefetch_bytes_);
+    };
     for (std::size_t i = 0; i < n; ++i) {
       keys[i] = key_of(ids[first + i]);
-      prefetch(table_ + (place_of(ids[first + i], keys[i]) & (header_.slots - 1)) * sizeof(IdSlot),
-               1);
+      prefetch_slot(place(i), 0);
     }
+    std::size_t waiting = 0;
     for (std::size_t i = 0; i < n; ++i) {
-      steps[i] = next_step(place_of(ids[first + i], keys[i]), keys[i], 0);
-      if (steps[i] < header_.slots)
-        prefetch(records_ + slot_at(place_of(ids[first + i], keys[i]), steps[i]).position - 1,
-                 prefetch_bytes_);
+      const std::uint64_t line_end = kSlotsPerLine - place(i) % kSlotsPerLine;
+      go_on(i, 0, std::min(line_end, header_.slots));
+      if (probes[i].step < line_end) continue;
+      prefetch_slot(place(i), line_end);
+      unfinished[waiting++] = i;
     }
+    for (const std::size_t i : std::span(unfinished).first(waiting))
+      go_on(i, probes[i].step, header_.slots);
     for (std::size_t i = 0; i < n; ++i) {
-      const std::uint64_t place = place_of(ids[first + i], keys[i]);
       RowView& row = rows[first + i] = {};
       // Where it is found the search ends: the place behind it may be a miss of its own.
-      for (std::uint64_t step = steps[i]; step < header_.slots;
-           step = next_step(place, keys[i], step + 1)) {
-        row = match(ids[first + i], slot_at(place, step).position - 1);
+      for (Probe at = probes[i]; at.position > 0;
+           at = probe(place(i), keys[i], at.step + 1, header_.slots)) {
+        row = match(ids[first + i], at.position - 1);
         if (row.data != nullptr) break;
       }
     }

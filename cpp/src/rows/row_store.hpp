@@ -63,18 +63,31 @@ class RowStore {
   [[nodiscard]] std::vector<std::int64_t> int64_ids() const;
   [[nodiscard]] std::vector<std::string_view> string_ids() const;
 
+  // Fetches where the search for these ids begins, for a `find` that follows shortly.
+  void fetch_ahead(std::span<const std::int64_t> ids) const;
+  void fetch_ahead(std::span<const std::string_view> ids) const;
+
   // rows[i] is the packed row of ids[i], with a null pointer when there is none.
   void find(std::span<const std::int64_t> ids, std::span<RowView> rows) const;
   void find(std::span<const std::string_view> ids, std::span<RowView> rows) const;
 
  private:
+  // How far a search of the table came, and the position found there, 0 when none was.
+  struct Probe {
+    std::uint64_t step;
+    std::uint64_t position;
+  };
+
   void check_layout(const std::string& path) const;
+  template <typename Id>
+  void fetch_slots(std::span<const Id> ids) const;
   template <typename Id>
   void find_all(std::span<const Id> ids, std::span<RowView> rows) const;
   [[nodiscard]] std::vector<IdSlot> entries() const;
   [[nodiscard]] IdSlot slot_at(std::uint64_t place, std::uint64_t step) const noexcept;
-  [[nodiscard]] std::uint64_t next_step(std::uint64_t place, std::uint64_t key,
-                                        std::uint64_t step) const noexcept;
+  void prefetch_slot(std::uint64_t place, std::uint64_t step) const noexcept;
+  [[nodiscard]] Probe probe(std::uint64_t place, std::uint64_t key, std::uint64_t step,
+                            std::uint64_t end) const noexcept;
   [[nodiscard]] RowView row_at(std::uint64_t offset) const noexcept;
   [[nodiscard]] std::optional<std::string_view> id_at(std::uint64_t offset) const noexcept;
   [[nodiscard]] RowView match(std::int64_t id, std::uint64_t offset) const noexcept;

@@ -124,7 +124,7 @@ class MappedRowStore:
         InvalidInputError
             If an id is of the wrong type, or a row in the file was damaged.
         """
-        return self._codec.decode_batch(self.find(ids))
+        return Rows(*self._open().decode(self._codec.schema, normal_ids(ids, self.row_set)))
 
     def find(self, ids: Ids) -> RowBatch:
         """Look up rows and leave them packed, where they are.
