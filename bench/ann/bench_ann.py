@@ -5,16 +5,17 @@
 FRIESIAN_ANN_VECTORS (1000000), FRIESIAN_ANN_NLISTS (1024,2048,4096,8192), FRIESIAN_ANN_METHODS (all),
 FRIESIAN_ANN_CACHE (a folder for what is built), FRIESIAN_ANN_ROUNDS (5), FRIESIAN_ANN_THREADS (for building: 2).
 Searching takes one thread. Times are CPU time of the process, through each library's Python call; recall@100 is
-against exact search. Prints the table and writes results.json and curves.svg into the cache folder.
+against exact search. Prints the table and writes into the cache folder what bench/ann keeps of a run: a .json and, for
+each batch size, an .svg.
 
-A peer's fastest setting of at least the recall goes into the rounds; every round calls all of them, in another order,
-on the same queries, and goes through them three times. Ratios are taken within a round.
+Everybody's fastest setting of at least the recall goes into the rounds, chosen among those that a first, coarse timing
+found best; every round calls all of them, in another order, on the same queries, and goes through them three times.
+Ratios are taken within a round.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import math
 import os
 import sys
@@ -24,15 +25,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench.ann import results
 from bench.ann.methods import METHODS, Data, K, Point, faiss_module
 from numpy.typing import NDArray
-
-from friesian_fast.evaluate.svg import line_plot
 
 QUERIES = 1000
 TARGETS, BATCHES = (0.95, 0.99), (1, 32)
 PASSES = 3
 QUICK = 96  # queries of the first, coarse timing
+PAGES = "huge_pages=True, which is not the default"
+SHORTLIST = 3  # settings of a method that are timed again, on all queries, to choose one
 
 
 def setting(name: str, default: str) -> str:
@@ -54,8 +56,8 @@ def recall_of(point: Point, queries: NDArray[np.float32], truth: Sequence[frozen
     return sum(len(best.intersection(row)) for best, row in zip(truth, found.tolist(), strict=True)) / (K * len(truth))
 
 
-def seconds_per_query(point: Point, queries: NDArray[np.float32], batch: int) -> float:
-    """The mean call, of CPU time, since some queries may take longer than others; of each call the median pass.
+def seconds_per_query(point: Point, queries: NDArray[np.float32], batch: int) -> NDArray[np.float64]:
+    """CPU time of the median call and of the mean one; of each call that of the median pass.
 
     The queries are gone through once before.
     """
@@ -68,7 +70,8 @@ def seconds_per_query(point: Point, queries: NDArray[np.float32], batch: int) ->
             start = time.process_time_ns()
             point.search(part)
             turn[i] = time.process_time_ns() - start
-    return float(np.median(taken, axis=0).mean()) / 1e9 / batch
+    calls = np.median(taken, axis=0)
+    return np.array([np.median(calls), np.mean(calls)]) / 1e9 / batch
 
 
 def all_points(data: Data) -> Iterator[Point]:
@@ -79,7 +82,7 @@ def all_points(data: Data) -> Iterator[Point]:
             print(f"left out: {name}: {type(error).__name__}: {str(error)[:200]}", flush=True)
 
 
-def survey(data: Data, queries: NDArray[np.float32]) -> list[dict[str, Any]]:
+def survey(data: Data, queries: NDArray[np.float32]) -> list[results.Row]:
     """Recall and a coarse time of every setting that comes near a target."""
     truth = exact(data, queries)
     rows = []
@@ -87,51 +90,57 @@ def survey(data: Data, queries: NDArray[np.float32]) -> list[dict[str, Any]]:
         recall = recall_of(point, queries[: QUERIES // 2], truth[: QUERIES // 2])
         if recall < 0.85:
             continue
-        times = {batch: seconds_per_query(point, queries[-QUICK:], batch) for batch in BATCHES}
+        times = {batch: float(seconds_per_query(point, queries[-QUICK:], batch)[0]) for batch in BATCHES}
         rows.append({"point": point, "recall": recall, "seconds": times})
         cost = "".join(f"{seconds * 1e6:9.1f}" for seconds in times.values())
         print(f"{point.method:24} {point.setting:34} recall {recall:.4f} {cost} us", flush=True)
     return rows
 
 
-def finalists(rows: list[dict[str, Any]], target: float, batch: int) -> list[dict[str, Any]]:
-    best: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        name = row["point"].method
-        if row["recall"] >= target and (name not in best or row["seconds"][batch] < best[name]["seconds"][batch]):
-            best[name] = row
-    return list(best.values())
+def finalists(rows: list[results.Row], target: float, queries: NDArray[np.float32], batch: int) -> list[results.Row]:
+    """The fastest setting of each method."""
+    by_method: dict[str, list[results.Row]] = {}
+    for row in sorted(rows, key=lambda row: row["seconds"][batch]):
+        if row["recall"] >= target:
+            by_method.setdefault(row["point"].method, []).append(row)
+    return [
+        min(some[:SHORTLIST], key=lambda row: seconds_per_query(row["point"], queries, batch)[0])
+        for some in by_method.values()
+    ]
 
 
-def rounds(rows: list[dict[str, Any]], queries: NDArray[np.float32], batch: int) -> dict[str, dict[str, Any]]:
-    names = [row["point"].method for row in rows]
-    taken: dict[str, list[float]] = {name: [] for name in names}
+def rounds(rows: list[results.Row], queries: NDArray[np.float32], batch: int) -> dict[str, dict[str, Any]]:
+    taken: dict[str, list[NDArray[np.float64]]] = {row["point"].method: [] for row in rows}
     for turn in range(int(setting("ROUNDS", "5")) if rows else 0):  # nobody may reach the recall
         for row in rows[turn % len(rows) :] + rows[: turn % len(rows)]:
-            taken[row["point"].method].append(seconds_per_query(row["point"], queries[QUERIES // 2 :], batch))
+            taken[row["point"].method].append(seconds_per_query(row["point"], queries, batch))
     mine = taken.get("friesian_fast")
-    return {
-        row["point"].method: {
+    found = {}
+    for row in rows:
+        times = taken[row["point"].method]
+        us, mean_us = np.median(times, axis=0) * 1e6
+        slower, mean_slower = np.median(np.divide(times, mine), axis=0) if mine else (math.nan, math.nan)
+        found[row["point"].method] = {
             "setting": row["point"].setting,
-            "recall": row["recall"],
-            "us": float(np.median(taken[row["point"].method])) * 1e6,
-            "times_slower": float(np.median(np.divide(taken[row["point"].method], mine))) if mine else math.nan,
+            "recall": round(row["recall"], 4),
+            "us": round(us, 1),
+            "times_slower": round(slower, 2),
+            "mean_us": round(mean_us, 1),
+            "mean_times_slower": round(mean_slower, 2),
         }
-        for row in rows
-    }
+    return found
 
 
-def curves(rows: list[dict[str, Any]]) -> str:
-    """The settings of each method that no other of its own beats."""
-    series: dict[str, list[tuple[float, float]]] = {}
-    for row in sorted(rows, key=lambda row: (-row["recall"], row["seconds"][1])):
-        line = series.setdefault(row["point"].method, [])
-        height = math.log10(row["seconds"][1] * 1e6)
-        if not line or height < line[-1][1]:
-            line.append((row["recall"], height))
-    return line_plot(
-        series, title="Recall and time", x_label="recall@100", y_label="log10 of µs a query, batch 1", from_zero=False
-    )
+def duel(rows: list[results.Row], queries: NDArray[np.float32], target: float, batch: int) -> dict[str, Any]:
+    """The rounds of all that reach a recall, printed."""
+    found = rounds(finalists(rows, target, queries, batch), queries, batch)
+    print(f"\nrecall >= {target}, batch {batch}: us a query, median and (mean), and how many times slower than ours")
+    for name, row in sorted(found.items(), key=lambda item: item[1]["us"]):
+        cost = (
+            f"{row['us']:8.1f} ({row['mean_us']:8.1f}) {row['times_slower']:6.2f}x ({row['mean_times_slower']:5.2f}x)"
+        )
+        print(f"  {name:24} {cost}  recall {row['recall']:.4f}  {row['setting']}")
+    return found
 
 
 def main(kind: str = "mixture") -> None:
@@ -143,19 +152,17 @@ def main(kind: str = "mixture") -> None:
     cache.mkdir(parents=True, exist_ok=True)
     nlists = tuple(int(text) for text in setting("NLISTS", "1024,2048,4096,8192").split(","))
     print(f"{kind}: {vectors.shape}, sha256 {digest}; in {cache}", flush=True)
+    print(f"friesian_fast is opened with {PAGES}", flush=True)
     data = Data(vectors, cache, nlists, int(setting("THREADS", "2")))
     rows = survey(data, queries)
-    results: dict[str, Any] = {"data": kind, "shape": vectors.shape, "sha256": digest, "best": {}}
-    for target in TARGETS:
-        for batch in BATCHES:
-            found = rounds(finalists(rows, target, batch), queries, batch)
-            results["best"][f"recall {target} batch {batch}"] = found
-            print(f"\nrecall >= {target}, batch {batch}")
-            for name, row in sorted(found.items(), key=lambda item: item[1]["us"]):
-                cost = f"{row['us']:8.1f} us  {row['times_slower']:5.2f}x"
-                print(f"  {name:24} {cost}  recall {row['recall']:.4f}  {row['setting']}")
-    (cache / "results.json").write_text(json.dumps(results, indent=2))
-    (cache / "curves.svg").write_text(curves(rows))
+    best = {
+        f"recall {target} batch {batch}": duel(rows, queries[QUERIES // 2 :], target, batch)
+        for target in TARGETS
+        for batch in BATCHES
+    }
+    results.write(
+        cache, kind, {"data": kind, "shape": vectors.shape, "sha256": digest, "friesian_fast": PAGES}, rows, best
+    )
 
 
 if __name__ == "__main__":

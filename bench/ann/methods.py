@@ -49,7 +49,9 @@ class Data:
         path = self.cache / name
         if not path.exists():
             print(f"building {name}", flush=True)
-            write(build(), str(path))
+            part = path.with_name(f"part.{name}")  # one that was stopped half-way is not taken for whole
+            write(build(), str(part))
+            part.rename(path)
         return read(str(path))
 
 
@@ -146,10 +148,15 @@ def faiss_sq(data: Data) -> Iterator[Point]:
                 yield Point(f"faiss IVF-{codes}", f"nlist {nlist} nprobe {nprobe}", _faiss(index, parameters))
 
 
-def _refined(data: Data, method: str, nlist: int, base: Any) -> Iterator[Point]:
-    faiss = faiss_module(data)
-    flat = faiss.IndexFlatIP(data.vectors.shape[1])
+def _flat(data: Data) -> Any:
+    """The vectors themselves, which all refined lists share."""
+    flat = faiss_module(data).IndexFlatIP(data.vectors.shape[1])
     flat.add(data.vectors)
+    return flat
+
+
+def _refined(data: Data, method: str, nlist: int, base: Any, flat: Any) -> Iterator[Point]:
+    faiss = faiss_module(data)
     index = faiss.IndexRefine(base, flat)
     for nprobe in probes(nlist):
         for factor in (2, 3, 4, 6, 8):
@@ -162,13 +169,21 @@ def _refined(data: Data, method: str, nlist: int, base: Any) -> Iterator[Point]:
 
 
 def faiss_pq(data: Data) -> Iterator[Point]:
+    flat = _flat(data)
     for nlist in data.nlists:
-        yield from _refined(data, "faiss IVF-PQfs+RFlat", nlist, _recoded(data, nlist, "PQfs"))
+        yield from _refined(data, "faiss IVF-PQfs+RFlat", nlist, _recoded(data, nlist, "PQfs"), flat)
 
 
 def faiss_opq(data: Data) -> Iterator[Point]:
+    flat = _flat(data)
+    for nlist in data.nlists:
+        yield from _refined(data, "faiss OPQ+PQfs+RFlat", nlist, _rotated(data, nlist), flat)
+
+
+def _rotated(data: Data, nlist: int) -> Any:
+    """Lists of PQ codes behind a learned rotation, with centroids of their own."""
     faiss = faiss_module(data)
-    dim, nlist = data.vectors.shape[1], data.nlists[len(data.nlists) // 2]
+    dim = data.vectors.shape[1]
 
     def build() -> Any:
         index = faiss.index_factory(dim, f"OPQ{dim // 2},IVF{nlist},PQ{dim // 2}x4fs", faiss.METRIC_INNER_PRODUCT)
@@ -178,8 +193,7 @@ def faiss_opq(data: Data) -> Iterator[Point]:
         index.add(data.vectors)
         return index
 
-    index = data.kept(f"opq{nlist}.idx", build, faiss.write_index, faiss.read_index)
-    yield from _refined(data, "faiss OPQ+PQfs+RFlat", nlist, index)
+    return data.kept(f"opq{nlist}.idx", build, faiss.write_index, faiss.read_index)
 
 
 def faiss_hnsw(data: Data) -> Iterator[Point]:
@@ -255,19 +269,31 @@ def usearch(data: Data) -> Iterator[Point]:
 
 
 def scann(data: Data) -> Iterator[Point]:
-    module = importlib.import_module("scann")
     for leaves in data.nlists:
-        searcher = (
-            module.scann_ops_pybind.builder(data.vectors, K, "dot_product")
-            .tree(num_leaves=leaves, num_leaves_to_search=64, training_sample_size=min(len(data.vectors), 250_000))
-            .score_ah(2, anisotropic_quantization_threshold=0.2)
-            .reorder(350)
-            .build()
-        )
+        searcher = _scann_searcher(data, leaves)
         for to_search in probes(leaves):
-            for reorder in (200, 350, 600):
+            for reorder in (100, 200, 400, 800, 1600):
                 setting = f"leaves {leaves} searched {to_search} reorder {reorder}"
                 yield Point("ScaNN", setting, _scann(searcher, to_search, reorder))
+
+
+def _scann_searcher(data: Data, leaves: int) -> Any:
+    module = importlib.import_module("scann").scann_ops_pybind
+
+    def build() -> Any:
+        return (
+            module.builder(data.vectors, K, "dot_product")
+            .tree(num_leaves=leaves, num_leaves_to_search=64, training_sample_size=min(len(data.vectors), 250_000))
+            .score_ah(2, anisotropic_quantization_threshold=0.2)
+            .reorder(200)
+            .build()
+        )
+
+    def write(made: Any, path: str) -> None:
+        Path(path).mkdir(exist_ok=True)
+        made.serialize(path, relative_path=True)
+
+    return data.kept(f"scann{leaves}", build, write, module.load_searcher)
 
 
 def _scann(searcher: Any, to_search: int, reorder: int) -> Search:
@@ -283,27 +309,36 @@ def _scann(searcher: Any, to_search: int, reorder: int) -> Search:
 
 def svs(data: Data) -> Iterator[Point]:
     module = importlib.import_module("svs")
-    folder = data.cache / "svs"
-    parts = [str(folder / name) for name in ("config", "graph", "data")]
-    if not folder.exists():
-        print("building svs", flush=True)
-        build = module.VamanaBuildParameters(alpha=0.95, graph_max_degree=48, window_size=96)
-        made = module.Vamana.build(build, data.vectors, module.DistanceType.MIP, num_threads=data.threads)
-        folder.mkdir()
-        made.save(*parts)
-    config, graph, stored = parts
-    floats = module.VectorDataLoader(stored, module.DataType.float32)
-    loaders = {
-        "SVS LVQ4x8": lambda: module.LVQLoader(floats, primary=4, residual=8),
-        "SVS LVQ8": lambda: module.LVQLoader(floats, primary=8),
-        "SVS LeanVec 64, LVQ8": lambda: module.LeanVecLoader(floats, data.vectors.shape[1] // 2),
-        "SVS f32": lambda: floats,
-    }
-    if "GenuineIntel" not in Path("/proc/cpuinfo").read_text():  # they would end this process
-        loaders = {"SVS f32": loaders["SVS f32"]}
+    types = module.DataType
+
+    def build() -> Any:
+        parameters = module.VamanaBuildParameters(alpha=0.95, graph_max_degree=48, window_size=96)
+        return module.Vamana.build(parameters, data.vectors, module.DistanceType.MIP, num_threads=data.threads)
+
+    def write(made: Any, path: str) -> None:
+        Path(path).mkdir(exist_ok=True)
+        made.save(*(f"{path}/{name}" for name in ("config", "graph", "data")))
+
+    folder = data.kept("svs", build, write, str)
+    floats = module.VectorDataLoader(f"{folder}/data", types.float32)
+    halves = data.kept(
+        "svs.hvecs",
+        lambda: data.vectors.astype(np.float16),
+        module.write_vecs,
+        lambda path: module.VectorDataLoader(path, types.float16),
+    )
+    loaders = {"SVS f16": lambda: halves, "SVS f32": lambda: floats}
+    if "GenuineIntel" in Path("/proc/cpuinfo").read_text():  # elsewhere they would end this process
+        loaders |= {
+            "SVS LVQ4x8": lambda: module.LVQLoader(floats, primary=4, residual=8),
+            "SVS LVQ8": lambda: module.LVQLoader(floats, primary=8),
+            "SVS LeanVec 64, LVQ8": lambda: module.LeanVecLoader(floats, data.vectors.shape[1] // 2),
+        }
+    else:
         print("left out: SVS LVQ and LeanVec: they run on Intel's processors only", flush=True)
     for name, loader in loaders.items():
-        index = module.Vamana(config, module.GraphLoader(graph), loader(), module.DistanceType.MIP, num_threads=1)
+        graph = module.GraphLoader(f"{folder}/graph")
+        index = module.Vamana(f"{folder}/config", graph, loader(), module.DistanceType.MIP, num_threads=1)
         for width in WIDTHS:
             yield Point(name, f"window {width}", _svs(module, index, width))
 
