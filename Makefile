@@ -98,7 +98,7 @@ report-online-retail: setup
 
 wheel: setup ## dist/*.whl, installed into an empty venv and tried
 	rm -rf dist
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	$(BIN)/pytest tests/packaging -k wheel
 
 CORE_TESTS = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DFRIESIAN_PYTHON=OFF -DFRIESIAN_TESTS=ON
