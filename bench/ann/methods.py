@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 K = 100
 NPROBES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 # Of normalised vectors; 0 leaves out no list.
-MARGINS = (0.0, 0.21, 0.23, 0.25, 0.27, 0.29, 0.31, 0.33)
+MARGINS = (0.0, 0.2, 0.22, 0.24, 0.26, 0.28, 0.3, 0.33, 0.37, 0.42, 0.5)
 WIDTHS = (100, 120, 150, 200, 300, 450, 700, 1000, 1500, 2500)
 Search = Callable[[NDArray[np.float32]], NDArray[Any]]
 

@@ -58,7 +58,7 @@ def test_as_much_is_found_for_less(index, without):
     rows = [
         sizes[native.probes(QUERIES, *depth)[1]].sum() for depth in ((index.most_lists, index.margin), (index.nprobe,))
     ]
-    assert rows[0] < 0.98 * rows[1]
+    assert rows[0] < 0.95 * rows[1]
 
 
 def test_default_is_what_tuning_chose(index):
