@@ -137,9 +137,8 @@ def duel(rows: list[results.Row], queries: NDArray[np.float32], target: float, b
     found = rounds(finalists(rows, target, queries, batch), queries, batch)
     print(f"\nrecall >= {target}, batch {batch}: us a query, mean and (median), and how many times slower than ours")
     for name, row in sorted(found.items(), key=lambda item: item[1]["us"]):
-        cost = (
-            f"{row['us']:8.1f} ({row['median_us']:8.1f}) {row['times_slower']:6.2f}x ({row['median_times_slower']:5.2f}x)"
-        )
+        slower = f"{row['times_slower']:6.2f}x ({row['median_times_slower']:5.2f}x)"
+        cost = f"{row['us']:8.1f} ({row['median_us']:8.1f}) {slower}"
         print(f"  {name:24} {cost}  recall {row['recall']:.4f}  {row['setting']}")
     return found
 

@@ -35,10 +35,7 @@ class OpenFile {
   [[nodiscard]] unsigned char* map(std::size_t size) const {
     void* address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_, 0);
     if (address == MAP_FAILED) fail(errno);
-    // Hints; what they return does not matter. Some file systems keep what is read from now on in
-    // huge pages of the page cache.
-    ::madvise(address, size, MADV_HUGEPAGE);
-    ::madvise(address, size, MADV_WILLNEED);
+    ::madvise(address, size, MADV_WILLNEED);  // a hint; what it returns does not matter
     return static_cast<unsigned char*>(address);
   }
 
