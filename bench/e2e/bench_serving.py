@@ -266,5 +266,6 @@ def test_serving(benchmark, tmp_path, capsys):
     benchmark.extra_info.update(chosen)
     index = manifest.index
     with capsys.disabled():
-        print(f"\nThe search probes {index.nprobe} of {index.nlist} lists for a recall of {index.recall:.3f}.\n")
+        lists = f"at most {index.most_lists}" if index.margin else f"{index.nprobe}"
+        print(f"\nThe search probes {lists} of {index.nlist} lists for a recall of {index.recall:.3f}.\n")
         print(table(chosen, fp32, manifest.ranker.runtime))

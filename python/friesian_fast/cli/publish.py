@@ -86,7 +86,8 @@ def _summary(manifest: Manifest, release: Path, elapsed: float) -> Table:
     for name, entry in manifest.row_sets.items():
         table.add_row(f"rows {name}", f"{entry.rows:,}")
     index, ranker = manifest.index, manifest.ranker
-    probes = f"{index.vectors:,} vectors in {index.nlist} lists, {index.nprobe} probed, {index.rerank} rows compared"
+    lists = f"at most {index.most_lists}" if index.margin else f"{index.nprobe}"
+    probes = f"{index.vectors:,} vectors in {index.nlist} lists, {lists} probed, {index.rerank} rows compared"
     table.add_row("index", f"{Path(index.file).name}: {probes}")
     recall = (
         f"{index.recall:.4f} against exact search, {index.recall_queries:,} queries; {index.tuned_recall:.4f} of the "

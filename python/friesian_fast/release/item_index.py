@@ -38,6 +38,8 @@ def write_index(inputs: Inputs, building: Path) -> IndexEntry:
         metric=METRIC,
         nlist=index.nlist,
         nprobe=index.nprobe,
+        most_lists=index.most_lists,
+        margin=index.margin,
         rerank=index.rerank,
         recall=recall_of(index, held_out, k),
         recall_k=k,

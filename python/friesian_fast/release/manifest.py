@@ -44,6 +44,10 @@ class IndexEntry:
     ----------
     file, layout : str
     vectors, dim, nlist, nprobe, rerank : int
+    most_lists : int
+    margin : float
+        A search without a filter probes at most so many lists, less those beyond the margin; both 0 where it probes
+        `nprobe`.
     metric : str
     recall : float
         Of the top `recall_k`, as searches go by default, against exact search.
@@ -62,6 +66,8 @@ class IndexEntry:
     metric: str
     nlist: int
     nprobe: int
+    most_lists: int
+    margin: float
     rerank: int
     recall: float
     recall_k: int
