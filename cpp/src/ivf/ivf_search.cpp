@@ -85,23 +85,15 @@ class Searcher {
       if (ranked)
         open_scores_.assign(probed_[i].scores.data(), probed_[i].scores.data() + probed_[i].slots);
       if (allowed != nullptr) close_rows(probed_[i], allowed);
-      if (ranked) options_->ranks[to.first + i] = rank_among_all(probed_[i]);
       best_.clear();
-      compare_candidates(probed_[i]);
+      const std::span<const std::uint32_t> hits = candidates_of(probed_[i]);
+      if (ranked) options_->ranks[to.first + i] = rank_among_all(probed_[i], hits);
+      compare_candidates(probed_[i], hits);
       std::uint32_t* const positions = to.positions + (to.first + i) * options_->k;
       float* const scores = to.scores + (to.first + i) * options_->k;
       fill_up(positions, scores, write_best(positions, scores));
     }
     return together;
-  }
-
-  // Of the rank_of-th best allowed row, among all whose scores were kept.
-  [[nodiscard]] std::uint32_t rank_among_all(const ProbedQuery& query) const {
-    const std::int16_t score =
-        nth_largest(select_, query.scores.data(), query.slots, options_->rank_of);
-    if (select_.count(query.scores.data(), query.slots, score) < options_->rank_of)
-      return kNoPosition;
-    return static_cast<std::uint32_t>(select_.count(open_scores_.data(), query.slots, score));
   }
 
   // The answer of one query by all rows.
@@ -155,10 +147,24 @@ class Searcher {
     return found;
   }
 
-  // The best codes' rows are compared; of equal codes at the bound the first ones.
-  void compare_candidates(const ProbedQuery& query) {
-    std::span<std::uint32_t> hits = best_scores(query.scores.data(), query.slots, candidates());
-    hits = without_late_ties(query.scores.data(), hits, candidates());
+  // The best codes; of equal codes at the bound the first ones.
+  std::span<const std::uint32_t> candidates_of(const ProbedQuery& query) {
+    const std::span<std::uint32_t> hits =
+        best_scores(query.scores.data(), query.slots, candidates());
+    return without_late_ties(query.scores.data(), hits, candidates());
+  }
+
+  // How many of all scores, before any was closed, are as good as the rank_of-th best hit's.
+  [[nodiscard]] std::uint32_t rank_among_all(const ProbedQuery& query,
+                                             std::span<const std::uint32_t> hits) {
+    if (hits.size() < options_->rank_of) return kNoPosition;
+    grow(scores_, hits.size());
+    for (std::size_t i = 0; i < hits.size(); ++i) scores_[i] = query.scores[hits[i]];
+    const std::int16_t least = nth_largest(select_, scores_.data(), hits.size(), options_->rank_of);
+    return static_cast<std::uint32_t>(select_.count(open_scores_.data(), query.slots, least));
+  }
+
+  void compare_candidates(const ProbedQuery& query, std::span<const std::uint32_t> hits) {
     const std::vector<Probe>& probes = query.probes;
     positions_.clear();
     std::size_t probe = 0;

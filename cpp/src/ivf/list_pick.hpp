@@ -31,6 +31,7 @@ class ListPicker {
   const IvfLayout* layout_ = nullptr;
   const IvfSearchOptions* options_ = nullptr;
   kernels::CoarseDot* coarse_dot_ = nullptr;
+  bool counts_closed_ = false;  // whether near lists are scanned that hold nothing allowed
   SelectKernels select_{};
   std::vector<std::int32_t> dots_, near_dots_;
   std::vector<Probe> near_closed_;
