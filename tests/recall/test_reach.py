@@ -151,7 +151,7 @@ def test_how_much_deeper():
     assert one.rank_of == 100
     ranks = np.array([200, 230, 400, 790, 800, 2000, 70_000, MISSING], np.uint32)
     found = {depth: at.tolist() for at, depth in one.deeper(ranks, 20)}
-    assert found == {(57, 476): [2], (135, 734): [3, 4], (400, None): [5, 6, 7]}
+    assert found == {(80, 566): [2], (227, 952): [3, 4], (400, None): [5, 6, 7]}
     assert list(one.deeper(np.array([100, 230], np.uint32), 20)) == []
 
 

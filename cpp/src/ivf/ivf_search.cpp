@@ -82,27 +82,16 @@ class Searcher {
     scan_.scan(std::span(probed_).first(together));
     for (std::size_t i = 0; i < together; ++i) {
       const std::uint64_t* allowed = allowed_of(to, i);
-      const bool ranked = allowed != nullptr && options_->ranks != nullptr;
-      if (ranked)
-        open_scores_.assign(probed_[i].scores.data(), probed_[i].scores.data() + probed_[i].slots);
-      if (allowed != nullptr) close_rows(probed_[i], allowed);
-      if (ranked) options_->ranks[to.first + i] = rank_among_all(probed_[i]);
       best_.clear();
-      compare_candidates(probed_[i]);
+      const std::span<const std::uint32_t> hits = candidates_of(probed_[i], allowed);
+      if (allowed != nullptr && options_->ranks != nullptr)
+        options_->ranks[to.first + i] = rank_among_all(probed_[i], hits);
+      compare_candidates(probed_[i], hits);
       std::uint32_t* const positions = to.positions + (to.first + i) * options_->k;
       float* const scores = to.scores + (to.first + i) * options_->k;
       fill_up(positions, scores, write_best(positions, scores));
     }
     return together;
-  }
-
-  // Of the rank_of-th best allowed row, among all whose scores were kept.
-  [[nodiscard]] std::uint32_t rank_among_all(const ProbedQuery& query) const {
-    const std::int16_t score =
-        nth_largest(select_, query.scores.data(), query.slots, options_->rank_of);
-    if (select_.count(query.scores.data(), query.slots, score) < options_->rank_of)
-      return kNoPosition;
-    return static_cast<std::uint32_t>(select_.count(open_scores_.data(), query.slots, score));
   }
 
   // The answer of one query by all rows.
@@ -156,10 +145,29 @@ class Searcher {
     return found;
   }
 
-  // The best codes' rows are compared; of equal codes at the bound the first ones.
-  void compare_candidates(const ProbedQuery& query) {
-    std::span<std::uint32_t> hits = best_scores(query.scores.data(), query.slots, candidates());
-    hits = without_late_ties(query.scores.data(), hits, candidates());
+  // The best codes that are allowed; of equal codes at the bound the first ones.
+  std::span<const std::uint32_t> candidates_of(const ProbedQuery& query,
+                                               const std::uint64_t* allowed) {
+    const std::int16_t* scores = query.scores.data();
+    if (allowed != nullptr) {
+      grow(allowed_scores_, query.slots);
+      close_rows(query, allowed, allowed_scores_.data());
+      scores = allowed_scores_.data();
+    }
+    return without_late_ties(scores, best_scores(scores, query.slots, candidates()), candidates());
+  }
+
+  // How many rows, allowed or not, score as high as the rank_of-th best hit.
+  [[nodiscard]] std::uint32_t rank_among_all(const ProbedQuery& query,
+                                             std::span<const std::uint32_t> hits) {
+    if (hits.size() < options_->rank_of) return kNoPosition;
+    grow(scores_, hits.size());
+    for (std::size_t i = 0; i < hits.size(); ++i) scores_[i] = query.scores[hits[i]];
+    const std::int16_t least = nth_largest(select_, scores_.data(), hits.size(), options_->rank_of);
+    return static_cast<std::uint32_t>(select_.count(query.scores.data(), query.slots, least));
+  }
+
+  void compare_candidates(const ProbedQuery& query, std::span<const std::uint32_t> hits) {
     const std::vector<Probe>& probes = query.probes;
     positions_.clear();
     std::size_t probe = 0;
@@ -244,7 +252,7 @@ class Searcher {
   TopK best_;
   ExactRanking exact_;
   ExactScratch exact_scratch_;
-  std::vector<std::int16_t> scores_, open_scores_, scratch_;
+  std::vector<std::int16_t> scores_, allowed_scores_, scratch_;
   std::vector<std::uint32_t> hits_, positions_;
   std::vector<float> row_scores_;
 };

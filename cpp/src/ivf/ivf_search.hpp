@@ -29,7 +29,7 @@ struct IvfSearchOptions {
   // unknown.
   const std::uint64_t* allowed_lists = nullptr;
   // Null, or for each query: how many of the rows scanned have codes as good as the `rank_of`-th
-  // best allowed one's, those that are not allowed counted; kNoPosition where fewer are allowed.
+  // best allowed one's, those that are not allowed counted; kNoPosition where fewer are compared.
   // For that the lists nearest to a query, as many as tuning stored, are scanned whatever is
   // allowed in them. Not touched by a search that compares every row.
   std::uint32_t* ranks = nullptr;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "common/bitmap.hpp"
+#include "ivf/filter_bitmap.hpp"
 
 namespace friesian {
 
@@ -14,6 +15,10 @@ void ListPicker::open(const IvfLayout& layout, const IvfSearchOptions& options) 
   options_ = &options;
   coarse_dot_ = coarse_dot_kernel(options.level);
   select_ = select_kernels(options.level);
+  counts_closed_ = false;
+  if (options.ranks == nullptr || options.allowed_lists == nullptr) return;
+  const std::span<const std::uint64_t> lists(options.allowed_lists, bitmap_words(layout.nlist()));
+  counts_closed_ = bitmap_count(lists) < layout.nlist();
 }
 
 // In the order of the layout.
@@ -49,7 +54,7 @@ void ListPicker::pick(ProbedQuery& query) {
 void ListPicker::find_near_closed(std::span<const std::int32_t> dots) {
   near_closed_.clear();
   near_dots_.clear();
-  if (options_->ranks == nullptr || options_->allowed_lists == nullptr) return;
+  if (!counts_closed_) return;
   shorten(dots);
   keep_best(dots, layout_->depth().nprobe, near_closed_);
   std::erase_if(near_closed_, [this](const Probe& probe) {

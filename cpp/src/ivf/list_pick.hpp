@@ -38,6 +38,7 @@ class ListPicker {
   const IvfLayout* layout_ = nullptr;
   const IvfSearchOptions* options_ = nullptr;
   kernels::CoarseDot* coarse_dot_ = nullptr;
+  bool counts_closed_ = false;  // whether near lists are scanned that hold nothing allowed
   SelectKernels select_{};
   unsigned shift_ = 0;
   std::vector<std::int32_t> dots_, best_dots_, near_dots_;

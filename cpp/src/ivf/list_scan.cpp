@@ -24,19 +24,18 @@ constexpr auto kMasks = [] {
 
 using Eight [[gnu::vector_size(16)]] = std::int16_t;
 
-// The scores of rows [first, first + n) that are not allowed become kNoScore.
+// The scores of rows [first, first + n); kNoScore for those that are not allowed.
 void close_scores(const std::uint64_t* allowed, std::size_t first, std::size_t n,
-                  std::int16_t* scores) {
+                  const std::int16_t* scores, std::int16_t* out) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(allowed);
   std::size_t i = 0;
   for (; i + 16 <= n; i += 8) {  // so the byte behind is of these rows as well
     const std::size_t at = first + i;
     const auto bits = static_cast<std::uint8_t>(load<std::uint16_t>(bytes + at / 8) >> (at % 8));
     const auto mask = load<Eight>(kMasks[bits].data());
-    store(scores + i, (load<Eight>(scores + i) & mask) | (~mask & kNoScore));
+    store(out + i, (load<Eight>(scores + i) & mask) | (~mask & kNoScore));
   }
-  for (; i < n; ++i)
-    if (!bitmap_has(allowed, first + i)) scores[i] = kNoScore;
+  for (; i < n; ++i) out[i] = bitmap_has(allowed, first + i) ? scores[i] : kNoScore;
 }
 
 }  // namespace
@@ -115,9 +114,13 @@ void ListScan::scan(std::span<ProbedQuery> queries) {
                 query.scores.data() + probe.slot + code_blocks(probe.rows) * kCodeBlock, kNoScore);
 }
 
-void close_rows(ProbedQuery& query, const std::uint64_t* allowed) {
-  for (const Probe& probe : query.probes)
-    close_scores(allowed, probe.row, probe.rows, query.scores.data() + probe.slot);
+void close_rows(const ProbedQuery& query, const std::uint64_t* allowed, std::int16_t* out) {
+  for (const Probe& probe : query.probes) {
+    const std::size_t end = probe.slot + code_blocks(probe.rows) * kCodeBlock;
+    close_scores(allowed, probe.row, probe.rows, query.scores.data() + probe.slot,
+                 out + probe.slot);
+    std::fill(out + probe.slot + probe.rows, out + end, kNoScore);
+  }
 }
 
 }  // namespace friesian

@@ -72,7 +72,7 @@ class ListScan {
   std::vector<Turn> turns_;
 };
 
-// Rows that are not allowed lose their scores, before the best are picked.
-void close_rows(ProbedQuery& query, const std::uint64_t* allowed);
+// Writes the scores of a query to `out`, kNoScore for rows that are not allowed.
+void close_rows(const ProbedQuery& query, const std::uint64_t* allowed, std::int16_t* out);
 
 }  // namespace friesian

@@ -80,7 +80,9 @@ def search_filled(
     else:
         found = search(queries, k, nprobe, rerank, allowed=allowed, rank_of=reach.rank_of)
         ids, scores = as_table(*found[:2])
-        for at, depth in reach.deeper(found[2], nprobe):
+        ranks = found[2]
+        # Most often no query has to go deeper: a look at the largest costs less than one at each.
+        for at, depth in reach.deeper(ranks, nprobe) if ranks.max(initial=0) > reach.limit else ():
             bitmap = allowed if allowed is None or allowed.ndim == 1 else allowed[at]
             ids[at], scores[at] = as_table(*search(queries[at], k, *depth, allowed=bitmap))
     if exact:

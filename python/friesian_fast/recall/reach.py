@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -11,15 +10,15 @@ from numpy.typing import NDArray
 
 from friesian_fast.recall.depth import search_depth
 
-# Where the best allowed vectors stand so much deeper than those of a filter at random, they are searched for again.
-_DEEPER = 1.05
+# Where the best allowed vectors stand so much deeper than those of a filter at random, they are searched for again;
+# so many standard deviations of these are chance.
+_DEEPER, _CHANCE = 1.05, 3
 # What is denied in lists that were not scanned is not seen: the deeper the best lie, the more.
 _UNSEEN = 1.5
 # Depths to an octave: queries that go equally deep are searched together.
 _STEPS = 4
 
 
-@dataclass(frozen=True, slots=True)
 class Reach:
     """How far down the order of all vectors a search finds the best allowed ones.
 
@@ -35,24 +34,26 @@ class Reach:
     wanted : int
         How many best of all the depth is for, if all were allowed.
     hidden : int
-        How many of these a query may be denied by a list of its own, which `wanted` counts in.
+        How many of these a query may be denied by a list of its own.
+
+    Attributes
+    ----------
+    rank_of : int
+        The place among the allowed vectors whose place among all tells.
+    limit : float
+        The place among all up to which the depth is right.
     """
 
-    tuned: tuple[int, int, int]
-    nlist: int
-    vectors: int
-    allowed: int
-    wanted: int
-    hidden: int
+    __slots__ = ("_covered", "_nlist", "_tuned", "_vectors", "_wanted", "limit", "rank_of")
 
-    @property
-    def rank_of(self) -> int:
-        """The place among the allowed vectors whose place among all tells."""
-        return self._covered - self.hidden
-
-    @property
-    def _covered(self) -> int:
-        return max(self.wanted, self.tuned[2])
+    def __init__(
+        self, tuned: tuple[int, int, int], nlist: int, vectors: int, allowed: int, wanted: int, hidden: int
+    ) -> None:
+        self._tuned, self._nlist, self._vectors, self._wanted = tuned, nlist, vectors, wanted
+        self._covered = max(wanted, tuned[2])
+        self.rank_of = self._covered - hidden
+        share = allowed / vectors
+        self.limit = self._covered / share * (_DEEPER + _CHANCE * sqrt((1 - share) / self.rank_of))
 
     def deeper(
         self, ranks: NDArray[np.uint32], nprobe: int
@@ -64,16 +65,12 @@ class Reach:
         ranks : ndarray of uint32, shape (n,)
             Where each query's allowed vector of place `rank_of` stands among all.
         """
-        share = self.allowed / self.vectors
-        chance = 2 * sqrt((1 - share) / self.rank_of)
-        short = np.flatnonzero(ranks > self._covered / share * (_DEEPER + chance))
-        if not len(short):
-            return
+        short = np.flatnonzero(ranks > self.limit)
         steps = np.ceil(np.log2(ranks[short] / self._covered) * _UNSEEN * _STEPS)
         together: dict[tuple[int, int | None], list[NDArray[np.intp]]] = {}
         for step in np.unique(steps):
-            allowed = self.vectors / 2 ** (step / _STEPS)
-            depth = search_depth(self.tuned, self.nlist, self.vectors, allowed, self.wanted)
+            allowed = self._vectors / 2 ** (step / _STEPS)
+            depth = search_depth(self._tuned, self._nlist, self._vectors, allowed, self._wanted)
             if depth[0] > nprobe or depth[1] is None:
                 together.setdefault(depth, []).append(short[steps == step])
         for depth, parts in together.items():
