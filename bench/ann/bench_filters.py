@@ -1,7 +1,8 @@
 """Search under filters: the core against Faiss with an id bitmap on the same lists, and both against brute force.
 
-For each share of allowed vectors, chosen at random or whole clusters at a time, it prints how the search was done
-(lists probed, or exactly), recall@100 against brute force over what is allowed, and the time of both.
+For each share of allowed vectors, chosen at random, whole clusters at a time, or all but those nearest to the queries,
+it prints how the search was done (lists probed at first, or exactly), recall@100 against brute force over what is
+allowed, and the time of both.
 Sizes from FRIESIAN_BENCH_VECTORS (100,000) and FRIESIAN_BENCH_DIM (64).
 
     .venv/bin/python bench/ann/bench_filters.py
@@ -29,14 +30,18 @@ N = int(os.environ.get("FRIESIAN_BENCH_VECTORS", 100_000))
 DIM = int(os.environ.get("FRIESIAN_BENCH_DIM", 64))
 K, TUNING, QUERIES, ROUNDS = 100, 200, 200, 3
 SHARES = (1.0, 0.5, 0.1, 0.01, 0.001, 0.0001)
+CASES = [(share, kind) for kind in ("random", "clusters") for share in SHARES]
+CASES += [(share, "nearest denied") for share in (0.98, 0.9, 0.7)]
 
 
-def allowed_of(share: float, kind: str, vectors: np.ndarray) -> np.ndarray:
+def allowed_of(share: float, kind: str, vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """One bool a vector."""
     rng = np.random.default_rng(7)
     count = max(1, round(share * N))
     if kind == "random":
         order = rng.permutation(N)
+    elif kind == "nearest denied":
+        order = np.argsort((vectors @ queries.T).max(axis=1))
     else:  # those nearest to a few directions: whole clusters
         order = np.argsort(-(vectors @ rng.standard_normal((DIM, 3), np.float32)).max(axis=1))
     allowed = np.zeros(N, bool)
@@ -77,8 +82,7 @@ def main() -> None:
         peer = faiss.read_index(str(Path(directory) / "i.idx"))
         print("tuned:", index.tune(0.95, K, queries=held_out), f"exact up to a share of {index.exact_share:.4f}")
         unfiltered = recall(index.search(queries, K)[0], exact(vectors, queries, np.ones(N, bool)))
-        cases = [(share, kind) for kind in ("random", "clusters") for share in SHARES]
-        rows = [row_of(index, peer, vectors, queries, share, kind) for share, kind in cases]
+        rows = [row_of(index, peer, vectors, queries, share, kind) for share, kind in CASES]
     print(f"recall without a filter: {unfiltered:.4f}")
     print("| filter | share | lists | recall | us | faiss recall | faiss us | ratio |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
@@ -92,7 +96,7 @@ def main() -> None:
 
 def row_of(index, peer, vectors, queries, share, kind):  # type: ignore[no-untyped-def]
     """One line: ours by default; Faiss at the least nprobe, doubling, of at least our recall."""
-    allowed = allowed_of(share, kind, vectors)
+    allowed = allowed_of(share, kind, vectors, queries)
     numbers = np.flatnonzero(allowed)
     truth = exact(vectors, queries, allowed)
     compiled = index.compile(Filter(allow=numbers))
