@@ -103,7 +103,7 @@ py::tuple decode_sequence(const ColumnDecoder& columns, const py::sequence& rows
           listed.take(first, part);
           for (std::size_t i = 0; i < part.size(); ++i) found[first + i] = part[i].data != nullptr;
         },
-        outputs);
+        outputs, RowOrigin::outside);
   } catch (const RowFault& fault) {
     raise_fault(fault, fault.position, ids);
   }
@@ -127,8 +127,8 @@ void RowBatch::decode(const RowDecoder& decoder, std::span<const RowView> rows,
                       std::span<unsigned char* const> outputs) const {
   try {
     std::optional<py::gil_scoped_release> nogil;
-    if (on_disk || rows.size() > kFewRows) nogil.emplace();
-    decoder.decode(rows, outputs);
+    if (of_store || rows.size() > kFewRows) nogil.emplace();
+    decoder.decode(rows, outputs, of_store ? RowOrigin::store : RowOrigin::outside);
   } catch (const RowFault& fault) {
     raise_fault(fault, position_of.empty() ? fault.position : position_of[fault.position], ids);
   }

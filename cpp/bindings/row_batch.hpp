@@ -10,8 +10,8 @@
 struct RowBatch {
   std::vector<friesian::RowView> views;
   pybind11::object owner;
-  pybind11::object ids;  // whose rows these are, for the text of an error, or None
-  bool on_disk = false;  // reading them may wait for it
+  pybind11::object ids;   // whose rows these are, for the text of an error, or None
+  bool of_store = false;  // a mapped one: reading may wait for the disk, the file was verified
 
   // From a sequence of bytes or None, which is copied: nobody can take a row away.
   static RowBatch from_sequence(const pybind11::sequence& rows, pybind11::object ids);

@@ -11,7 +11,7 @@ from tests.reference import rows as reference
 
 from friesian_fast.errors import InvalidInputError, SchemaMismatchError
 from friesian_fast.spec import Column, RowSet
-from friesian_fast.store import PackedRows, RowCodec
+from friesian_fast.store import PackedRows, RowBatch, RowCodec
 
 TAG = bytes.fromhex("a1b2c3d4e5f60718")
 
@@ -44,7 +44,7 @@ def test_known_bytes():
     )
     assert packed[0] == bytes.fromhex(
         "a1b2c3d4 e5f60718"  # tag
-        " 01000000 50000000"  # version and reserved; 80 bytes
+        " 02 898bae 50000000"  # version, checksum; 80 bytes
         " 3d000000"  # validity 111101, aligned to 4
         " 03000000 01000000 00000000"  # counts of tags and times, aligned to 8
         " 00000000 00000000 00000000 0000e03f"  # seen (null), score
@@ -69,7 +69,7 @@ def test_the_columns_are_arrays_of_their_own():
 
 def test_known_bytes_of_one_scalar():
     packed = RowCodec(row_set_of(Column(name="x", type="int32")), TAG).encode({"x": np.array([-1], np.int32)})
-    assert list(packed) == [bytes.fromhex("a1b2c3d4e5f60718 01000000 20000000 01000000 00000000 ffffffff 00000000")]
+    assert list(packed) == [bytes.fromhex("a1b2c3d4e5f60718 02a0db51 20000000 01000000 00000000 ffffffff 00000000")]
 
 
 VALUES = {
@@ -211,16 +211,14 @@ def test_encode_rejects_short_fixed():
     ("damage", "error", "message"),
     [
         (lambda row: b"\xff" + row[1:], SchemaMismatchError, "its tag is ffb2c3d4e5f60718, not a1b2c3d4e5f60718"),
-        (lambda row: row[:8] + b"\2" + row[9:], InvalidInputError, "version and reserved bytes are 02000000"),
-        (lambda row: row[:10] + b"\1" + row[11:], InvalidInputError, "version and reserved bytes are 01000100"),
+        (lambda row: row[:8] + b"\1" + row[9:], InvalidInputError, "its version is 1, and this code reads 2: publish"),
+        (lambda row: row[:8] + b"\3\0\0\0" + row[12:], InvalidInputError, "its version is 3"),
+        (lambda row: row[:9] + bytes(3) + row[12:], InvalidInputError, "checksum does not match; the value was alt"),
+        (lambda row: row[:24] + b"\2" + row[25:], InvalidInputError, "its checksum does not match"),
         (lambda row: row[:-8], InvalidInputError, "header says 40 bytes, but it has 32"),
         (lambda row: row + bytes(8), InvalidInputError, "header says 40 bytes, but it has 48"),
         (lambda row: row[:15], InvalidInputError, "15 bytes, fewer than a row's header"),
-        (lambda row: row[:20] + b"\3" + row[21:], InvalidInputError, "column 'l' has 3 elements, more than the 2"),
-        (lambda row: row[:23] + b"\xff" + row[24:], InvalidInputError, "column 'l' has 4278190082 elements"),
-        (lambda row: row[:20] + b"\0" + row[21:], InvalidInputError, "its columns take 32 bytes, but it has 40"),
         (lambda row: row[:12] + b"\x10" + row[13:16], InvalidInputError, "16 bytes, but its columns take at least 28"),
-        (lambda row: row[:12] + b"\x30" + row[13:] + bytes(8), InvalidInputError, "take 40 bytes, but it has 48"),
     ],
 )
 def test_decode_rejects(damage, error, message):
@@ -230,6 +228,35 @@ def test_decode_rejects(damage, error, message):
         codec.decode([good, None, damage(good)], ids=["a", "b", "c"])
     with pytest.raises(error, match=f"^row 0: .*{message}"):
         codec.decode([damage(good)])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda row: row[:20] + b"\3" + row[21:], "column 'l' has 3 elements, more than the 2"),
+        (lambda row: row[:23] + b"\xff" + row[24:], "column 'l' has 4278190082 elements"),
+        (lambda row: row[:20] + b"\0" + row[21:], "its columns take 32 bytes, but it has 40"),
+        (lambda row: row[:12] + b"\x30" + row[13:] + bytes(8), "take 40 bytes, but it has 48"),
+    ],
+)
+def test_decode_rejects_what_is_sealed(damage, message):
+    """Another writer's mistakes: the checksum matches."""
+    codec = RowCodec(ONE, TAG)
+    good = codec.encode({"x": np.ones(1, np.int32), "l": np.array([[9, 8]], np.int32)})[0]
+    with pytest.raises(InvalidInputError, match=f"^row 0: .*{message}"):
+        codec.decode([reference.sealed(damage(good))])
+
+
+def test_rows_of_a_batch_are_held_against_their_checksums():
+    codec = RowCodec(ONE, TAG)
+    packed = codec.encode(GOOD)
+    rows = list(packed)
+    batch = RowBatch([None, rows[0], rows[1][:24] + b"\1" + rows[1][25:]], [5, 6, 7])
+    with pytest.raises(InvalidInputError, match=r"^row 2 \(id 7\): its checksum does not match"):
+        codec.decode_batch(batch)
+    packed.buffer[-1] ^= 1
+    with pytest.raises(InvalidInputError, match="^row 1: its checksum does not match"):
+        codec.decode(packed)
 
 
 def test_decode_rejects_other_objects():
@@ -250,6 +277,6 @@ def test_null_that_is_not_zero_decodes_to_zero():
     codec = RowCodec(ONE, TAG)
     row = bytearray(codec.encode({"x": np.ones(1, np.int32), "l": np.array([[9, 8]], np.int32)})[0])
     row[16] = 0
-    got = codec.decode([bytes(row)])
+    got = codec.decode([reference.sealed(bytes(row))])
     assert got.columns["x"].tolist() == [0]
     assert got.columns["l"].tolist() == [[0, 0]]

@@ -4,6 +4,7 @@
 
 #include "check.hpp"
 #include "common/error.hpp"
+#include "rows/row_checksum.hpp"
 #include "rows/row_decode.hpp"
 #include "rows/row_encode.hpp"
 #include "rows/row_store.hpp"
@@ -53,11 +54,11 @@ struct Room {
   }
 };
 
-bool decodes(const RowSchema& schema, const Bytes& row) {
+bool decodes(const RowSchema& schema, const Bytes& row, RowOrigin origin = RowOrigin::outside) {
   Room room(schema, 1);
   const RowView view{row.data(), row.size()};
   try {
-    RowDecoder(schema).decode({&view, 1}, room.pointers);
+    RowDecoder(schema).decode({&view, 1}, room.pointers, origin);
     return true;
   } catch (const RowFault& fault) {
     CHECK(fault.position == 0);
@@ -74,7 +75,16 @@ void decode_damaged_rows() {
     CHECK(decodes(schema, row));
     for (std::size_t size = 1; size < row.size(); ++size)
       CHECK(!decodes(schema, Bytes(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(size))));
-    for (int turn = 0; turn < 300; ++turn) (void)decodes(schema, flipped(row, 1 + turn % 4));
+    for (std::size_t bit = 0; bit < 8 * row.size(); ++bit) {
+      Bytes damaged(row);
+      damaged[bit / 8] = static_cast<unsigned char>(damaged[bit / 8] ^ (1u << (bit % 8)));
+      CHECK(!decodes(schema, damaged));
+    }
+    for (int turn = 0; turn < 300; ++turn) {
+      const Bytes damaged = flipped(row, 1 + turn % 4);
+      CHECK(damaged == row || !decodes(schema, damaged));
+      (void)decodes(schema, damaged, RowOrigin::store);
+    }
   }
   for (int turn = 0; turn < 20000; ++turn) {
     Bytes noise(1 + random_below(160));
@@ -84,6 +94,7 @@ void decode_damaged_rows() {
       std::memcpy(noise.data(), kTag.data(), kTag.size());
       const std::uint32_t header[2] = {kRowVersion, static_cast<std::uint32_t>(noise.size())};
       std::memcpy(noise.data() + 8, header, sizeof header);
+      store(noise.data() + 8, row_header(noise.data()) | row_checksum(noise.data(), noise.size()));
     }
     (void)decodes(schema, noise);
   }
@@ -99,7 +110,7 @@ void decode_some_columns() {
                      static_cast<std::size_t>(rows.offsets[i + 1] - rows.offsets[i])});
   views[5] = {};
   Room all(schema, views.size());
-  RowDecoder(schema).decode(views, all.pointers);
+  RowDecoder(schema).decode(views, all.pointers, RowOrigin::outside);
   for (unsigned chosen = 0; chosen < 32; ++chosen) {
     std::vector<std::uint32_t> columns;
     for (std::uint32_t c = 5; c-- > 0;)
@@ -108,7 +119,7 @@ void decode_some_columns() {
     std::vector<unsigned char*> pointers;
     for (const std::uint32_t c : columns) some.emplace_back(all.columns[c].size(), 0xEE);
     for (auto& column : some) pointers.push_back(column.data());
-    RowDecoder(schema, columns).decode(views, pointers);
+    RowDecoder(schema, columns).decode(views, pointers, RowOrigin::outside);
     for (std::size_t i = 0; i < columns.size(); ++i) CHECK(some[i] == all.columns[columns[i]]);
   }
 }
@@ -146,7 +157,7 @@ void decode_scalars_side_by_side() {
           got.emplace_back(views.size() * (c == scalars ? 9 : 1), -1);
         for (auto& column : got)
           pointers.push_back(reinterpret_cast<unsigned char*>(column.data()));
-        RowDecoder(schema, columns).decode(views, pointers);
+        RowDecoder(schema, columns).decode(views, pointers, RowOrigin::outside);
         for (std::size_t at = 0; at < columns.size(); ++at)
           for (std::size_t i = 0; i < got[at].size(); ++i) {
             const std::size_t row = i / 9, place = i % 9;
@@ -174,7 +185,7 @@ void read_store(const std::string& path, IdKind kind, const std::vector<Id>& ids
       CHECK(store.int64_ids().size() < 1000);
     else
       CHECK(store.string_ids().size() < 1000);
-    RowDecoder(schema).decode(views, room.pointers);
+    RowDecoder(schema).decode(views, room.pointers, RowOrigin::store);
   } catch (const RowFault&) {
   } catch (const InvalidInput&) {
   } catch (const SchemaMismatch&) {
@@ -193,7 +204,7 @@ void open_damaged_stores(IdKind kind, const std::vector<Id>& ids) {
     sound.find(std::span<const Id>(ids), views);
     CHECK(std::all_of(views.begin(), views.end(), [](RowView row) { return row.data != nullptr; }));
     Room room(schema, ids.size());
-    RowDecoder(schema).decode(views, room.pointers);
+    RowDecoder(schema).decode(views, room.pointers, RowOrigin::store);
   }
   const Bytes bytes = file.read();
   for (std::size_t size = 0; size < bytes.size(); size += 1 + random_below(8)) {

@@ -1,6 +1,8 @@
+import re
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tests.services.processes import RedisProcess, failing, free_port, redis_pro
 from tests.services.tiny_release import ITEMS, UNKNOWN_USER, USERS, item_id, user_id
 
 from friesian_fast.errors import ConfigError, InvalidInputError, NotFoundError, SchemaMismatchError, UnavailableError
+from friesian_fast.recommend import Recommender, RulesStage, open_recall, untimed
 from friesian_fast.release.open import open_release
 from friesian_fast.store.redis import KINDS, RedisRowStore, RedisServer, load_redis
 
@@ -96,6 +99,24 @@ def test_rows_of_another_release_are_refused(release, redis_server, client):
     client.set(f"p:item:{item_id(2)}", b"othertag" + client.get(f"p:item:{item_id(2)}")[8:])
     with pytest.raises(SchemaMismatchError, match=str(item_id(2))):
         opened(release, server).decode(np.array([item_id(1), item_id(2)]))
+
+
+def test_a_flipped_bit_is_found(release, redis_server, client):
+    """In a value of Redis itself: an error that names the row, or a fallback that gives it as the reason."""
+    server = RedisServer(url=redis_server.address)
+    load_redis(release, server, "p:")
+    key, bit = f"p:user:{user_id(2)}", 8 * 24 + 5  # a number, which any other could be
+    client.setbit(key, bit, 1 - client.getbit(key, bit))
+    said = rf"row 0 \(id {user_id(2)}\): its checksum does not match; the value was altered: load it again"
+    users = opened(release, server, "user")
+    with pytest.raises(InvalidInputError, match=said):
+        users.decode(np.array([user_id(2)]))
+    stages = {"users": users, "items": release.row_store("item"), "ranker": release.ranker()}
+    index, rules = release.index(), RulesStage.of(release)
+    recall = open_recall(release, index, release.row_store("user_vector"), untimed, rules)
+    with closing(Recommender(release, **stages, recall=recall, rules=rules)) as recommender:
+        assert re.search(said, recommender.recommend(user_id(2), k=5).fallback)
+        assert recommender.recommend(user_id(1), k=5).fallback is None
 
 
 def test_item_vectors_are_not_kept(release, redis_server):

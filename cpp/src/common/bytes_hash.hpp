@@ -11,6 +11,12 @@ namespace friesian {
   return x ^ (x >> 31);
 }
 
+// The halves of the 128-bit product, one upon the other.
+[[nodiscard]] constexpr std::uint64_t folded(std::uint64_t a, std::uint64_t b) noexcept {
+  const auto product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
 // The 1 to 7 bytes that end at `end`, of `size` bytes, as a word filled up with zeros. Without a
 // memcpy of unknown length, which would be a call and most of the time of a short hash.
 [[nodiscard]] inline std::uint64_t last_word(const unsigned char* end, std::size_t size) noexcept {

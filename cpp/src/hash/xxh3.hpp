@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "common/bytes.hpp"
+#include "common/bytes_hash.hpp"
 
 // XXH3, 64 bits, without seed, by its specification (Yann Collet, xxHash: doc/xxhash_spec.md). Made
 // for short texts: up to 240 bytes it is a handful of multiplications.
@@ -41,11 +41,6 @@ inline constexpr std::size_t kStripesOfBlock = (kSecret.size() - kStripe) / 8;
 inline std::uint64_t word(const std::uint8_t* at) noexcept { return load<std::uint64_t>(at); }
 inline std::uint64_t half(const std::uint8_t* at) noexcept { return load<std::uint32_t>(at); }
 inline std::uint64_t secret(std::size_t at) noexcept { return word(kSecret.data() + at); }
-
-inline std::uint64_t folded(std::uint64_t a, std::uint64_t b) noexcept {
-  const auto product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
 
 inline std::uint64_t avalanche(std::uint64_t hash) noexcept {
   hash = (hash ^ (hash >> 37)) * kPrimeMx1;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "common/bytes.hpp"
+#include "rows/row_checksum.hpp"
 
 namespace friesian {
 
@@ -122,8 +123,8 @@ RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns)
 // missing row is replaced by zeros, so that no loop need ask.
 class RowDecoder::Block {
  public:
-  Block(const RowDecoder& decoder, std::span<unsigned char* const> outputs)
-      : decoder_(decoder), outputs_(outputs) {}
+  Block(const RowDecoder& decoder, std::span<unsigned char* const> outputs, RowOrigin origin)
+      : decoder_(decoder), outputs_(outputs), origin_(origin) {}
 
   void decode(std::span<const RowView> rows, std::size_t first) {
     n_ = rows.size();
@@ -185,13 +186,16 @@ class RowDecoder::Block {
     }
   }
 
-  // Tag, version, reserved bytes and length in two comparisons; then the counts, which the schema
-  // bounds, so that the sum cannot overflow. Only when the whole length fits them is more read.
+  // Tag, version and length in two comparisons; the checksum; then the counts, which the schema
+  // bounds, so that the sum cannot overflow. Only when the whole length fits them is more decoded.
   void check(RowView row, std::size_t position) const {
     const std::uint64_t size = row.size;
     if (size < decoder_.schema_.fixed_end() || load<std::uint64_t>(row.data) != decoder_.tag_ ||
-        load<std::uint64_t>(row.data + 8) != (kRowVersion | size << 32))
+        (row_header(row.data) & ~kRowChecksumBits) != (kRowVersion | size << 32))
       explain_header(row, position);
+    if (origin_ == RowOrigin::outside &&
+        (row_header(row.data) & kRowChecksumBits) != row_checksum(row.data, row.size))
+      fail(position, "its checksum does not match; the value was altered: load it again");
     std::uint64_t end = decoder_.schema_.fixed_end();
     for (const List& list : decoder_.lists_) {
       const auto count = load<std::uint32_t>(row.data + list.count_offset);
@@ -213,9 +217,10 @@ class RowDecoder::Block {
       throw RowFault(position, true,
                      "its tag is " + in_hex(row.data, 8) + ", not " + in_hex(tag.data(), 8) +
                          ": it was packed under another feature spec");
-    if (load<std::uint32_t>(row.data + 8) != kRowVersion)
-      fail(position, "its version and reserved bytes are " + in_hex(row.data + 8, 4) +
-                         ", not 01000000; this code reads version 1");
+    if (row.data[8] != kRowVersion)
+      fail(position, "its version is " + std::to_string(row.data[8]) + ", and this code reads " +
+                         std::to_string(kRowVersion) +
+                         ": publish again, and load Redis again where it holds the rows");
     const auto length = load<std::uint32_t>(row.data + kRowLengthOffset);
     if (length != row.size)
       fail(position, "its header says " + std::to_string(length) + " bytes, but it has " +
@@ -255,6 +260,7 @@ class RowDecoder::Block {
 
   const RowDecoder& decoder_;
   std::span<unsigned char* const> outputs_;
+  RowOrigin origin_;
   std::array<const unsigned char*, kRowBlock> rows_{};
   std::array<std::uint64_t, kRowBlock> ends_{};
   std::size_t n_ = 0;
@@ -263,8 +269,8 @@ class RowDecoder::Block {
 };
 
 void RowDecoder::decode(std::size_t n, const NextRows& next,
-                        std::span<unsigned char* const> outputs) const {
-  Block block(*this, outputs);
+                        std::span<unsigned char* const> outputs, RowOrigin origin) const {
+  Block block(*this, outputs, origin);
   std::array<RowView, kRowBlock> rows;
   for (std::size_t first = 0; first < n; first += kRowBlock) {
     const std::span part = std::span(rows).first(std::min(kRowBlock, n - first));
@@ -273,8 +279,8 @@ void RowDecoder::decode(std::size_t n, const NextRows& next,
   }
 }
 
-void RowDecoder::decode(std::span<const RowView> rows,
-                        std::span<unsigned char* const> outputs) const {
+void RowDecoder::decode(std::span<const RowView> rows, std::span<unsigned char* const> outputs,
+                        RowOrigin origin) const {
   const auto fetch = [rows](std::size_t first, std::size_t n) {
     for (std::size_t i = first; i < std::min(first + n, rows.size()); ++i)
       if (rows[i].data != nullptr)
@@ -287,7 +293,7 @@ void RowDecoder::decode(std::span<const RowView> rows,
         fetch(first + kRowsAhead, part.size());
         std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(first), part.size(), part.begin());
       },
-      outputs);
+      outputs, origin);
 }
 
 }  // namespace friesian

@@ -16,6 +16,10 @@ struct RowView {
   std::size_t size = 0;
 };
 
+// Where rows come from. Those of a row store were verified with its file; any others may have been
+// altered since they were packed, and are held against their checksums.
+enum class RowOrigin : std::uint8_t { outside, store };
+
 // A row that cannot be decoded: which one of the batch, and why.
 struct RowFault : std::runtime_error {
   RowFault(std::size_t row_position, bool wrong_tag, const std::string& what)
@@ -45,13 +49,15 @@ class RowDecoder {
   // columns()[c]. Nulls, missing rows and the space after a list's elements become zeros. Every
   // row is checked before it is read: bytes past its size are never touched, whatever it says.
   // Throws RowFault with the position in `rows`.
-  void decode(std::span<const RowView> rows, std::span<unsigned char* const> outputs) const;
+  void decode(std::span<const RowView> rows, std::span<unsigned char* const> outputs,
+              RowOrigin origin) const;
 
   // The same for n rows that are only asked for when it is their turn, a few at a time and in
   // order: next(first, rows) sets `rows` to those from `first` on. What it fetches ahead arrives
   // while the rows before are decoded.
   using NextRows = std::function<void(std::size_t first, std::span<RowView> rows)>;
-  void decode(std::size_t n, const NextRows& next, std::span<unsigned char* const> outputs) const;
+  void decode(std::size_t n, const NextRows& next, std::span<unsigned char* const> outputs,
+              RowOrigin origin) const;
 
  private:
   class Block;

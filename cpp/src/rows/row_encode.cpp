@@ -4,6 +4,7 @@
 
 #include "common/bytes.hpp"
 #include "common/error.hpp"
+#include "rows/row_checksum.hpp"
 
 namespace friesian {
 
@@ -63,6 +64,7 @@ void write_row(const RowSchema& schema, std::span<const ColumnInput> columns, st
                   static_cast<std::size_t>(count) * size);
     at += static_cast<std::uint64_t>(count) * size;
   }
+  store(to + 8, row_header(to) | row_checksum(to, bytes));
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ class RowCodec:
         SchemaMismatchError
             If a row was packed under another feature spec.
         InvalidInputError
-            If a row is malformed; the message names it and says what is wrong.
+            If a row is malformed or does not match its checksum; the message names it and says what is wrong.
         TypeError
             If a row is neither bytes nor None.
         """
