@@ -41,6 +41,7 @@ class Data:
     cache: Path
     nlists: tuple[int, ...]
     threads: int
+    huge_pages: bool = False  # of our index
 
     def kept(
         self, name: str, build: Callable[[], Any], write: Callable[[Any, str], None], read: Callable[[str], Any]
@@ -85,10 +86,9 @@ def ours(data: Data) -> Iterator[Point]:
 
     for nlist in data.nlists:
         path = data.cache / f"ours{nlist}.ivf"
-        index = IvfIndex.open(path, huge_pages=True) if path.exists() else None
-        if index is None:
+        if not path.exists():
             IvfIndex.from_faiss(lists(data, nlist), path=path)
-            index = IvfIndex.open(path, huge_pages=True)
+        index = IvfIndex.open(path, huge_pages=data.huge_pages)
         for nprobe in probes(nlist):
             for rerank in (150, 200, 300, 400, 600, 1000):
                 for margin in MARGINS:
