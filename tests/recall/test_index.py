@@ -302,6 +302,13 @@ def test_tune_rejects(index):
         index.tune(0, queries=GOOD)
     with pytest.raises(InvalidInputError, match="at least one query"):
         index.tune(0.5, queries=np.empty((0, 16), np.float32))
+    with pytest.raises(InvalidInputError, match="recall must be a number, got '0.9'"):
+        index.tune("0.9", queries=GOOD)
+    for k in (20.0, "20", True):
+        with pytest.raises(InvalidInputError, match="k must be a whole number, got"):
+            index.tune(0.9, k, queries=GOOD)
+    with pytest.raises(InvalidInputError, match="queries must be a float32 array"):
+        index.tune(0.9, queries=GOOD.tolist())
 
 
 def test_open_missing(tmp_path):

@@ -81,7 +81,48 @@ def test_categories(index, count, nearest, denied):
     assert recall(index, categories(index, count, nearest, denied)) >= recall_without_filter(index)
 
 
-@pytest.mark.parametrize("share", [0.9, 0.5])
+def own_categories(tmp_path, metric, spread):
+    """Vectors in 400 tight clusters, and queries whose own cluster each is to be denied."""
+    rng = np.random.default_rng(1)
+    n, dim = 12_000, 16
+    centres = rng.standard_normal((400, dim)).astype(np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    category, own = rng.integers(400, size=n), rng.integers(400, size=300)
+    vectors = (centres[category] + spread * rng.standard_normal((n, dim)) / 4).astype(np.float32)
+    queries = (centres[own] + spread * rng.standard_normal((300, dim)) / 4).astype(np.float32)
+    index = IvfIndex.build(vectors, np.arange(n), path=tmp_path / "i.idx", metric=metric, nlist=400)
+    index.tune(0.95, 20, queries=queries[:150])
+    return index, category, own, queries, reference.scores(vectors, queries, metric)
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+@pytest.mark.parametrize("spread", [0.3, 0.1])
+def test_the_own_small_category_is_denied(tmp_path, metric, spread):
+    """What is left lies at the rim of the region, where many are equally far."""
+    index, category, own, queries, scores = own_categories(tmp_path, metric, spread)
+    shares = []
+    for i in range(150, 300):
+        allowed = category != own[i]
+        found, _ = index.search(queries[i : i + 1], 20, filter=Filter(allow=np.flatnonzero(allowed)))
+        best = np.argsort(-np.where(allowed, scores[i], -np.inf), kind="stable")[:20]
+        shares.append(len(set(best.tolist()) & set(found[0].tolist())) / 20)
+    assert np.mean(shares) >= 0.96
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_asking_for_ranks_changes_no_answer(tmp_path, metric):
+    """Though the lists that are scanned for them lie far above all others."""
+    index, category, own, queries, _ = own_categories(tmp_path, metric, 0.01)
+    for i in range(20):
+        compiled = index.compile(Filter(allow=np.flatnonzero(category != own[i])))
+        given = {"allowed": compiled.bitmap, "allowed_lists": compiled.lists}
+        plain = index._native.search(queries[i : i + 1], 20, 12, 60, **given)
+        ranked = index._native.search(queries[i : i + 1], 20, 12, 60, rank_of=20, **given)
+        assert ranked[0].tolist() == plain[0].tolist()
+        assert ranked[1].tolist() == plain[1].tolist()
+
+
+@pytest.mark.parametrize("share", [0.999, 0.9, 0.5])
 def test_a_filter_at_random_is_searched_once(index, share, monkeypatch):
     """But for a few queries, by chance."""
     allowed = np.random.default_rng(1).random(N) < share
@@ -151,7 +192,7 @@ def test_how_much_deeper():
     assert one.rank_of == 100
     ranks = np.array([200, 230, 400, 790, 800, 2000, 70_000, MISSING], np.uint32)
     found = {depth: at.tolist() for at, depth in one.deeper(ranks, 20)}
-    assert found == {(80, 566): [2], (227, 952): [3, 4], (400, None): [5, 6, 7]}
+    assert found == {(240, 1132): [2], (400, None): [3, 4, 5, 6, 7]}
     assert list(one.deeper(np.array([100, 230], np.uint32), 20)) == []
 
 

@@ -135,6 +135,13 @@ def test_what_is_needed_is_run_on_all_though_it_is_slow_and_off(clock):
     assert (found[SLOW].requests, found[SLOW].refused) == (N, "error 1.0e-02 > 2e-03")
 
 
+def test_the_reference_is_run_on_all_where_nobody_goes_on(clock):
+    assert run(clock)[REFERENCE].requests == N
+    found = run(clock, (FAST, 0.25, raised_after(0, 0.5)))
+    assert found[FAST].refused
+    assert (chosen(found), found[REFERENCE].requests) == (REFERENCE, N)
+
+
 def test_with_few_users_all_requests_are_the_first(clock):
     found = run(clock, (FAST, 0.25), (SLOW, 0.8), n=20)
     assert chosen(found) == FAST

@@ -39,7 +39,7 @@ class OpenFile {
     return static_cast<unsigned char*>(address);
   }
 
-  // Where huge pages are switched off these are plain ones.
+  // Where the system grants no huge pages these are plain ones.
   [[nodiscard]] unsigned char* copy(std::size_t size) const {
     void* address =
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -143,12 +143,15 @@ double ListPicker::lead(std::span<const std::int32_t> dots) {
 
 // Where each list's rows and scores are, and what is added to its scores.
 void ListPicker::place(ProbedQuery& query, std::span<const std::int32_t> dots) const {
+  // Of the lists that may be answered: beside far better ones all others would have the least bias.
   std::int64_t best = std::numeric_limits<std::int32_t>::min();
-  for (const Probe& probe : query.probes) best = std::max<std::int64_t>(best, dots[probe.list]);
+  for (const Probe& probe : query.probes)
+    if (near_closed_.empty() || bitmap_has(options_->allowed_lists, probe.list))
+      best = std::max<std::int64_t>(best, dots[probe.list]);
   std::uint32_t slot = 0;
   for (Probe& probe : query.probes) {
     const std::size_t begin = layout_->list_begin(probe.list);
-    probe.bias = query.tables.bias(best - dots[probe.list]);
+    probe.bias = query.tables.bias(std::max<std::int64_t>(best - dots[probe.list], 0));
     probe.slot = slot;
     probe.row = static_cast<std::uint32_t>(begin);
     probe.rows = static_cast<std::uint32_t>(layout_->list_begin(probe.list + 1) - begin);

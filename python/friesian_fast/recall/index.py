@@ -453,6 +453,8 @@ class IvfIndex:
         search is the cheapest, or nothing else reaches the recall, nprobe is `nlist`. A margin is kept where it finds
         as much as without for less; filters, and more than `k` answers, are searched without.
         """
+        check_queries(queries)
+        recall, k = length("recall", recall), whole_number("k", k)
         if not 0 < recall <= 1:
             raise InvalidInputError(f"recall must be in (0, 1], got {recall}")
         tuning, share = choose_depth(self._native, recall, k, queries, self.exact_scan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from friesian_fast.recall.depth import search_depth
 
 # Where the best allowed vectors stand so much deeper than those of a filter at random, they are searched for again;
-# so many standard deviations of these are chance.
-_DEEPER, _CHANCE = 1.05, 3
+# so many standard deviations of these are chance, and equal codes count as a few that are denied.
+_DEEPER, _CHANCE, _TIES = 1.05, 3, 0.03
 # What is denied in lists that were not scanned is not seen: the deeper the best lie, the more.
 _UNSEEN = 1.5
 # Depths to an octave: queries that go equally deep are searched together.
 _STEPS = 4
+# So many times the lists and rows of a search for the best of all.
+_RIM_LISTS, _RIM_ROWS = 3, 2
 
 
 class Reach:
@@ -53,7 +55,7 @@ class Reach:
         self._covered = max(wanted, tuned[2])
         self.rank_of = self._covered - hidden
         share = allowed / vectors
-        self.limit = self._covered / share * (_DEEPER + _CHANCE * sqrt((1 - share) / self.rank_of))
+        self.limit = self._covered / share * (_DEEPER + _CHANCE * sqrt(max(1 - share, _TIES) / self.rank_of))
 
     def deeper(
         self, ranks: NDArray[np.uint32], nprobe: int
@@ -70,8 +72,14 @@ class Reach:
         together: dict[tuple[int, int | None], list[NDArray[np.intp]]] = {}
         for step in np.unique(steps):
             allowed = self._vectors / 2 ** (step / _STEPS)
-            depth = search_depth(self._tuned, self._nlist, self._vectors, allowed, self._wanted)
+            depth = self._again(*search_depth(self._tuned, self._nlist, self._vectors, allowed, self._wanted))
             if depth[0] > nprobe or depth[1] is None:
                 together.setdefault(depth, []).append(short[steps == step])
         for depth, parts in together.items():
             yield np.concatenate(parts), depth
+
+    def _again(self, lists: int, rows: int | None) -> tuple[int, int | None]:
+        """What is left of a region that is mostly denied lies at its rim, side by side: deeper than the best of all."""
+        if rows is None or lists * _RIM_LISTS >= self._nlist:
+            return self._nlist, None
+        return ceil(lists * _RIM_LISTS), ceil(rows * _RIM_ROWS)

@@ -47,7 +47,9 @@ def race(reference: Trial, others: Sequence[Trial], requests: Sequence[Rows], tr
         if lead is reference or any(not trial.refused for trial in racing):
             for trial in waiting:
                 trial.passed_over = slower[trial.name]
-            return
+            break
+    if len(truth) < len(requests):  # nobody else went on
+        _heat(reference, [], requests[len(truth) :], truth, len(truth), track)
 
 
 def _heat(

@@ -87,7 +87,7 @@ def read_vectors(path: Path, id_column: str, id_type: str) -> VectorTable:
     if norms.max() > LARGEST_NORM:
         longest = int(np.argmax(norms))
         raise InvalidInputError(
-            f"{where} has a vector of norm {norms[longest]:.3g}, that of {id_column} {ids[longest]!r}; above "
+            f"{where} has a vector of norm {norms[longest]:.3g}, that of {id_column} {plain(ids[longest])!r}; above "
             f"{LARGEST_NORM:g} scores leave float32: scale the vectors down, or train again"
         )
     return VectorTable(ids, vectors)
