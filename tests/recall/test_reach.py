@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import faiss
 import numpy as np
 import pytest
 from tests.reference import ivf as reference
@@ -111,13 +112,27 @@ def test_the_own_small_category_is_denied(tmp_path, metric, spread):
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])
 def test_asking_for_ranks_changes_no_answer(tmp_path, metric):
-    """Though the lists that are scanned for them lie far above all others."""
-    index, category, own, queries, _ = own_categories(tmp_path, metric, 0.01)
-    for i in range(20):
-        compiled = index.compile(Filter(allow=np.flatnonzero(category != own[i])))
-        given = {"allowed": compiled.bitmap, "allowed_lists": compiled.lists}
-        plain = index._native.search(queries[i : i + 1], 20, 12, 60, **given)
-        ranked = index._native.search(queries[i : i + 1], 20, 12, 60, rank_of=20, **given)
+    """Though the list that is scanned for them, a tight cluster of its own, lies far above all others."""
+    rng = np.random.default_rng(0)
+    lists, dim = 400, 16
+    centres = rng.standard_normal((lists, dim)).astype(np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    category = np.arange(40_000) % lists
+    vectors = (centres[category] + 0.001 * rng.standard_normal((40_000, dim)) / 4).astype(np.float32)
+    flat, kind = (
+        (faiss.IndexFlatIP, faiss.METRIC_INNER_PRODUCT) if metric == "ip" else (faiss.IndexFlatL2, faiss.METRIC_L2)
+    )
+    quantizer = flat(dim)
+    quantizer.add(centres)
+    given = faiss.IndexIVFFlat(quantizer, dim, lists, kind)
+    given.is_trained = True
+    given.add(vectors)
+    index = IvfIndex.from_faiss(given, path=tmp_path / "i.ivf")
+    for own in range(20):
+        compiled = index.compile(Filter(allow=np.flatnonzero(category != own)))
+        allowed = {"allowed": compiled.bitmap, "allowed_lists": compiled.lists}
+        plain = index._native.search(vectors[own : own + 1], 20, 12, 60, **allowed)
+        ranked = index._native.search(vectors[own : own + 1], 20, 12, 60, rank_of=20, **allowed)
         assert ranked[0].tolist() == plain[0].tolist()
         assert ranked[1].tolist() == plain[1].tolist()
 
