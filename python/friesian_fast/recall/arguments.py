@@ -16,13 +16,13 @@ LARGEST_NORM = 1e18
 _INT64 = 1 << 63
 
 
-def whole_number(name: str, value: Any, least: int = -_INT64, most: int = _INT64 - 1) -> int:
-    """An integer of Python or NumPy, as Python's own.
+def integer(name: str, value: Any) -> int:
+    """An integer of Python or NumPy, however large, as Python's own.
 
     Raises
     ------
     InvalidInputError
-        If it is none (neither 2.0 nor True is) or is out of range; it names the argument.
+        If it is none (neither 2.0 nor True is); it names the argument.
     """
     try:
         number = operator.index(value)
@@ -30,6 +30,12 @@ def whole_number(name: str, value: Any, least: int = -_INT64, most: int = _INT64
         number = None
     if number is None or isinstance(value, bool):
         raise InvalidInputError(f"{name} must be a whole number, got {quoted(value)}")
+    return number
+
+
+def whole_number(name: str, value: Any, least: int = -_INT64, most: int = _INT64 - 1) -> int:
+    """The same within a range, by default that of int64."""
+    number = integer(name, value)
     if not least <= number <= most:
         raise InvalidInputError(f"{name} must be in [{least}, {most}], got {quoted(value)}")
     return number

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
 from friesian_fast.rank import Ranker
 from friesian_fast.recall import Filter, Predicate, as_ids
-from friesian_fast.recall.arguments import whole_number
+from friesian_fast.recall.arguments import integer
 from friesian_fast.recommend.explain import Explanation, Trace
 from friesian_fast.recommend.inputs import InputBuilder
 from friesian_fast.recommend.listed import open_recall
@@ -160,10 +160,10 @@ class Recommender:
         InvalidInputError
             If one is no whole number.
         """
-        k = min(_DEFAULT_K, self.catalogue) if k is None else whole_number("k", k)
+        k = min(_DEFAULT_K, self.catalogue) if k is None else integer("k", k)
         if candidates is None:
             candidates = max(k, min(self._release.manifest.ranker.candidates, self.catalogue))
-        return k, whole_number("candidates", candidates)
+        return k, integer("candidates", candidates)
 
     def close(self) -> None:
         """Let go of the row stores, those of the stages too."""
