@@ -40,8 +40,8 @@ struct IvfSearchOptions {
   SimdLevel level = SimdLevel::scalar;
 };
 
-// Throws InvalidInput for a query that check_query_values refuses, k < 1, nprobe outside [1, nlist],
-// or a margin that is out of range or goes with allowed_lists.
+// Throws InvalidInput for a query that check_query_values refuses, k < 1, nprobe outside [1,
+// nlist], or a margin that is out of range or goes with allowed_lists.
 void check_search(const IvfLayout& layout, const float* queries, std::size_t n,
                   const IvfSearchOptions& options);
 
