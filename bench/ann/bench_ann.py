@@ -9,9 +9,9 @@ Searching takes one thread. Times are CPU time of the process, through each libr
 against exact search. Prints the table and writes into the cache folder what bench/ann keeps of a run: a .json and, for
 each batch size, an .svg.
 
-Everybody's fastest setting of at least the recall goes into the rounds, chosen among those that a first, coarse timing
-found best; every round calls all of them, in another order, on the same queries, and goes through them three times.
-Ratios are taken within a round.
+Of everybody's settings of at least the recall, those go into the rounds that a first, coarse timing found fastest, and
+the fastest there counts. Every round calls all of them, in another order, on the same queries, and goes through them
+three times; ratios are taken within a round.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QUERIES = 1000
 TARGETS, BATCHES = (0.95, 0.99), (1, 32)
 PASSES = 3
 QUICK = 96  # queries of the first, coarse timing
-SHORTLIST = 3  # settings of a method that are timed again, on all queries, to choose one
+SHORTLIST = 3  # settings of a method that go into the rounds
 
 
 def setting(name: str, default: str) -> str:
@@ -98,43 +98,44 @@ def survey(data: Data, queries: NDArray[np.float32]) -> list[results.Row]:
     return rows
 
 
-def finalists(rows: list[results.Row], target: float, queries: NDArray[np.float32], batch: int) -> list[results.Row]:
-    """The fastest setting of each method."""
+def shortlist(rows: list[results.Row], target: float, batch: int) -> list[results.Row]:
+    """The settings of each method that the coarse timing found fastest."""
     by_method: dict[str, list[results.Row]] = {}
     for row in sorted(rows, key=lambda row: row["seconds"][batch]):
         if row["recall"] >= target:
             by_method.setdefault(row["point"].method, []).append(row)
-    return [
-        min(some[:SHORTLIST], key=lambda row: seconds_per_query(row["point"], queries, batch)[0])
-        for some in by_method.values()
-    ]
+    return [row for some in by_method.values() for row in some[:SHORTLIST]]
 
 
 def rounds(rows: list[results.Row], queries: NDArray[np.float32], batch: int) -> dict[str, dict[str, Any]]:
-    taken: dict[str, list[NDArray[np.float64]]] = {row["point"].method: [] for row in rows}
-    for turn in range(int(setting("ROUNDS", "5")) if rows else 0):  # nobody may reach the recall
-        for row in rows[turn % len(rows) :] + rows[: turn % len(rows)]:
-            taken[row["point"].method].append(seconds_per_query(row["point"], queries, batch))
-    mine = taken.get("friesian_fast")
-    found = {}
-    for row in rows:
-        times = taken[row["point"].method]
-        us, median_us = np.median(times, axis=0) * 1e6
-        slower, median_slower = np.median(np.divide(times, mine), axis=0) if mine else (math.nan, math.nan)
-        found[row["point"].method] = {
-            "setting": row["point"].setting,
-            "recall": round(row["recall"], 4),
-            "us": round(us, 1),
-            "times_slower": round(slower, 2),
-            "median_us": round(median_us, 1),
-            "median_times_slower": round(median_slower, 2),
-        }
-    return found
+    """What the fastest setting of each method took."""
+    taken: list[list[NDArray[np.float64]]] = [[] for _ in rows]
+    for turn in range(int(setting("ROUNDS", "5"))):
+        for at in np.roll(range(len(rows)), -turn):
+            taken[at].append(seconds_per_query(rows[at]["point"], queries, batch))
+    fastest: dict[str, int] = {}
+    for at in sorted(range(len(rows)), key=lambda at: float(np.median(taken[at], axis=0)[0])):
+        fastest.setdefault(rows[at]["point"].method, at)
+    mine = taken[fastest["friesian_fast"]] if "friesian_fast" in fastest else None
+    return {method: _told(rows[at], taken[at], mine) for method, at in fastest.items()}
+
+
+def _told(row: results.Row, times: list[NDArray[np.float64]], mine: list[NDArray[np.float64]] | None) -> dict[str, Any]:
+    us, median_us = np.median(times, axis=0) * 1e6
+    slower, median_slower = np.median(np.divide(times, mine), axis=0) if mine else (math.nan, math.nan)
+    return {
+        "setting": row["point"].setting,
+        "recall": round(row["recall"], 4),
+        "us": round(us, 1),
+        "times_slower": round(slower, 2),
+        "median_us": round(median_us, 1),
+        "median_times_slower": round(median_slower, 2),
+    }
 
 
 def duel(rows: list[results.Row], queries: NDArray[np.float32], target: float, batch: int) -> dict[str, Any]:
     """The rounds of all that reach a recall, printed."""
-    found = rounds(finalists(rows, target, queries, batch), queries, batch)
+    found = rounds(shortlist(rows, target, batch), queries, batch)
     print(f"\nrecall >= {target}, batch {batch}: us a query, mean and (median), and how many times slower than ours")
     for name, row in sorted(found.items(), key=lambda item: item[1]["us"]):
         slower = f"{row['times_slower']:6.2f}x ({row['median_times_slower']:5.2f}x)"
