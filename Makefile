@@ -101,10 +101,10 @@ wheel: setup ## dist/*.whl, installed into an empty venv and tried
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	$(BIN)/pytest tests/packaging -k wheel
 
-CORE_TESTS = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DFRIESIAN_PYTHON=OFF -DFRIESIAN_TESTS=ON
+CORE_TESTS = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DFRIESIAN_TESTS=ON
 
 asan: $(VENV)/.tools ## the core under AddressSanitizer and UBSan
-	$(CORE_TESTS) -B build/asan -DCMAKE_BUILD_TYPE=None -DFRIESIAN_ASAN=ON -DFRIESIAN_PYTHON=ON \
+	$(CORE_TESTS) -B build/asan -DCMAKE_BUILD_TYPE=None -DFRIESIAN_ASAN=ON \
 	  -DPython_EXECUTABLE=$(abspath $(BIN))/python > /dev/null
 	$(BIN)/cmake --build build/asan --parallel $(BUILD_JOBS) --target friesian_core_tests _core
 	build/asan/friesian_core_tests
@@ -112,7 +112,7 @@ asan: $(VENV)/.tools ## the core under AddressSanitizer and UBSan
 	! find build/asan -name '*_avx*.o' | xargs nm -C | grep ' W '
 
 portable: $(VENV)/.tools ## the core alone, as on a machine that is not x86: the scalar level only
-	$(CORE_TESTS) -B build/portable -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 > /dev/null
+	$(CORE_TESTS) -B build/portable -DFRIESIAN_PYTHON=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 > /dev/null
 	$(BIN)/cmake --build build/portable --parallel $(BUILD_JOBS)
 	build/portable/friesian_core_tests
 

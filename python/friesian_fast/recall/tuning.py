@@ -8,7 +8,7 @@ The cost is counted in bytes of memory traffic, not timed, so the same data give
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +130,17 @@ def choose(sizes: Sizes, recall: float, k: int, measure: Callable[[int, int], fl
     return best
 
 
+def truth_of(exact: NDArray[Any]) -> list[frozenset[Any]]:
+    """The ids of each row of an exact answer, without what stands where there were fewer."""
+    return [frozenset(row) - {-1, None} for row in exact.tolist()]
+
+
+def share_found(truth: Sequence[frozenset[Any]], found: NDArray[Any]) -> float:
+    """Recall: the share of the true best that an answer holds."""
+    hits = sum(len(best.intersection(row)) for best, row in zip(truth, found.tolist(), strict=True))
+    return hits / sum(len(best) for best in truth)
+
+
 def choose_depth(
     native: _core.IvfLayout, recall: float, k: int, queries: NDArray[np.float32], exact: _core.ExactScan | None
 ) -> tuple[Tuning, float]:
@@ -137,12 +148,10 @@ def choose_depth(
     best, _ = as_table(*native.search(queries, k, native.nlist, exact=exact))
     if best.size == 0:
         raise InvalidInputError("tuning needs at least one query")
-    truth = [frozenset(row) - {-1, None} for row in best.tolist()]
+    truth = truth_of(best)
 
     def measure(nprobe: int, rerank: int, margin: float = 0.0) -> float:
-        found, _ = as_table(*native.search(queries, k, nprobe, rerank, margin=margin))
-        hits = sum(len(best.intersection(row)) for best, row in zip(truth, found.tolist(), strict=True))
-        return hits / sum(len(best) for best in truth)
+        return share_found(truth, as_table(*native.search(queries, k, nprobe, rerank, margin=margin))[0])
 
     sizes = Sizes(len(native), native.dim, native.list_sizes)
     nprobe, rerank, reached = choose(sizes, recall, k, measure) or (native.nlist, k, 1.0)

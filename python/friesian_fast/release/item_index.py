@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.recall import IvfIndex
+from friesian_fast.recall.tuning import share_found, truth_of
 from friesian_fast.release.inputs import Inputs
 from friesian_fast.release.manifest import IndexEntry
 
@@ -61,6 +62,4 @@ def recall_of(index: IvfIndex, queries: NDArray[np.float32], k: int) -> float:
     """The share of the exact best k that searches find as they go by default."""
     exact, _ = index.search(queries, k, nprobe=index.nlist)
     found, _ = index.search(queries, k)
-    best = [frozenset(row) - {-1, None} for row in exact.tolist()]
-    hits = sum(len(ids.intersection(row)) for ids, row in zip(best, found.tolist(), strict=True))
-    return hits / sum(len(ids) for ids in best)
+    return share_found(truth_of(exact), found)
