@@ -11,6 +11,6 @@ def watched_objects(task):
 
 
 def test_modules_are_not_walked_through_after_every_task(spark):
-    first, later = (run_tasks(spark, watched_objects, [{}])[0] for _ in range(2))
-    assert later["kept"] > 10 * later["walked"]
-    assert later["kept"] >= first["kept"]
+    for _ in range(2):  # the same worker, or another of Spark's: what is kept shrinks by what is freed meanwhile
+        (watched,) = run_tasks(spark, watched_objects, [{}])
+        assert watched["kept"] > 10 * watched["walked"]
