@@ -10,8 +10,8 @@ from friesian_services.backends import LocalBackends
 from friesian_services.config import AllConfig
 from friesian_services.launch import observe
 from friesian_services.place import Place
+from friesian_services.process import THREADS, cores_here
 from friesian_services.recommender.fronts import serve_fronts
-from friesian_services.server import THREADS, cores_here
 from friesian_services.wiring import (
     TimedRanker,
     TimedStore,

@@ -12,7 +12,7 @@ import typer
 from friesian_services.config import Config, ServiceConfig, ServiceSettings, load_config
 from friesian_services.metrics import Exporter
 from friesian_services.place import Place
-from friesian_services.server import log_to_stderr
+from friesian_services.process import log_to_stderr
 from friesian_services.timers import Timers, log_regularly
 from friesian_services.workers import read_settings, supervise
 

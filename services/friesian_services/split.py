@@ -14,7 +14,7 @@ from typing import Any
 
 from friesian_fast.errors import FriesianError
 from friesian_services.child import START_S, Child, stop_all
-from friesian_services.server import next_event, say
+from friesian_services.process import next_event, say
 
 _STARTED = "started"
 

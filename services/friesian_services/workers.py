@@ -18,7 +18,8 @@ from friesian_services.child import START_S, Child, stop_all
 from friesian_services.config import Config, FrontConfig, ServiceConfig
 from friesian_services.metrics import export_workers
 from friesian_services.place import Place
-from friesian_services.server import reserved_socket, run
+from friesian_services.process import run
+from friesian_services.sockets import reserved_socket
 
 # One that has run so long is replaced at once; the others after a pause that doubles.
 _STEADY_S = 10.0

@@ -69,11 +69,6 @@ class Registry:
             self.handlers[f"/{service}/{method}"] = handler
 
 
-class Details:
-    def __init__(self, method):
-        self.method = method
-
-
 class Caller(Context):
     def set_trailing_metadata(self, metadata):
         """Nobody looks."""
@@ -96,10 +91,7 @@ def methods(ruled_releases):
     ranking_pb2_grpc.add_RankingServicer_to_server(RankingServicer(timers), registry)
     v1_grpc.add_RankingServicer_to_server(ScoresServicer(release.ranker(), release.id, timers), registry)
     interceptor = CallInterceptor()
-    return {
-        name: interceptor.intercept_service(lambda _, handler=handler: handler, Details(name))
-        for name, handler in registry.handlers.items()
-    }
+    return {name: interceptor.wrapped(handler, name) for name, handler in registry.handlers.items()}
 
 
 def sound_messages():

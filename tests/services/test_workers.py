@@ -23,7 +23,7 @@ from friesian_fast.errors import UnavailableError
 from friesian_fast.recommend import open_recommender
 from friesian_fast.release.open import open_release
 from friesian_services.child import Child, stop_all
-from friesian_services.server import bound_socket, reserved_socket
+from friesian_services.sockets import bound_socket, reserved_socket
 from friesian_services.timers import Timers
 from friesian_services.workers import Workers, pause_s
 

@@ -20,7 +20,9 @@ from friesian_services.launch import (
     start,
 )
 from friesian_services.place import Place
-from friesian_services.server import Servicer, run_grpc
+from friesian_services.process import cores_here
+from friesian_services.rpc.handlers import Servicer
+from friesian_services.rpc.server import run_grpc
 from friesian_services.wiring import open_stores, served_row_sets
 
 
@@ -66,13 +68,14 @@ def serve(settings: FeatureConfig, place: Place) -> None:
     release = open_release(settings.release_path, huge_pages=settings.huge_pages)
     stores = open_stores(release, served_row_sets(settings, vectors), settings)
     timers, exporter = observe(settings, place)
+    rows = RowsServicer(stores, release.id, timers)
+    is_short = None if settings.redis is not None else rows.is_short
     servicers = [
         Servicer(feature_pb2_grpc.add_FeatureServicer_to_server, FeatureServicer(timers), "feature.Feature"),
-        Servicer(
-            v1_grpc.add_FeatureServicer_to_server, RowsServicer(stores, release.id, timers), "friesian.v1.Feature"
-        ),
+        Servicer(v1_grpc.add_FeatureServicer_to_server, rows, "friesian.v1.Feature", is_short),
     ]
-    run_grpc("feature_recall" if vectors else "feature", settings, servicers, exporter, place)
+    loops = 1 if is_short is None else max(1, cores_here() // settings.workers)
+    run_grpc("feature_recall" if vectors else "feature", settings, servicers, exporter, place, loops=loops)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import uvicorn
 from friesian_fast.errors import UnavailableError
 from friesian_services.http.app import HttpApp
 from friesian_services.http.protocol import Protocol
-from friesian_services.server import bound_socket
+from friesian_services.sockets import bound_socket
 
 _CONNECTIONS = 1000
 

@@ -26,7 +26,8 @@ from friesian_services.launch import (
 )
 from friesian_services.place import Place
 from friesian_services.recall.servicer import CandidatesServicer, RecallServicer
-from friesian_services.server import Servicer, run_grpc
+from friesian_services.rpc.handlers import Servicer
+from friesian_services.rpc.server import run_grpc
 from friesian_services.wiring import check_index, open_index
 
 

@@ -25,8 +25,8 @@ from friesian_services.launch import (
     start,
 )
 from friesian_services.place import Place
+from friesian_services.process import THREADS
 from friesian_services.recommender.fronts import serve_fronts
-from friesian_services.server import THREADS
 from friesian_services.timers import Timers
 from friesian_services.wiring import check_columns, open_index, rows_per_call
 

@@ -14,8 +14,15 @@ from friesian_services.http.server import HttpServer
 from friesian_services.interceptor import CallInterceptor
 from friesian_services.metrics import Exporter
 from friesian_services.place import Place
-from friesian_services.recommender.servicer import RecommenderServicer, RecommendServicer
-from friesian_services.server import GrpcServer, Part, Servicer, run
+from friesian_services.process import Part, run
+from friesian_services.recommender.servicer import (
+    RecommenderServicer,
+    RecommendServicer,
+    is_short_original,
+    is_short_v1,
+)
+from friesian_services.rpc.handlers import Servicer
+from friesian_services.rpc.server import GrpcServer
 from friesian_services.timers import Timers
 
 
@@ -33,8 +40,8 @@ def serve_fronts(
 ) -> None:
     """Answer until told to stop; each front runs as many requests at once as there are threads.
 
-    HTTP requests are run by its `loops` event loops where they wait for no network; those that do, or that take long,
-    are handed to a pool of threads.
+    Requests are run by each front's `loops` event loops where they wait for no network; those that do, or that take
+    long, are handed to a pool of threads.
     """
     share_port = place.shared is not None
     grpc_server = GrpcServer(
@@ -45,15 +52,18 @@ def serve_fronts(
                 recommender_pb2_grpc.add_RecommenderServicer_to_server,
                 RecommenderServicer(recommender, timers, backends),
                 "recommender.Recommender",
+                is_short_original if loops else None,
             ),
             Servicer(
                 v1_grpc.add_RecommenderServicer_to_server,
                 RecommendServicer(recommender, timers),
                 "friesian.v1.Recommender",
+                is_short_v1 if loops else None,
             ),
         ],
         CallInterceptor(exporter),
         threads=threads,
+        loops=max(loops, 1),
         share_port=share_port,
     )
     parts: list[Part] = [grpc_server]

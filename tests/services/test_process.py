@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from friesian_services.server import run
+from friesian_services.process import run
 
 
 @pytest.fixture

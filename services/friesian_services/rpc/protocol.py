@@ -1,0 +1,325 @@
+"""One gRPC connection on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from friesian_services.http2.connection import Connection
+from friesian_services.http2.fields import Fields, written
+from friesian_services.http2.frames import Http2Error
+from friesian_services.rpc.context import CallContext
+from friesian_services.rpc.handlers import Found
+from friesian_services.rpc.messages import (
+    CONTENT_TYPE,
+    HEADERS,
+    MESSAGE_BYTES,
+    CallError,
+    MessageReader,
+    framed,
+    refusal,
+    trailers,
+)
+from friesian_services.rpc.workplace import Workplace
+
+# Unanswered requests of one connection.
+_HELD_BYTES = 2 * MESSAGE_BYTES
+_FAILED = "an unexpected failure; the server's log has it"
+
+_log = logging.getLogger(__name__)
+
+
+class _Call:
+    """A stream on its way to an answer."""
+
+    __slots__ = ("begun", "context", "found", "has_headers", "reader", "requests", "size")
+
+    def __init__(self, found: Found, fields: Fields, begun: float) -> None:
+        self.found, self.begun = found, begun
+        self.context = CallContext(fields)
+        self.reader = MessageReader(fields)
+        self.size = 0
+        self.has_headers = False
+        # Of a stream of messages: those that its thread has not yet read, None for the end.
+        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+
+class GrpcProtocol(asyncio.Protocol):
+    """Reads calls, has them answered, writes the answers.
+
+    What one piece of the network's data asks is answered in one write. From a client that does not read its answers
+    nothing more is read, and after a time it is let go; so are requests that are not complete by then.
+    """
+
+    def __init__(self, place: Workplace, loop: asyncio.AbstractEventLoop) -> None:
+        self._place = place
+        self._loop = loop
+        self._connection = Connection(self)
+        self._calls: dict[int, _Call] = {}
+        self._incomplete: set[int] = set()
+        self._ready: list[tuple[int, _Call, bytes]] = []
+        self._held = 0
+        self._late: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._is_paused = False
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        if not self._place.admit(self):
+            transport.abort()
+            return
+        self._late = self._loop.call_later(self._place.patience_s, self._is_late)
+        self._write()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._connection.receive(data)
+        except Http2Error as error:
+            _log.info("a gRPC connection is ended: %s", error)
+            self._write()
+            self._transport.close()
+            return
+        if self._ready:
+            self._answer_ready()
+        if self._incomplete and self._late is None:
+            self._late = self._loop.call_later(self._place.patience_s, self._is_late)
+        self._write()
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+        self._transport.pause_reading()
+        self._restart_reading_clock()
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        if not self._connection.is_blocked:
+            self._stop_reading_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._place.connections.discard(self)
+        if self._late is not None:
+            self._late.cancel()
+        self._stop_reading_clock()
+        for stream in list(self._calls):
+            self._forget(stream)
+
+    def headers(self, stream: int, fields: Fields, ended: bool) -> None:
+        """A call begins."""
+        if not fields.get(b"content-type", b"").startswith(CONTENT_TYPE) or fields.get(b":method") != b"POST":
+            self._connection.end(stream, written([(b":status", b"415")]))
+            return
+        path = fields.get(b":path", b"")
+        found = self._place.handlers.find(path)
+        try:
+            if found is None:
+                name = path[:200].decode("ascii", "replace")
+                raise CallError(grpc.StatusCode.UNIMPLEMENTED, f"there is no method {name} here")
+            call = _Call(found, fields, self._loop.time())
+        except CallError as error:
+            self._connection.end(stream, refusal(error.code(), error.details()))
+            return
+        self._calls[stream] = call
+        if found.handler.request_streaming:
+            self._place.streams.submit(self._converse, stream, call)
+        else:
+            self._incomplete.add(stream)
+        if ended:
+            self.data(stream, b"", True)
+
+    def data(self, stream: int, data: bytes, ended: bool) -> None:
+        """A call's request, or a piece of it."""
+        call = self._calls.get(stream)
+        if call is None:
+            return
+        self._held += len(data)
+        call.size += len(data)
+        try:
+            if self._held > _HELD_BYTES:
+                text = f"over {_HELD_BYTES} bytes of unanswered requests on one connection"
+                raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+            messages = call.reader.add(data)
+            if call.found.handler.request_streaming:
+                for message in messages:
+                    call.requests.put(message)
+                if ended:
+                    call.requests.put(None)
+            elif ended:
+                self._incomplete.discard(stream)
+                self._ready.append((stream, call, call.reader.only(messages)))
+        except CallError as error:
+            self._end(stream, None, refusal(error.code(), error.details()))
+
+    def reset(self, stream: int, code: int) -> None:
+        """The caller has given a call up."""
+        self._forget(stream)
+
+    def leaving(self, last_stream: int) -> None:
+        """A client opens no more streams; those that are open go on."""
+
+    def leave(self) -> None:
+        """Take no more calls; tell those who only watch that it is over."""
+        self._connection.leave()
+        for stream, call in list(self._calls.items()):
+            if call.found.handler.response_streaming:
+                self._end(stream, None, trailers(grpc.StatusCode.UNAVAILABLE, "the server is being stopped"))
+        self._write()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is unanswered, or not wholly sent."""
+        return self._connection.open_streams == 0
+
+    def close(self) -> None:
+        """End the connection once all that was written is sent."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """End it at once."""
+        self._transport.abort()
+
+    def _answer_ready(self) -> None:
+        """Hand calls to other threads where those are for them; of several that came together all but the last."""
+        ready, self._ready = self._ready, []
+        for left, (stream, call, message) in zip(range(len(ready) - 1, -1, -1), ready, strict=True):
+            if self._calls.get(stream) is not call:  # reset by what came behind it
+                continue
+            if call.found.handler.response_streaming:
+                self._watch(stream, call, message)
+            elif self._place.answers_here(call.found, message, alone=left == 0):
+                self._end(stream, *answer_of(call.found.handler, message, call.context))
+            elif not self._place.hand_over(self._answer_aside, stream, call, message):
+                self._end(stream, None, refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for a thread"))
+
+    def _answer_aside(self, stream: int, call: _Call, message: bytes) -> None:
+        """In another thread."""
+        answer = answer_of(call.found.handler, message, call.context)
+        self._soon(self._end_and_write, stream, call, *answer)
+
+    def _watch(self, stream: int, call: _Call, message: bytes) -> None:
+        """A call that is told something whenever it happens, and holds no thread: health's watchers."""
+        handler = call.found.handler
+
+        def send(reply: Any) -> None:  # by whichever thread
+            if reply is not None:
+                self._soon(self._send_and_write, stream, call, framed(handler.response_serializer(reply)))
+
+        try:
+            handler.unary_stream(handler.request_deserializer(message), call.context, send)
+        except Exception:
+            _log.exception("a stream failed")
+            self._end(stream, None, refusal(grpc.StatusCode.INTERNAL, _FAILED))
+
+    def _converse(self, stream: int, call: _Call) -> None:
+        """A call of as many messages as its caller likes: reflection's. In a thread that nobody else waits for."""
+        handler, code, details = call.found.handler, grpc.StatusCode.OK, ""
+        try:
+            for reply in handler.stream_stream(self._requests(call), call.context):
+                self._soon(self._send_and_write, stream, call, framed(handler.response_serializer(reply)))
+        except Exception:
+            _log.exception("a stream failed")
+            code, details = grpc.StatusCode.INTERNAL, _FAILED
+        self._soon(self._end_and_write, stream, call, None, trailers(code, details))
+
+    @staticmethod
+    def _requests(call: _Call) -> Iterator[Any]:
+        while (message := call.requests.get()) is not None and call.context.is_active():
+            yield call.found.handler.request_deserializer(message)
+
+    def _soon(self, does: Any, *arguments: Any) -> None:
+        """Have the event loop do something; nothing where it is over already."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(does, *arguments)
+
+    def _send_and_write(self, stream: int, call: _Call, message: bytes) -> None:
+        if self._calls.get(stream) is call:
+            self._send_headers(stream, call)
+            self._connection.send(stream, message)
+            self._write()
+
+    def _end_and_write(self, stream: int, call: _Call, message: bytes | None, last: bytes) -> None:
+        if self._calls.get(stream) is call:
+            self._end(stream, message, last)
+            self._write()
+
+    def _end(self, stream: int, message: bytes | None, last: bytes) -> None:
+        """The end of an answer: its message, if it has one, and its status."""
+        if message is None:
+            self._connection.end(stream, last)
+        else:
+            self._send_headers(stream, self._calls[stream])
+            self._connection.send(stream, message, last)
+        self._forget(stream)
+
+    def _send_headers(self, stream: int, call: _Call) -> None:
+        if not call.has_headers:
+            call.has_headers = True
+            self._connection.send_headers(stream, HEADERS)
+
+    def _forget(self, stream: int) -> None:
+        call = self._calls.pop(stream, None)
+        if call is not None:
+            self._held -= call.size
+            self._incomplete.discard(stream)
+            call.requests.put(None)
+            call.context.end()
+
+    def _is_late(self) -> None:
+        """Requests that are not complete in time are refused; a client that asks nothing yet may wait."""
+        self._late = None
+        if not self._connection.is_settled:
+            self._transport.abort()
+            return
+        patience = self._place.patience_s
+        for stream in list(self._incomplete):
+            if self._calls[stream].begun <= self._loop.time() - patience:
+                text = f"the request was not complete within {patience:g} seconds"
+                self._end(stream, None, refusal(grpc.StatusCode.DEADLINE_EXCEEDED, text))
+        if self._incomplete:
+            self._late = self._loop.call_later(patience, self._is_late)
+        self._write()
+
+    def _write(self) -> None:
+        data = self._connection.outgoing()
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+        if self._connection.is_blocked:
+            if data or self._unread is None:  # whatever goes out shows that the client reads
+                self._restart_reading_clock()
+        elif self._unread is not None and not self._is_paused:
+            self._stop_reading_clock()
+
+    def _restart_reading_clock(self) -> None:
+        self._stop_reading_clock()
+        self._unread = self._loop.call_later(self._place.patience_s, self._transport.abort)
+
+    def _stop_reading_clock(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+
+def answer_of(handler: Any, message: bytes, context: CallContext) -> tuple[bytes | None, bytes]:
+    """The framed answer to a unary call, None where it failed, and the block that ends it."""
+    try:
+        answer = framed(handler.response_serializer(handler.unary_unary(message, context)))
+        if len(answer) > MESSAGE_BYTES:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the answer is over {MESSAGE_BYTES} bytes; ask for less")
+        last = trailers(grpc.StatusCode.OK, "", context.trailing_metadata())
+    except CallError as error:
+        return None, refusal(error.code(), error.details(), context.trailing_metadata())
+    except Exception:  # of what the interceptor does not see: writing the answer
+        _log.exception("an answer could not be written")
+        return None, refusal(grpc.StatusCode.INTERNAL, _FAILED)
+    code = context.code()
+    if code is None or code is grpc.StatusCode.OK:
+        return answer, last
+    return None, refusal(code, context.details(), context.trailing_metadata())

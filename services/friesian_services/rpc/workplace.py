@@ -1,0 +1,68 @@
+"""Where the calls of a server are answered: by its event loops, or by threads beside them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from friesian_services.rpc.handlers import Found, Handlers
+
+_CONNECTIONS = 1000
+_QUEUED = 1000
+
+
+class Workplace:
+    """What all connections of a server share.
+
+    Parameters
+    ----------
+    handlers : Handlers
+    pool : Executor, optional
+        Threads for calls that are not short. Without one the event loops answer all.
+    streams : Executor
+        Threads for callers who hold one as long as they like.
+    spread : bool
+        Whether of short calls that come together the threads take all but one, as where there are cores for them.
+    patience_s : float
+        Seconds that a client may take for one request, or leave its answers unread.
+    """
+
+    def __init__(
+        self, handlers: Handlers, pool: Executor | None, streams: Executor, *, spread: bool, patience_s: float
+    ) -> None:
+        self.handlers, self.streams, self.patience_s = handlers, streams, patience_s
+        self.connections: set[Any] = set()
+        self._pool, self._spread = pool, spread
+        self._queued, self._lock = 0, threading.Lock()
+
+    def admit(self, connection: Any) -> bool:
+        """Take one more connection, unless there are too many."""
+        if len(self.connections) >= _CONNECTIONS:
+            return False
+        self.connections.add(connection)
+        return True
+
+    def answers_here(self, found: Found, message: bytes, *, alone: bool) -> bool:
+        """Whether the event loop itself answers a call."""
+        if self._pool is None:
+            return True
+        return (alone or not self._spread) and found.is_short is not None and found.is_short(message)
+
+    def hand_over(self, answer: Callable[..., None], *arguments: Any) -> bool:
+        """Have a thread answer; False where too many calls wait for one."""
+        assert self._pool is not None
+        with self._lock:
+            if self._queued >= _QUEUED:
+                return False
+            self._queued += 1
+        self._pool.submit(self._work, answer, arguments)
+        return True
+
+    def _work(self, answer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        try:
+            answer(*arguments)
+        finally:
+            with self._lock:
+                self._queued -= 1
