@@ -19,17 +19,9 @@ from friesian_services import call, wire
 from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services.errors import error_of
+from friesian_services.rpc.client import Channel
 
-# Bounds one message; 10,000 candidates with a list of 500 numbers each still fit.
-MESSAGE_BYTES = 64 << 20
 _TIMEOUT_S = 5.0
-_OPTIONS = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.enable_http_proxy", 0),  # the services are neighbours; a proxy for the web does not know them
-]
 
 
 class Remote(NamedTuple):
@@ -37,7 +29,7 @@ class Remote(NamedTuple):
 
     name: str
     url: str
-    channel: Any
+    channel: Channel
 
     def close(self) -> None:
         """End the connection."""
@@ -46,7 +38,7 @@ class Remote(NamedTuple):
 
 def connect(name: str, url: str) -> Remote:
     """Prepare a channel; it connects when it is first used, and again whenever it must."""
-    return Remote(name, url, grpc.insecure_channel(url, options=_OPTIONS))
+    return Remote(name, url, Channel(url))
 
 
 def limits() -> dict[str, Any]:
@@ -160,7 +152,7 @@ class RemoteRanker:
         step = self._batch or max(rows, 1)
         starts = range(0, rows, step)
         with named(self._remote):
-            if len(starts) == 1:  # waiting in this thread spares the channel's own, which all futures need
+            if len(starts) == 1:
                 replies = [self._stub.Predict(self._request(inputs, shown), **limits())]
             else:
                 parts = ({name: array[start : start + step] for name, array in inputs.items()} for start in starts)

@@ -25,6 +25,8 @@ from friesian_services.rpc.handlers import Servicer
 from friesian_services.rpc.server import run_grpc
 from friesian_services.wiring import open_stores, served_row_sets
 
+_SHORT_BYTES = 8192  # some 1,000 ids
+
 
 def main(
     config: ConfigOption = None,
@@ -69,13 +71,18 @@ def serve(settings: FeatureConfig, place: Place) -> None:
     stores = open_stores(release, served_row_sets(settings, vectors), settings)
     timers, exporter = observe(settings, place)
     rows = RowsServicer(stores, release.id, timers)
-    is_short = None if settings.redis is not None else rows.is_short
+    waits = settings.redis is not None
     servicers = [
         Servicer(feature_pb2_grpc.add_FeatureServicer_to_server, FeatureServicer(timers), "feature.Feature"),
-        Servicer(v1_grpc.add_FeatureServicer_to_server, rows, "friesian.v1.Feature", is_short),
+        Servicer(v1_grpc.add_FeatureServicer_to_server, rows, "friesian.v1.Feature", None if waits else _is_short),
     ]
-    loops = 1 if is_short is None else max(1, cores_here() // settings.workers)
+    loops = 1 if waits else max(1, cores_here() // settings.workers)
     run_grpc("feature_recall" if vectors else "feature", settings, servicers, exporter, place, loops=loops)
+
+
+def _is_short(request: bytes) -> bool:
+    """Whether it asks for so few rows that copying them takes no time."""
+    return len(request) <= _SHORT_BYTES
 
 
 if __name__ == "__main__":

@@ -16,9 +16,6 @@ from friesian_services.timers import Timers
 
 _OTHERWISE = "rows are packed bytes here, not serialised Java: call friesian.v1.Feature/GetRows"
 
-# Some 1,000 ids.
-_SHORT_BYTES = 8192
-
 
 class FeatureServicer(feature_pb2_grpc.FeatureServicer):  # type: ignore[misc]  # generated, without types
     """The original's service: its metrics; its rows were serialised Java."""
@@ -47,10 +44,6 @@ class RowsServicer(v1_grpc.FeatureServicer):  # type: ignore[misc]
         self._stores = stores
         self._release_id = release_id
         self._timers = timers
-
-    def is_short(self, request: bytes) -> bool:
-        """Whether it asks for so few rows that copying them takes no time."""
-        return len(request) <= _SHORT_BYTES
 
     def GetRows(self, request: v1.RowsRequest, context: Any) -> v1.RowsReply:
         wire.check_release(request.release_id, self._release_id)

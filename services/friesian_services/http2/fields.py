@@ -50,7 +50,7 @@ class FieldReader:
         Http2Error
             If the block is none, or too long.
         """
-        found = self._kept.get(block)
+        found = self._kept.get(block) or _plain(block)
         if found is not None:
             return found
         added = self._table.added
@@ -72,6 +72,22 @@ class FieldReader:
 def written(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A header block of literals; it reads the same whatever was sent before."""
     return b"".join([b"\x00%b%b%b%b" % (_length(name), name, _length(value), value) for name, value in fields])
+
+
+def _plain(block: bytes) -> Fields | None:
+    """The fields of a block of short literals, as `written` makes it; None for any other."""
+    fields: Fields = {}
+    at, end = 0, len(block)
+    while at < end and block[at] == 0:
+        start = at + 2
+        middle = start + block[at + 1]
+        if middle - start >= 0x7F or middle >= end:
+            return None
+        at = middle + 1 + block[middle]
+        if block[middle] >= 0x7F or at > end:
+            return None
+        fields[block[start:middle]] = block[middle + 1 : at]
+    return fields if at == end else None
 
 
 def _length(text: bytes) -> bytes:

@@ -15,12 +15,8 @@ from friesian_services.interceptor import CallInterceptor
 from friesian_services.metrics import Exporter
 from friesian_services.place import Place
 from friesian_services.process import Part, run
-from friesian_services.recommender.servicer import (
-    RecommenderServicer,
-    RecommendServicer,
-    is_short_original,
-    is_short_v1,
-)
+from friesian_services.recommender.servicer import RecommenderServicer, RecommendServicer
+from friesian_services.recommender.short import is_short, is_short_of_original
 from friesian_services.rpc.handlers import Servicer
 from friesian_services.rpc.server import GrpcServer
 from friesian_services.timers import Timers
@@ -52,13 +48,13 @@ def serve_fronts(
                 recommender_pb2_grpc.add_RecommenderServicer_to_server,
                 RecommenderServicer(recommender, timers, backends),
                 "recommender.Recommender",
-                is_short_original if loops else None,
+                is_short_of_original if loops else None,
             ),
             Servicer(
                 v1_grpc.add_RecommenderServicer_to_server,
                 RecommendServicer(recommender, timers),
                 "friesian.v1.Recommender",
-                is_short_v1 if loops else None,
+                is_short if loops else None,
             ),
         ],
         CallInterceptor(exporter),

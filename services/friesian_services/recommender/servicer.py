@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
 from friesian_fast.recommend import Recommender
 from friesian_services import wire
 from friesian_services._pb import friesian_v1_pb2 as v1
@@ -15,9 +13,6 @@ from friesian_services._pb import recommender_pb2_grpc
 from friesian_services.backends import Backends
 from friesian_services.recommender.many import recommend_all
 from friesian_services.timers import Timers
-
-# One user's request, whose id may have 1,024 characters; candidates that take the loop longer than others should wait.
-_SHORT_BYTES, _MANY = 4096, 1000
 
 
 class RecommenderServicer(recommender_pb2_grpc.RecommenderServicer):  # type: ignore[misc]  # generated, without types
@@ -62,26 +57,3 @@ class RecommendServicer(v1_grpc.RecommenderServicer):  # type: ignore[misc]
             answers = recommend_all(ours, users, k, candidates, context, request.explain, request_filter)
         context.set_trailing_metadata(wire.fallback_metadata(answers))
         return wire.recommend_reply(answers, ours.release_id, filtered=request_filter is not None)
-
-
-def is_short_original(request: bytes) -> bool:
-    """Whether a request of the original's service is for one user and not for thousands of candidates."""
-    if len(request) > _SHORT_BYTES:
-        return False
-    try:
-        asked = pb.RecommendRequest.FromString(request)
-    except DecodeError:  # its refusal is short
-        return True
-    return len(asked.ID) <= 1 and asked.candidateNum < _MANY
-
-
-def is_short_v1(request: bytes) -> bool:
-    """The same of our own service, without explanation and filter."""
-    if len(request) > _SHORT_BYTES:
-        return False
-    try:
-        asked = v1.RecommendRequest.FromString(request)
-    except DecodeError:
-        return True
-    users = len(asked.users.int64.values) + len(asked.users.string.values)
-    return users <= 1 and asked.candidates < _MANY and not asked.explain and not asked.HasField("filter")
