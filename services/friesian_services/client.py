@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from friesian_services import call, wire
 from friesian_services._pb import friesian_v1_pb2 as v1
 from friesian_services._pb import friesian_v1_pb2_grpc as v1_grpc
 from friesian_services.errors import error_of
-from friesian_services.rpc.client import Channel
+from friesian_services.rpc.client import Channel, Pending
 
 _TIMEOUT_S = 5.0
 
@@ -79,13 +79,23 @@ class RemoteRowStore:
 
     def get(self, ids: Ids) -> list[bytes | None]:
         """The packed rows, None where there is none."""
-        request = v1.RowsRequest(
-            release_id=self._release_id,
-            row_set=self.row_set.name,
-            ids=wire.ids_to_message(normal_ids(ids, self.row_set)),
-        )
         with named(self._remote):
-            rows = self._stub.GetRows(request, **limits()).rows
+            asked = self._stub.GetRows.future(self._request(ids), **limits())
+        return self._rows(asked, ids)
+
+    def begin(self, ids: Ids) -> Callable[[], RowBatch]:
+        """Ask for rows; the function that is given waits for them."""
+        with named(self._remote):
+            asked = self._stub.GetRows.future(self._request(ids), **limits())
+        return lambda: RowBatch(self._rows(asked, ids), ids)
+
+    def _request(self, ids: Ids) -> v1.RowsRequest:
+        numbers = wire.ids_to_message(normal_ids(ids, self.row_set))
+        return v1.RowsRequest(release_id=self._release_id, row_set=self.row_set.name, ids=numbers)
+
+    def _rows(self, asked: Pending, ids: Ids) -> list[bytes | None]:
+        with named(self._remote):
+            rows = asked.result().rows
         if len(rows) != len(ids):
             raise InvalidInputError(
                 f"{self._remote.name} service at {self._remote.url}: {len(rows)} rows for {len(ids)} ids"

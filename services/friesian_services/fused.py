@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
 from concurrent.futures import ThreadPoolExecutor
 
-from friesian_fast.recommend import Recommender, RulesStage, open_recall
+from friesian_fast.recommend import Ahead, Recommender, RulesStage, open_recall
 from friesian_fast.release.open import open_release
+from friesian_fast.store import RowStore
 from friesian_services.backends import LocalBackends
 from friesian_services.config import AllConfig
 from friesian_services.launch import observe
@@ -37,13 +39,14 @@ def serve(settings: AllConfig, place: Place) -> None:
     # Where nothing waits for a network, more threads than cores would only take turns.
     cores = max(1, cores_here() // settings.workers)
     waits = settings.redis is not None
+    users = TimedStore(stores["user"], timers)
     recommender = Recommender(
         release,
-        users=TimedStore(stores["user"], timers),
+        users=users,
         items=TimedStore(stores["item"], timers),
         recall=open_recall(release, index, TimedStore(stores["user_vector"], timers), timers.time, rules),
         ranker=TimedRanker(open_ranker(release), timers),
-        executor=ThreadPoolExecutor(THREADS, thread_name_prefix="user-row") if waits else None,
+        ahead=_in_thread(users) if waits else None,
         clock=timers.time,
         rules=rules,
     )
@@ -58,3 +61,9 @@ def serve(settings: AllConfig, place: Place) -> None:
         threads=THREADS if waits else cores + 1,
         loops=0 if waits else cores,
     )
+
+
+def _in_thread(users: RowStore) -> Ahead:
+    """Fetches rows in threads of its own, with the deadline and the id of the request."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="user-row")
+    return lambda ids: pool.submit(contextvars.copy_context().run, users.find, ids).result

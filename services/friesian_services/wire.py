@@ -32,6 +32,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
     "float64": np.dtype("<f8"),
 }
+# A request has some 16 tensors: asking NumPy for a type's name costs more than a look-up.
+_NAMES = {dtype: name for name, little in _DTYPES.items() for dtype in (little, little.newbyteorder(">"))}
 
 
 def ids_to_message(ids: Ids) -> v1.Ids:
@@ -107,12 +109,7 @@ def floats_from_bytes(data: bytes, count: int) -> NDArray[np.float32]:
 def tensors_to_messages(arrays: Mapping[str, NDArray[Any]]) -> list[v1.Tensor]:
     """Named arrays of the spec's types."""
     return [
-        v1.Tensor(
-            name=name,
-            dtype=array.dtype.name,
-            shape=array.shape,
-            data=np.ascontiguousarray(array, _DTYPES[array.dtype.name]).tobytes(),
-        )
+        v1.Tensor(name=name, dtype=_NAMES[array.dtype], shape=array.shape, data=_little_endian(array).tobytes())
         for name, array in arrays.items()
     ]
 
@@ -240,9 +237,15 @@ def _candidate_columns(messages: Iterable[v1.Tensor], count: int) -> dict[str, N
     return columns
 
 
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    dtype = _DTYPES[_NAMES[array.dtype]]
+    return array if array.dtype is dtype else array.astype(dtype, copy=False)
+
+
 def _shaped(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
-        return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)
+        shaped = values if len(shape) == 1 else values.reshape(shape)
+        return shaped if shaped.dtype.isnative else shaped.astype(shaped.dtype.newbyteorder("="))
     except ValueError as error:  # too many dimensions, or lengths beside a zero that no array has
         raise InvalidInputError(f"tensor '{name}' cannot have {len(shape)} dimensions of {shape}: {error}") from error
 

@@ -1,6 +1,3 @@
-import contextvars
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 
@@ -204,33 +201,25 @@ def test_recall_leaves_out_the_padding(release):
 
 
 def test_the_users_row_is_fetched_while_recall_runs(release):
-    """Recall waits for the fetch to begin, which it can only do beside it; the caller's context goes along."""
-    caller = contextvars.ContextVar("caller", default=None)
-    seen, begun = [], threading.Event()
+    """It is begun before recall and waited for behind it."""
+    users, seen = release.row_store("user"), []
 
-    class Users:
-        row_set = release.spec.row_set("user")
+    def begin(ids):
+        seen.append(("begun", ids.tolist()))
+        return lambda: (seen.append("waited for"), users.find(ids))[1]
 
-        def find(self, ids):
-            seen.append((caller.get(), threading.current_thread().name))
-            begun.set()
-            return release.row_store("user").find(ids)
-
-    recall = Proposes([item_id(0)], then=lambda: seen.append(begun.wait(20)))
-    caller.set("me")
-    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
-        made = Recommender(
-            release,
-            users=Users(),
-            items=release.row_store("item"),
-            recall=recall,
-            ranker=Scores(),
-            rules=RulesStage.of(release),
-            executor=pool,
-        )
-        answer = made.recommend(user_id(0), k=1)
-    assert answer.fallback is None
-    assert seen == [("me", "fetch_0"), True]
+    recall = Proposes([item_id(0)], then=lambda: seen.append("recalled"))
+    made = Recommender(
+        release,
+        users=users,
+        items=release.row_store("item"),
+        recall=recall,
+        ranker=Scores(),
+        rules=RulesStage.of(release),
+        ahead=begin,
+    )
+    assert made.recommend(user_id(0), k=1).fallback is None
+    assert seen == [("begun", [user_id(0)]), "recalled", "waited for"]
 
 
 def test_rules_of_a_release(tmp_path):

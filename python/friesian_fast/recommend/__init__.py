@@ -3,7 +3,13 @@
 from friesian_fast.recall import as_ids
 from friesian_fast.recommend.explain import Explanation
 from friesian_fast.recommend.listed import ListedRecall, open_recall
-from friesian_fast.recommend.recommender import Recommendation, Recommender, TooFewCandidatesError, open_recommender
+from friesian_fast.recommend.recommender import (
+    Ahead,
+    Recommendation,
+    Recommender,
+    TooFewCandidatesError,
+    open_recommender,
+)
 from friesian_fast.recommend.rules import RulesStage
 from friesian_fast.recommend.stages import (
     Candidates,
@@ -17,6 +23,7 @@ from friesian_fast.release.manifest import MAX_CANDIDATES
 
 __all__ = [
     "MAX_CANDIDATES",
+    "Ahead",
     "CandidateSource",
     "Candidates",
     "Clock",

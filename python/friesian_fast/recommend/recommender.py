@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,8 @@ from friesian_fast.store import RowBatch, RowStore
 _DEFAULT_K = 10
 
 _log = logging.getLogger(__name__)
+
+Ahead = Callable[[Ids], Callable[[], RowBatch]]
 
 
 class TooFewCandidatesError(InvalidInputError):
@@ -74,8 +75,9 @@ class Recommender:
     ranker : Ranker
     rules : RulesStage
         What happens after ranking, and to the fallback list; checks what requests ask to be left out.
-    executor : Executor, optional
-        Fetches the user's row while recall runs; worth it only where both wait for a network.
+    ahead : callable, optional
+        Takes ids, begins to fetch the rows of users, and gives a function that waits for them: recall runs meanwhile.
+        Worth it only where both wait for a network.
     clock : callable, optional
         Takes a timer's name and gives the context to run in.
     """
@@ -89,7 +91,7 @@ class Recommender:
         recall: CandidateSource,
         ranker: Ranker,
         rules: RulesStage,
-        executor: Executor | None = None,
+        ahead: Ahead | None = None,
         clock: Clock = untimed,
     ) -> None:
         self._release = release
@@ -97,7 +99,7 @@ class Recommender:
         self._items = items
         self._recall = recall
         self._ranker = ranker
-        self._executor = executor
+        self._ahead = ahead
         self._clock = clock
         self._rules = rules
         self._inputs = InputBuilder(release.spec)
@@ -204,16 +206,17 @@ class Recommender:
     def _ranked(
         self, user_id: int | str, user: Ids, k: int, candidates: int, asked: Filter | None, trace: Trace | None
     ) -> Recommendation:
-        user_row = self._start(lambda: self._user_row(user, trace))
+        user_row = partial(self._users.find, user) if self._ahead is None else self._ahead(user)
         with self._time("recommend.recall", trace):
             # Sources that know of no filters serve where none is asked for.
             more = () if asked is None else (asked,)
             found = self._recall.candidates(user_id, candidates, *more)
+        with self._time("recommend.feature.user", trace):
+            row = user_row()
         if not found.user_found:
             raise NotFoundError(f"user {user_id!r} has no vector in release {self.release_id}")
         if len(found.ids) == 0:
             raise NotFoundError(f"rules and filter leave no item for user {user_id!r}")
-        row = user_row()
         if row.count == 0:
             raise NotFoundError(f"user {user_id!r} has no features in release {self.release_id}")
         with self._time("recommend.feature.item", trace):
@@ -243,16 +246,6 @@ class Recommender:
 
     def _time(self, name: str, trace: Trace | None) -> AbstractContextManager[Any]:
         return self._clock(name) if trace is None else trace.time(name, self._clock(name))
-
-    def _user_row(self, user: Ids, trace: Trace | None) -> RowBatch:
-        with self._time("recommend.feature.user", trace):
-            return self._users.find(user)
-
-    def _start(self, fetch: Callable[[], RowBatch]) -> Callable[[], RowBatch]:
-        """Begin at once where there is an executor (deadline and request id go along), else when asked."""
-        if self._executor is None:
-            return fetch
-        return self._executor.submit(contextvars.copy_context().run, fetch).result
 
     def _popular(self, user: Ids, k: int, asked: Filter | None, why: str) -> Recommendation:
         items = self._rules.popular(self._release.popular, user, k, asked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import typer
@@ -82,13 +81,14 @@ def build(release: Release, settings: RecommenderConfig, timers: Timers) -> tupl
     index = open_index(release)
     index.exact_scan = None  # nothing is searched here: the index says which items a filter means
     user, item = (release.spec.row_set(name) for name in ("user", "item"))
+    users = RemoteRowStore(feature, user, release.spec.row_tag("user"), release.id)
     recommender = Recommender(
         release,
-        users=RemoteRowStore(feature, user, release.spec.row_tag("user"), release.id),
+        users=users,
         items=RemoteRowStore(feature, item, release.spec.row_tag("item"), release.id),
         recall=RemoteRecall(recall, user.id_type, item.id_type, release.id),
         ranker=RemoteRanker(ranking, release.id, rows_per_call(release, settings.inference_batch)),
-        executor=ThreadPoolExecutor(THREADS, thread_name_prefix="user-row"),
+        ahead=users.begin,
         clock=timers.time,
         rules=RulesStage.of(release, index),
     )
