@@ -78,7 +78,7 @@ def _plain(block: bytes) -> Fields | None:
     """The fields of a block of short literals, as `written` makes it; None for any other."""
     fields: Fields = {}
     at, end = 0, len(block)
-    while at < end and block[at] == 0:
+    while at + 1 < end and block[at] == 0:
         start = at + 2
         middle = start + block[at + 1]
         if middle - start >= 0x7F or middle >= end:
