@@ -111,24 +111,33 @@ class _Loop:
         self._place = place
         self._listener = listener.dup()
         self._loop = uvloop.new_event_loop()
-        self._stopping: asyncio.Event | None = None
+        self._stopping = asyncio.Event()
+        self._is_over, self._lock = False, threading.Lock()
         self._until = 0.0
         self._thread = threading.Thread(target=self._run, name="grpc-loop", daemon=True)
         self._up = threading.Event()
 
     def start(self) -> None:
-        """Return once it answers."""
-        self._thread.start()
+        """Return once it answers, or at once where it was stopped before."""
+        with self._lock:
+            if self._is_over:
+                return
+            self._thread.start()
         if not self._up.wait(timeout=30):
             raise UnavailableError("the gRPC server did not start within 30 seconds")
 
     def stop(self, until: float) -> None:
         """Take no more calls, end when those that run are answered, or at a time of the monotonic clock."""
-        self._until = until
-        if self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        else:
+        with self._lock:
+            was_over, self._is_over = self._is_over, True
+            self._until = until
+        if was_over:
+            return
+        if self._thread.ident is None:
             self._listener.close()
+            self._loop.close()
+        else:
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     def join(self) -> None:
         """Wait for the end."""
@@ -141,7 +150,6 @@ class _Loop:
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        self._stopping = asyncio.Event()
         server = await self._loop.create_server(lambda: GrpcProtocol(self._place, self._loop), sock=self._listener)
         self._up.set()
         await self._stopping.wait()
