@@ -45,6 +45,12 @@ class CallError(grpc.RpcError):  # type: ignore[misc]  # grpcio has no types
         return self._details
 
 
+def is_grpc(fields: Fields) -> bool:
+    """Whether headers are those of a gRPC call, with whatever kind of messages."""
+    kind = fields.get(b"content-type", b"")
+    return kind == CONTENT_TYPE or kind.startswith((CONTENT_TYPE + b"+", CONTENT_TYPE + b";"))
+
+
 def framed(message: bytes) -> bytes:
     """A message as it stands in the content."""
     return b"\x00%b%b" % (len(message).to_bytes(4, "big"), message)
@@ -61,9 +67,12 @@ class MessageReader:
 
     def __init__(self, fields: Fields) -> None:
         self._encoding = fields.get(b"grpc-encoding", b"identity")
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._wanted = _PREFIX_BYTES
+        self._rest = bytearray()
+
+    @property
+    def size(self) -> int:
+        """Bytes of a message that is not yet whole."""
+        return len(self._rest)
 
     def add(self, data: bytes) -> list[bytes]:
         """The messages that are whole with this piece.
@@ -73,21 +82,25 @@ class MessageReader:
         CallError
             If one is too long, or compressed in a way that is not read here.
         """
-        self._parts.append(data)
-        self._size += len(data)
+        rest = self._rest
+        if rest:  # a piece that completes nothing costs its bytes, however small it is
+            rest += data
+        content = rest or data
         messages: list[bytes] = []
-        while self._size >= self._wanted:
-            content = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            length = int.from_bytes(content[1:_PREFIX_BYTES], "big")
+        at, size = 0, len(content)
+        while size - at >= _PREFIX_BYTES:
+            start = at + _PREFIX_BYTES
+            length = int.from_bytes(content[at + 1 : start], "big")
             if length > MESSAGE_BYTES:
                 raise _too_long(f"{length} bytes")
-            self._wanted = _PREFIX_BYTES + length
-            if self._size < self._wanted:
-                self._parts = [content]
+            if size - start < length:
                 break
-            messages.append(self._plain(content[0], content[_PREFIX_BYTES : self._wanted]))
-            rest = content[self._wanted :]
-            self._parts, self._size, self._wanted = [rest], len(rest), _PREFIX_BYTES
+            flag, at = content[at], start + length
+            messages.append(self._plain(flag, bytes(memoryview(content)[start:at])))
+        if content is rest:
+            del rest[:at]
+        elif at < size:
+            rest += data[at:]
         return messages
 
     def only(self, messages: list[bytes]) -> bytes:
@@ -98,7 +111,7 @@ class MessageReader:
         CallError
             If there is another number, or a piece of one.
         """
-        if len(messages) != 1 or self._size:
+        if len(messages) != 1 or self._rest:
             raise CallError(grpc.StatusCode.INTERNAL, f"a call has one whole message; this has {len(messages)}")
         return messages[0]
 
@@ -169,7 +182,10 @@ def timeout_text(seconds: float) -> bytes:
 def metadata_fields(metadata: Metadata) -> list[tuple[bytes, bytes]]:
     """Metadata as header fields; binary values, by the ends of their names, in base64."""
     return [
-        (name.encode("ascii"), base64.b64encode(value) if isinstance(value, bytes) else value.encode("ascii"))
+        (
+            name.encode("ascii"),
+            base64.b64encode(value) if isinstance(value, bytes) else value.encode("ascii", "replace"),
+        )
         for name, value in metadata
     ]
 
@@ -177,7 +193,7 @@ def metadata_fields(metadata: Metadata) -> list[tuple[bytes, bytes]]:
 def _status(code: grpc.StatusCode, details: str, metadata: Metadata) -> list[tuple[bytes, bytes]]:
     fields = [(b"grpc-status", b"%d" % code.value[0])]
     if details:
-        fields.append((b"grpc-message", quote(details, safe=_SAFE).encode("ascii")))
+        fields.append((b"grpc-message", quote(details, safe=_SAFE, errors="replace").encode("ascii")))
     return fields + metadata_fields(metadata)
 
 
