@@ -21,7 +21,15 @@ _PREFIX_BYTES = 5
 _OK = written([(b"grpc-status", b"0")])
 _ENCODINGS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 _ACCEPTED = (b"grpc-accept-encoding", b"identity,gzip,deflate")
+_CODES = {b"%d" % code.value[0]: code for code in grpc.StatusCode}
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+# What an HTTP status means where something between answers in the service's place (gRPC's own table).
+_HTTP_CODES = {
+    b"400": grpc.StatusCode.INTERNAL,
+    b"401": grpc.StatusCode.UNAUTHENTICATED,
+    b"403": grpc.StatusCode.PERMISSION_DENIED,
+    b"404": grpc.StatusCode.UNIMPLEMENTED,
+} | dict.fromkeys((b"429", b"502", b"503", b"504"), grpc.StatusCode.UNAVAILABLE)
 _UNIT_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # What a status text holds as it is: printable ASCII but the percent sign.
 _SAFE = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
@@ -149,11 +157,14 @@ def refusal(code: grpc.StatusCode, details: str, metadata: Metadata = ()) -> byt
 
 def status_in(fields: Fields) -> tuple[grpc.StatusCode, str]:
     """The status in a block that ended an answer."""
-    number = fields.get(b"grpc-status", b"")
-    code = next((code for code in grpc.StatusCode if b"%d" % code.value[0] == number), grpc.StatusCode.UNKNOWN)
-    if not number:
-        return code, f"the answer has no gRPC status; its HTTP status is {fields.get(b':status', b'missing')!r}"
-    return code, unquote(fields.get(b"grpc-message", b"").decode("ascii", "replace"))
+    number = fields.get(b"grpc-status")
+    if number is None:
+        http = fields.get(b":status", b"missing")
+        text = f"the answer has no gRPC status; its HTTP status is {http.decode('ascii', 'replace')}"
+        return _HTTP_CODES.get(http, grpc.StatusCode.UNKNOWN), text
+    return _CODES.get(number, grpc.StatusCode.UNKNOWN), unquote(
+        fields.get(b"grpc-message", b"").decode("ascii", "replace")
+    )
 
 
 def timeout_in(fields: Fields) -> float | None:
