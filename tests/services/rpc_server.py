@@ -48,7 +48,7 @@ class Methods:
 
     def missing(self, request, context):
         context.set_trailing_metadata((("x-a", "b"),))
-        raise NotFoundError(request.decode())
+        raise NotFoundError(request.decode(errors="replace"))
 
     def status(self, request, context):
         context.set_code(grpc.StatusCode.DATA_LOSS)
