@@ -286,8 +286,10 @@ class GrpcProtocol(asyncio.Protocol):
 
     def _has_room(self, message: bytes) -> bool:
         """Whether the client reads its answers fast enough for one more."""
+        if not self._is_paused and not self._connection.unsent:
+            return True
         waiting: int = self._connection.unsent + self._transport.get_write_buffer_size()
-        return waiting == 0 or waiting + len(message) <= _UNREAD_BYTES
+        return waiting + len(message) <= _UNREAD_BYTES
 
     def _send_headers(self, stream: int) -> None:
         call = self._calls[stream]
