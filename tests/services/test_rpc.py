@@ -4,14 +4,16 @@ import ast
 import contextlib
 import gzip
 import socket
+import sys
 import threading
 import zlib
+from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from h2.events import RemoteSettingsChanged, StreamReset
+from h2.events import ConnectionTerminated, RemoteSettingsChanged, StreamReset
 from tests.services.rpc_server import NAME, WAIT_S, FrameClient, eventually, framed, serving
 
 from friesian_services.http2.frames import ErrorCode
@@ -19,6 +21,7 @@ from friesian_services.interceptor import CallInterceptor
 from friesian_services.rpc import messages, protocol, workplace
 from friesian_services.rpc.handlers import always
 from friesian_services.rpc.server import GrpcServer
+from friesian_services.sockets import BACKLOG
 
 LARGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -479,12 +482,49 @@ def test_answers_of_a_conversation_that_wait_to_be_read_are_bounded(monkeypatch)
 def test_more_connections_than_there_is_room_for(monkeypatch):
     monkeypatch.setattr(workplace, "_CONNECTIONS", 2)
     with serving() as server, FrameClient(server.port) as one, FrameClient(server.port) as two:
-        assert one.outcome(one.ask())[0][b"grpc-status"] == b"0"
-        assert two.outcome(two.ask("echo"))[0][b"grpc-status"] == b"0"
+        running = [client.ask("wait", b"abc") for client in (one, two)]
+        for client in (one, two):
+            client.flush()
+            assert server.methods.begun.acquire(timeout=WAIT_S)
         with FrameClient(server.port) as three:
             assert three.rest() == []
         assert connections(server) == 2
-        assert one.outcome(one.ask())[0][b"grpc-status"] == b"0"
+        server.methods.go.set()
+        assert [client.outcome(stream)[1] for client, stream in zip((one, two), running, strict=True)] == [
+            framed(b"abc")
+        ] * 2
+
+
+def test_a_connection_that_asks_nothing_makes_room(monkeypatch):
+    monkeypatch.setattr(workplace, "_CONNECTIONS", 2)
+    with serving() as server, FrameClient(server.port) as busy, FrameClient(server.port) as idle:
+        running = busy.ask("wait", b"abc")
+        busy.flush()
+        assert server.methods.begun.acquire(timeout=WAIT_S)
+        assert idle.outcome(idle.ask())[0][b"grpc-status"] == b"0"
+        with FrameClient(server.port) as new:
+            assert new.outcome(new.ask())[0][b"grpc-status"] == b"0"
+        idle.rest()
+        assert any(isinstance(event, ConnectionTerminated) for event in idle.seen)
+        server.methods.go.set()
+        assert busy.outcome(running)[1] == framed(b"abc")
+
+
+def test_sockets(server):
+    """As many wait as bound_socket says, and clients whose machines are gone are noticed."""
+    listener = server._loops[0]._listener
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    assert int.from_bytes(info[28:32], sys.byteorder) == min(BACKLOG, most_waiting())
+    with FrameClient(server.port) as client:
+        client.outcome(client.ask())
+        [connection] = [held for held in server._loops[0]._place.connections if held.is_idle][-1:]
+        accepted = connection._transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def most_waiting():
+    """What the system allows."""
+    return int(Path("/proc/sys/net/core/somaxconn").read_text())
 
 
 def test_draining():

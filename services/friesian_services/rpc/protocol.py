@@ -88,8 +88,7 @@ class GrpcProtocol(asyncio.Protocol):
         except Http2Error as error:
             _log.info("a gRPC connection is ended: %s", error)
             self._write()
-            self._transport.close()
-            self._start_reading_clock()
+            self.close()
             return
         if self._ready:
             self._answer_ready()
@@ -196,6 +195,7 @@ class GrpcProtocol(asyncio.Protocol):
     def close(self) -> None:
         """End the connection once all that was written is sent."""
         self._transport.close()
+        self._start_reading_clock()
 
     def abort(self) -> None:
         """End it at once."""

@@ -23,7 +23,7 @@ from friesian_services.process import THREADS, run
 from friesian_services.rpc.handlers import Handlers, Servicer, always
 from friesian_services.rpc.protocol import GrpcProtocol
 from friesian_services.rpc.workplace import Workplace
-from friesian_services.sockets import bound_socket
+from friesian_services.sockets import BACKLOG, bound_socket
 
 _STREAMS = 4
 _LOOK_S = 0.01
@@ -150,7 +150,9 @@ class _Loop:
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        server = await self._loop.create_server(lambda: GrpcProtocol(self._place, self._loop), sock=self._listener)
+        server = await self._loop.create_server(
+            lambda: GrpcProtocol(self._place, self._loop), sock=self._listener, backlog=BACKLOG
+        )
         self._up.set()
         await self._stopping.wait()
         server.close()

@@ -38,9 +38,14 @@ class Workplace:
         self._queued, self._lock = 0, threading.Lock()
 
     def admit(self, connection: Any) -> bool:
-        """Take one more connection, unless there are too many."""
+        """Take one more connection; where there are too many, in the place of one that has no call."""
         if len(self.connections) >= _CONNECTIONS:
-            return False
+            idle = next((held for held in self.connections if held.is_idle), None)
+            if idle is None:
+                return False
+            self.connections.discard(idle)
+            idle.leave()
+            idle.close()
         self.connections.add(connection)
         return True
 
