@@ -129,6 +129,12 @@ def test_what_is_no_block(block):
     assert caught.value.code is ErrorCode.COMPRESSION_ERROR
 
 
+def test_an_error_does_not_quote_all_that_was_sent():
+    with pytest.raises(Http2Error) as caught:
+        FieldReader().read(b"\xff" * 16000)
+    assert len(str(caught.value)) < 200
+
+
 def test_a_small_block_that_means_a_large_one():
     """An entry of the table of 4,000 bytes, named again and again."""
     reader = FieldReader()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+from friesian_services._pb import friesian_v1_pb2 as v1
 from tests.services.rpc_server import NAME, WAIT_S, Methods, eventually, framed, register, serving
 
 from friesian_fast.errors import ConfigError
@@ -349,6 +350,15 @@ def test_a_service_that_answers_badly(name):
     with scripted(pieces) as server, asking(server) as channel:
         found, details = error(lambda: method(channel, "echo")(b"", 1.0))
         assert (found.name, text in details) == (code, True), details
+
+
+def test_an_answer_that_is_another_message():
+    with serving() as server, asking(server) as channel:
+        asked = channel.unary_unary(f"/{NAME}/echo", bytes, v1.RowsReply.FromString)
+        assert error(lambda: asked(b"\xff", WAIT_S)) == (
+            grpc.StatusCode.INTERNAL,
+            "the 1 bytes of the answer are not the message of this call",
+        )
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ class FieldReader:
         except OversizedHeaderListError as error:
             raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, f"the headers are over {BLOCK_BYTES} bytes") from error
         except HPACKError as error:
-            raise Http2Error(ErrorCode.COMPRESSION_ERROR, f"the headers cannot be decoded: {error}") from error
+            text = f"the headers cannot be decoded: {str(error)[:100]}"  # it may quote all of them
+            raise Http2Error(ErrorCode.COMPRESSION_ERROR, text) from error
         if self._table.added != added or (block and block[0] & 0xE0 == _SIZE_UPDATE):
             self._kept.clear()
         elif len(block) <= _KEPT_BYTES:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from friesian_fast.errors import ConfigError
 from friesian_services.http2.connection import Connection
@@ -209,7 +210,11 @@ class Pending:
             raise CallError(code, details)
         if not messages:
             raise CallError(grpc.StatusCode.INTERNAL, "an answer has one message; this has none")
-        return self._deserializer(messages[0])
+        try:
+            return self._deserializer(messages[0])
+        except DecodeError as error:
+            text = f"the {len(messages[0])} bytes of the answer are not the message of this call"
+            raise CallError(grpc.StatusCode.INTERNAL, text) from error
 
     def __del__(self) -> None:
         if self._wire is not None:
