@@ -13,7 +13,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from h2.events import ConnectionTerminated, RemoteSettingsChanged, StreamReset
+from h2.events import ConnectionTerminated, DataReceived, RemoteSettingsChanged, StreamReset
 from tests.services.rpc_server import NAME, WAIT_S, FrameClient, eventually, framed, serving
 
 from friesian_services.http2.fields import FieldReader
@@ -335,6 +335,16 @@ def test_a_watch_sees_the_end():
         assert error(lambda: next(watch)).code() is grpc.StatusCode.UNAVAILABLE
 
 
+def test_a_watch_of_what_is_not_there():
+    """The names that clients make up are not kept."""
+    with serving() as server, grpc.insecure_channel(address(server)) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="x"), timeout=WAIT_S)
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        assert "x" not in server._health._send_response_callbacks
+        server.stop(WAIT_S)
+        assert error(lambda: next(watch)).code() is grpc.StatusCode.UNAVAILABLE
+
+
 def test_watches_that_end_are_forgotten():
     with serving() as server, grpc.insecure_channel(address(server)) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
@@ -471,6 +481,7 @@ def test_a_client_that_reads_slowly_is_kept():
             for _ in range(3):
                 client.receive()
         assert len(client.outcome(stream)[1]) == 12_000_005
+        assert client.outcome(client.ask("echo", b"d"))[1] == framed(b"d")
 
 
 def test_answers_that_wait_to_be_read_are_bounded(monkeypatch):
@@ -504,6 +515,18 @@ def test_answers_of_a_conversation_that_wait_to_be_read_are_bounded(monkeypatch)
             client.h2.send_data(stream, framed(b"\x3a\x01*"))
         client.flush()
         assert client.until(StreamReset, stream).error_code == ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_questions_of_a_conversation_that_nobody_reads_are_bounded(monkeypatch):
+    """Those before it hold all threads."""
+    monkeypatch.setattr(protocol, "_UNREAD_QUESTIONS", 3)
+    with serving() as server, FrameClient(server.port) as client:
+        talks = [client.headers("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo") for _ in range(5)]
+        for stream in talks[:4]:
+            client.h2.send_data(stream, framed(b"\x3a\x01*"))
+            client.until(DataReceived, stream)
+        client.h2.send_data(talks[4], framed(b"\x3a\x01*") * 4)
+        assert client.outcome(talks[4])[0][b"grpc-status"] == b"8"
 
 
 def test_more_connections_than_there_is_room_for(monkeypatch):

@@ -44,6 +44,7 @@ ASKED = [
     frame(frames.HEADERS, PART, 7, b"\x83\x44\x0f/test.Test/echo" + b"\x40\x0ccontent-type\x10application/grpc"),
     frame(frames.DATA, frames.END_STREAM, 7, framed(b"")),
     frame(frames.HEADERS, PART, 9, b"\x83\xbf\xbe"),
+    frame(frames.DATA, frames.END_STREAM, 9, framed(b"a")),
     frame(frames.RST_STREAM, 0, 9, (8).to_bytes(4, "big")),
     frame(frames.HEADERS, WHOLE, 11, block("nothing")),
     frame(frames.PRIORITY, 0, 1, bytes(5)),

@@ -7,8 +7,9 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -65,8 +66,8 @@ class GrpcServer:
         share_port: bool = False,
         patience_s: float = 30,
     ) -> None:
-        self._health = health.HealthServicer()
         self._names = [servicer.name for servicer in servicers]
+        self._health = _Health(self._names)
         described = reflection.ReflectionServicer((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME))
         handlers = Handlers(interceptor)
         for servicer in servicers:
@@ -102,6 +103,21 @@ class GrpcServer:
             loop.join()
         for pool in filter(None, (self._pool, self._streams)):
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Health(health.HealthServicer):  # type: ignore[misc]  # grpcio has no types
+    """Watches what there is; the library's own keeps every name that any client ever asked for."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self._known = {"", *names}
+
+    def Watch(self, request: Any, context: Any, send: Callable[[Any], None]) -> None:  # noqa: N802
+        """Called at once by whoever answers, and whenever a status changes."""
+        if request.service in self._known:
+            super().Watch(request, context, send)
+        else:
+            send(health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVICE_UNKNOWN))
 
 
 class _Loop:
