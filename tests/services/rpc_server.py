@@ -15,7 +15,7 @@ from friesian_services.rpc.handlers import Servicer
 from friesian_services.rpc.server import GrpcServer
 
 NAME = "test.Test"
-WAIT_S = 8  # for what comes soon; only a failure takes so long
+WAIT_S = 20  # for what comes soon; only a failure takes so long
 
 
 class Methods:
