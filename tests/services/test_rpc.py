@@ -13,7 +13,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from h2.events import ConnectionTerminated, DataReceived, RemoteSettingsChanged, StreamReset
+from h2.events import ConnectionTerminated, DataReceived, PingAckReceived, RemoteSettingsChanged, StreamReset
 from tests.services.rpc_server import NAME, WAIT_S, FrameClient, eventually, framed, serving
 
 from friesian_services.http2.fields import FieldReader
@@ -306,6 +306,20 @@ def test_more_requests_than_one_connection_may_have_unanswered(monkeypatch, pack
         server.methods.go.set()
         assert sum(call.code() is grpc.StatusCode.OK for call in asked) == 2
         assert method(channel, "echo")(bytes(10_000), timeout=WAIT_S) == bytes(10_000)
+
+
+def test_more_requests_than_all_connections_may_have_unanswered(monkeypatch):
+    monkeypatch.setattr(workplace, "_HELD_BYTES", 25_000)
+    with serving() as server, contextlib.ExitStack() as open_ones:
+        clients = [open_ones.enter_context(FrameClient(server.port)) for _ in range(3)]
+        for client in clients[:2]:  # neither has ended
+            client.h2.send_data(client.headers(), framed(bytes(10_000)))
+            client.h2.ping(b"12345678")
+            client.until(PingAckReceived)
+        assert clients[2].outcome(clients[2].ask("echo", bytes(10_000)))[0][b"grpc-status"] == b"8"
+        clients[0].__exit__()
+        eventually(lambda: connections(server) == 2)
+        assert clients[2].outcome(clients[2].ask("echo", bytes(10_000)))[0][b"grpc-status"] == b"0"
 
 
 def test_more_calls_than_may_wait_for_a_thread(monkeypatch):

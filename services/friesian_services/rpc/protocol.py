@@ -166,11 +166,10 @@ class GrpcProtocol(asyncio.Protocol):
 
     def _hold(self, call: _Call, size: int) -> None:
         """Count what is kept of a call, as long as it is."""
-        self._held += size - call.size
-        call.size = size
-        if self._held > _HELD_BYTES:
-            text = f"over {_HELD_BYTES} bytes of unanswered requests on one connection"
-            raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        more, call.size = size - call.size, size
+        self._held += more
+        if not self._place.hold(more) or self._held > _HELD_BYTES:
+            raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many bytes of requests are not yet answered")
 
     def reset(self, stream: int, code: int) -> None:
         """The caller has given a call up."""
@@ -301,6 +300,7 @@ class GrpcProtocol(asyncio.Protocol):
         call = self._calls.pop(stream, None)
         if call is not None:
             self._held -= call.size
+            self._place.hold(-call.size)
             self._incomplete.discard(stream)
             call.requests.put(None)
             call.context.end()
