@@ -299,7 +299,9 @@ def test_a_table_that_the_peer_does_not_want():
     stream = ask(peer)
     pass_on(server, peer)
     answer(server, stream, b"")
-    assert kinds(pass_on(server, peer), TrailersReceived)
+    data = server.outgoing()
+    assert [payload[:1] for kind, _, _, payload in sent(data) if kind == frames.HEADERS] == [b"\x20", b"\0"]
+    assert kinds(peer.receive_data(data), TrailersReceived)
 
 
 def test_a_stream_that_the_peer_gives_up():
@@ -483,6 +485,12 @@ def test_a_server_that_answers_what_was_not_asked():
         assert code_of(client, frames.settings({}) + frame(frames.HEADERS, 4, stream, written(ANSWERED))) == 1
 
 
+def test_the_bit_before_a_streams_number_is_passed_over():
+    server, told = begun()
+    server.receive(frame(frames.HEADERS, frames.END_HEADERS, 1 << 31 | 1, BLOCK))
+    assert told.events == [("headers", 1, dict(ASKED), False)]
+
+
 def test_frames_that_are_passed_over():
     server, told = begun()
     server.receive(frame(0xBE, 0xFF, 77, b"?") + frame(frames.PRIORITY, 0, 9, b"5byte"))
@@ -512,8 +520,9 @@ def test_second_headers_that_are_no_trailers(flags):
 def test_headers_that_are_too_long():
     server, _ = begun()
     server.receive(frame(frames.HEADERS, 0, 1, BLOCK))
-    piece = frame(frames.CONTINUATION, 0, 1, b"\0\x01a\x7d" + b"x" * 125)
-    assert code_of(server, piece * 130) is ErrorCode.ENHANCE_YOUR_CALM
+    piece = frame(frames.CONTINUATION, 0, 1, (b"\0\x01a\x7c" + b"x" * 124) * 40)
+    server.receive(piece * 3)
+    assert code_of(server, piece) is ErrorCode.ENHANCE_YOUR_CALM
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0"])

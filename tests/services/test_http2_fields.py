@@ -82,6 +82,14 @@ def test_lengths_around_the_first_byte():
     assert written([(b"a", b"b" * 255)]) == b"\0\x01a\x7f\x80\x01" + b"b" * 255
 
 
+@pytest.mark.parametrize("size", [200, 201, 202])
+def test_literals_that_only_look_short(size):
+    """A name or a value with Huffman codes, whose lengths taken for plain ones would fit too."""
+    rest = b"\x7f" + bytes((0x80 | size - 127 & 0x7F, size - 127 >> 7))
+    assert FieldReader().read(b"\0\x81\x1f" + rest + bytes(size)) == {b"a": bytes(size)}
+    assert FieldReader().read(b"\0\x01a\x81\x1f" + b"\0\0\x01x" * 32) == {b"a": b"a", b"": b"x"}
+
+
 def test_the_same_block_means_another_thing_once_the_table_has_changed():
     reader = FieldReader()
     first_entry = b"\xbe"  # of the dynamic table

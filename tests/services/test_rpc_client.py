@@ -378,23 +378,25 @@ def test_a_kept_connection_that_does_not_answer_any_more(first):
         assert method(channel, "echo")(b"2", WAIT_S) == b"abc"
 
 
-def test_answers_that_come_late_are_not_waited_for():
+def test_answers_that_come_late_are_not_waited_for(monkeypatch):
     """Each piece comes in time, but all of them do not."""
+    clock = Clock()
 
-    def trickle(listener):
-        connection, _ = listener.accept()
-        with connection, contextlib.suppress(OSError):
-            connection.recv(65536)
-            connection.sendall(frames.settings({}) + BEGUN)
-            while True:
-                connection.sendall(frame(0xBE, 0, 0))
+    class Trickling:
+        def recv(self, size):
+            clock.now += 0.1
+            assert clock.now < 1010, "it waits longer than 5 seconds"
+            return frames.settings({})
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=trickle, args=(listener,))
-        thread.start()
-        with asking(listener.getsockname()[1]) as channel:
-            assert error(lambda: method(channel, "echo")(b"", 0.3))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
-        thread.join(WAIT_S)
+        def ignore(self, *_):
+            """All else."""
+
+        setsockopt = settimeout = sendall = close = ignore
+
+    monkeypatch.setattr(rpc_client, "time", clock)
+    monkeypatch.setattr(rpc_client.socket, "create_connection", lambda *_, **__: Trickling())
+    asked = method(Channel("127.0.0.1:1"), "echo")
+    assert error(lambda: asked(b"", 5)) == (grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time")
 
 
 def test_a_large_request_to_a_service_that_does_not_read():

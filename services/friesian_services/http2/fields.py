@@ -85,7 +85,7 @@ def _plain(block: bytes) -> Fields | None:
         if middle - start >= 0x7F or middle >= end:
             return None
         at = middle + 1 + block[middle]
-        if block[middle] >= 0x7F or at > end:
+        if block[middle] >= 0x7F:
             return None
         fields[block[start:middle]] = block[middle + 1 : at]
     return fields if at == end else None
