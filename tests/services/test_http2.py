@@ -159,7 +159,7 @@ def test_content_of_streams_that_are_gone_gives_room_to_the_others():
 def test_a_window_that_shrinks_below_zero():
     server, _ = begun()
     server.receive(HEADERS)
-    answer(server, 1, b"a" * 100_000)
+    answer(server, 1, b"a" * 200_000)
     assert sum(len(payload) for kind, _, _, payload in sent(server.outgoing()) if kind == frames.DATA) == 65535
     server.receive(frames.settings({Setting.INITIAL_WINDOW_SIZE: 10}))  # now it is 10 - 65,535
     more = frame(frames.WINDOW_UPDATE, 0, 0, (2**20).to_bytes(4, "big"))
@@ -169,6 +169,9 @@ def test_a_window_that_shrinks_below_zero():
     assert sent(server.outgoing()) == [(frames.DATA, 0, 1, b"aaaaa")]
     server.receive(frames.settings({Setting.INITIAL_WINDOW_SIZE: 17}))
     assert sent(server.outgoing())[1] == (frames.DATA, 0, 1, b"a" * 7)
+    server.receive(frame(frames.WINDOW_UPDATE, 0, 1, (2**20).to_bytes(4, "big")))
+    rest = sum(len(payload) for kind, _, _, payload in sent(server.outgoing()) if kind == frames.DATA)
+    assert rest == 200_000 - 65535 - 12  # nothing was lost meanwhile
 
 
 def test_a_window_of_settings_holds_for_new_streams():
