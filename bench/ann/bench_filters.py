@@ -102,7 +102,7 @@ def row_of(index, peer, vectors, queries, share, kind):  # type: ignore[no-untyp
     compiled = index.compile(Filter(allow=numbers))
     found, _ = index.search(queries, K, filter=compiled)
     ours = recall(found, truth)
-    is_exact = depth_for(index, index._native, compiled, K)[1] is None
+    is_exact = depth_for(index, compiled, K).rerank is None
     assert not is_exact or ours > 0.9999  # but for what Faiss rounds
     bits = np.packbits(allowed, bitorder="little")
     parameters = faiss.SearchParametersIVF(sel=faiss.IDSelectorBitmap(N, faiss.swig_ptr(bits)), nprobe=1)
@@ -118,7 +118,7 @@ def row_of(index, peer, vectors, queries, share, kind):  # type: ignore[no-untyp
         )
         for _ in range(ROUNDS)
     ]
-    lists = "exact" if is_exact else depth_for(index, index._native, compiled, K)[0]
+    lists = "exact" if is_exact else depth_for(index, compiled, K).nprobe
     us, peer_us = np.median(times, axis=0).tolist()
     print(f"{kind} {share:.2%}: recall {ours:.4f} in {us:.0f} us", file=sys.stderr, flush=True)
     return {
