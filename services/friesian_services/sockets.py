@@ -6,6 +6,9 @@ import socket
 
 from friesian_fast.errors import UnavailableError
 
+# Connections that the system holds until they are looked at.
+BACKLOG = 1024
+
 
 def bound_socket(host: str, port: int, *, share_port: bool = False) -> socket.socket:
     """A listening TCP socket.
@@ -20,7 +23,7 @@ def bound_socket(host: str, port: int, *, share_port: bool = False) -> socket.so
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
-        listener.listen(1024)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise UnavailableError(_taken(host, port)) from error
@@ -50,6 +53,7 @@ def reserved_socket(host: str, port: int) -> socket.socket:
 def _socket(host: str) -> socket.socket:
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # else a client whose machine is gone stays for ever
     return made
 
 

@@ -41,9 +41,11 @@ from friesian_services.http2.frames import (
 STREAMS = 1000
 # What a peer may send ahead of our word that it was taken, for one stream and for all.
 STREAM_WINDOW, CONNECTION_WINDOW = 1 << 20, 4 << 20
-# A client that opens streams only to reset them makes work that nobody waits for; each answered one pays for one reset.
+# A client that opens streams only to have them reset makes work that nobody waits for; each answered one pays for one
+# reset.
 _RESETS = 500
-_EMPTY_CONTINUATIONS = 16
+# A block of BLOCK_BYTES needs one or two, and each costs time, whatever it holds.
+_CONTINUATIONS = 64
 
 
 class Listener(Protocol):
@@ -66,13 +68,37 @@ class Listener(Protocol):
         ...
 
 
+class _Block:
+    """Headers that come in several frames."""
+
+    __slots__ = ("content", "ended", "frames", "stream")
+
+    def __init__(self, stream: int, ended: bool, content: bytes) -> None:
+        self.stream, self.ended = stream, ended
+        self.content, self.frames = bytearray(content), 0
+
+    def add(self, payload: bytes) -> None:
+        """One frame more.
+
+        Raises
+        ------
+        Http2Error
+            If they are too many, or too long together.
+        """
+        self.content += payload
+        self.frames += 1
+        if len(self.content) > BLOCK_BYTES or self.frames > _CONTINUATIONS:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, f"the headers are over {BLOCK_BYTES} bytes, or without end")
+
+
 class _Stream:
     """Windows and ends of one stream, and what waits for the peer's leave to be sent."""
 
     __slots__ = ("ended_here", "ended_there", "received", "waiting", "window")
 
-    def __init__(self, window: int, *, ended_there: bool = False) -> None:
-        self.window = window
+    def __init__(self, *, ended_there: bool = False) -> None:
+        # Above the one that all streams begin with: settings change that for all of them at once.
+        self.window = 0
         self.received = 0
         self.ended_here, self.ended_there = False, ended_there
         # Content and what comes behind it: None for nothing, b"" for the end, trailers that are the end.
@@ -97,9 +123,9 @@ class Connection:
         self._preface = b"" if client else PREFACE
         self._streams: dict[int, _Stream] = {}
         self._last_stream = 0  # of those that clients open
-        self._open_block: tuple[int, bool, list[bytes]] | None = None
+        self._open_block: _Block | None = None
         self._settled = self._leaving = False
-        self._received = self._resets = 0
+        self._received = self._resets = self._unsent = self._sent = 0
         self._window = self._stream_window = WINDOW_BYTES
         self._frame_bytes = FRAME_BYTES
         self._table_update = b""
@@ -126,9 +152,19 @@ class Connection:
         return len(self._streams)
 
     @property
-    def is_blocked(self) -> bool:
-        """Whether something waits for the peer's leave to be sent."""
-        return bool(self._streams) and any(held.waiting for held in self._streams.values())
+    def unsent(self) -> int:
+        """Bytes of content that wait for the peer's leave to be sent."""
+        return self._unsent
+
+    @property
+    def sent(self) -> int:
+        """Bytes of content that were sent so far."""
+        return self._sent
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether a client can open another stream."""
+        return self._last_stream < LARGEST
 
     @property
     def is_settled(self) -> bool:
@@ -171,7 +207,7 @@ class Connection:
     def open_stream(self, block: bytes) -> int:
         """A client's new stream, with its headers; its number."""
         self._last_stream = self._last_stream + 2 if self._last_stream else 1
-        self._streams[self._last_stream] = _Stream(self._stream_window)
+        self._streams[self._last_stream] = _Stream()
         self.send_headers(self._last_stream, block)
         return self._last_stream
 
@@ -195,6 +231,7 @@ class Connection:
         if held is None:
             return
         held.waiting.append((data, last))
+        self._unsent += len(data)
         self._push(stream, held)
 
     def end(self, stream: int, block: bytes) -> None:
@@ -203,7 +240,8 @@ class Connection:
 
     def reset(self, stream: int, code: ErrorCode) -> None:
         """Give a stream up."""
-        if self._streams.pop(stream, None) is not None:
+        if stream in self._streams:
+            self._drop(stream)
             self._put_reset(stream, code)
 
     def leave(self) -> None:
@@ -221,7 +259,7 @@ class Connection:
         return took
 
     def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if self._open_block is not None and (kind != CONTINUATION or stream != self._open_block[0]):
+        if self._open_block is not None and (kind != CONTINUATION or stream != self._open_block.stream):
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
         if not self._settled and kind != SETTINGS:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
@@ -232,8 +270,6 @@ class Connection:
     def _data(self, flags: int, stream: int, payload: bytes) -> None:
         size = len(payload)
         self._received += size
-        if self._received > CONNECTION_WINDOW:
-            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more content than the connection's window")
         if self._received >= CONNECTION_WINDOW // 2:
             self._out.append(frame(WINDOW_UPDATE, 0, 0, self._received.to_bytes(4, "big")))
             self._received = 0
@@ -244,8 +280,6 @@ class Connection:
             self._give_up(stream, ErrorCode.STREAM_CLOSED)
             return
         held.received += size
-        if held.received > STREAM_WINDOW:
-            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"more content than the window of stream {stream}")
         if flags & PADDED:
             payload = content(flags & PADDED, payload)
         ended = bool(flags & END_STREAM)
@@ -263,18 +297,16 @@ class Connection:
         if flags & END_HEADERS:
             self._block(stream, ended, payload)
         else:
-            self._open_block = (stream, ended, [payload])
+            self._open_block = _Block(stream, ended, payload)
 
     def _continuation(self, flags: int, stream: int, payload: bytes) -> None:
-        if self._open_block is None:
+        block = self._open_block
+        if block is None:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a continuation of nothing")
-        _, ended, parts = self._open_block
-        parts.append(payload)
-        if sum(map(len, parts)) > BLOCK_BYTES or parts.count(b"") > _EMPTY_CONTINUATIONS:
-            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, f"the headers are over {BLOCK_BYTES} bytes, or without end")
+        block.add(payload)
         if flags & END_HEADERS:
             self._open_block = None
-            self._block(stream, ended, b"".join(parts))
+            self._block(stream, block.ended, bytes(block.content))
 
     def _block(self, stream: int, ended: bool, block: bytes) -> None:
         fields = self._reader.read(block)  # always: what it adds to the table is needed later
@@ -287,7 +319,7 @@ class Connection:
             if self._leaving or len(self._streams) >= STREAMS:
                 self._put_reset(stream, ErrorCode.REFUSED_STREAM)
                 return
-            self._streams[stream] = _Stream(self._stream_window, ended_there=ended)
+            self._streams[stream] = _Stream(ended_there=ended)
             self._listener.headers(stream, fields, ended)
         elif (held := self._streams.get(stream)) is not None:  # else it is over, and these are late
             self._trailers(stream, held, ended)
@@ -312,11 +344,8 @@ class Connection:
         code = number_of(payload)
         if self._known(stream) is None:
             return
-        del self._streams[stream]
-        self._resets += 1
-        if self._resets > _RESETS and not self._client:
-            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "calls are given up faster than they are answered")
-        self._listener.reset(stream, code)
+        self._drop(stream)
+        self._given_up(stream, code)
 
     def _settings(self, flags: int, stream: int, payload: bytes) -> None:
         if stream:
@@ -336,8 +365,6 @@ class Connection:
         if number == Setting.INITIAL_WINDOW_SIZE:
             if value > LARGEST:
                 raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"a window of {value} bytes")
-            for held in self._streams.values():
-                held.window += value - self._stream_window
             self._stream_window = value
         elif number == Setting.MAX_FRAME_SIZE:
             if not FRAME_BYTES <= value < 1 << 24:
@@ -373,7 +400,7 @@ class Connection:
             self._window = self._grown(self._window, more)
             self._push_all()
         elif held is not None:
-            held.window = self._grown(held.window, more)
+            held.window = self._grown(self._stream_window + held.window, more) - self._stream_window
             self._push(stream, held)
 
     def _priority(self, flags: int, stream: int, payload: bytes) -> None:
@@ -403,15 +430,16 @@ class Connection:
         return window + more
 
     def _push_all(self) -> None:
-        for stream, held in list(self._streams.items()):
-            if held.waiting:
-                self._push(stream, held)
+        if self._unsent:
+            for stream, held in list(self._streams.items()):
+                if held.waiting:
+                    self._push(stream, held)
 
     def _push(self, stream: int, held: _Stream) -> None:
         """Send what waits, as far as the windows go."""
         while held.waiting:
             data, last = held.waiting.popleft()
-            room = min(self._window, held.window)
+            room = min(self._window, self._stream_window + held.window)
             if data and len(data) > room:
                 view = memoryview(data)  # a large answer goes out in many pieces, and none is copied twice
                 held.waiting.appendleft((view[max(room, 0) :], last))
@@ -426,8 +454,11 @@ class Connection:
                 self._ended_here(stream, held)
 
     def _put_data(self, stream: int, held: _Stream, data: bytes | memoryview, *, ended: bool) -> None:
-        self._window -= len(data)
-        held.window -= len(data)
+        size = len(data)
+        self._window -= size
+        held.window -= size
+        self._unsent -= size
+        self._sent += size
         for at in range(0, max(len(data), 1), self._frame_bytes):
             piece = data[at : at + self._frame_bytes]
             is_last = at + self._frame_bytes >= len(data)
@@ -451,7 +482,19 @@ class Connection:
     def _give_up(self, stream: int, code: ErrorCode) -> None:
         """End a stream on which the peer did what it may not."""
         self.reset(stream, code)
+        self._given_up(stream, code)
+
+    def _given_up(self, stream: int, code: int) -> None:
+        """Whoever did it, the peer was the cause."""
+        self._resets += 1
+        if self._resets > _RESETS and not self._client:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "calls are given up faster than they are answered")
         self._listener.reset(stream, code)
+
+    def _drop(self, stream: int) -> None:
+        """Forget a stream, with what was not sent."""
+        for data, _ in self._streams.pop(stream).waiting:
+            self._unsent -= len(data)
 
     def _ended_there(self, stream: int, held: _Stream) -> None:
         held.ended_there = True

@@ -59,7 +59,8 @@ class FieldReader:
         except OversizedHeaderListError as error:
             raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, f"the headers are over {BLOCK_BYTES} bytes") from error
         except HPACKError as error:
-            raise Http2Error(ErrorCode.COMPRESSION_ERROR, f"the headers cannot be decoded: {error}") from error
+            text = f"the headers cannot be decoded: {str(error)[:100]}"  # it may quote all of them
+            raise Http2Error(ErrorCode.COMPRESSION_ERROR, text) from error
         if self._table.added != added or (block and block[0] & 0xE0 == _SIZE_UPDATE):
             self._kept.clear()
         elif len(block) <= _KEPT_BYTES:
@@ -78,7 +79,7 @@ def _plain(block: bytes) -> Fields | None:
     """The fields of a block of short literals, as `written` makes it; None for any other."""
     fields: Fields = {}
     at, end = 0, len(block)
-    while at < end and block[at] == 0:
+    while at + 1 < end and block[at] == 0:
         start = at + 2
         middle = start + block[at + 1]
         if middle - start >= 0x7F or middle >= end:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from friesian_fast.errors import ConfigError
 from friesian_services.http2.connection import Connection
@@ -29,10 +30,10 @@ from friesian_services.rpc.messages import (
 
 _ADDRESS = re.compile(r"(?:dns:///)?(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:/\[\]]+)):(?P<port>[0-9]{1,5})")
 _CONNECT_S = 1.0
-_LEAST_S = 1e-3  # a timeout of 0 would mean not to wait at all
 _RECEIVE_BYTES = 256 << 10
 # After a connection could not be made, calls fail at once for so long, and for twice as long each time.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 2.0
+_LATE = "no answer in time"
 
 
 class Channel:
@@ -99,9 +100,16 @@ class Channel:
         now = time.monotonic()
         if now < self._paused_until:
             raise CallError(grpc.StatusCode.UNAVAILABLE, self._reason)
+        if now >= until:
+            raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, _LATE)
+        timeout_s = min(_CONNECT_S, until - now)
         try:
-            wire = _Wire(self._address, min(_CONNECT_S, until - now))
+            wire = _Wire(self._address, timeout_s)
         except OSError as error:
+            if (
+                isinstance(error, TimeoutError) and timeout_s < _CONNECT_S
+            ):  # the caller's haste, which others may not have
+                raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, _LATE) from error
             with self._lock:
                 self._pause_s = min(_LAST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._pause_s))
                 self._paused_until = time.monotonic() + self._pause_s
@@ -195,13 +203,22 @@ class Pending:
             # A connection that was kept may end at any time. All that is asked here only reads: it is asked again.
             self._wire, self._is_new = self._on_new_wire(), True
             return self.result()
-        self._channel.give_back(self._wire)
+        wire, self._wire = self._wire, None
+        self._channel.give_back(wire)
         code, details = status_in(fields)
         if code is not grpc.StatusCode.OK:
             raise CallError(code, details)
-        if len(messages) != 1:
-            raise CallError(grpc.StatusCode.INTERNAL, f"an answer has one message; this has {len(messages)}")
-        return self._deserializer(messages[0])
+        if not messages:
+            raise CallError(grpc.StatusCode.INTERNAL, "an answer has one message; this has none")
+        try:
+            return self._deserializer(messages[0])
+        except DecodeError as error:
+            text = f"the {len(messages[0])} bytes of the answer are not the message of this call"
+            raise CallError(grpc.StatusCode.INTERNAL, text) from error
+
+    def __del__(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
 
     def _on_new_wire(self) -> _Wire:
         wire = self._channel.connect(self._until)
@@ -224,7 +241,7 @@ class _Wire:
     _messages: list[bytes]
 
     def __init__(self, address: tuple[str, int], timeout_s: float) -> None:
-        self._socket = socket.create_connection(address, timeout=max(timeout_s, _LEAST_S))
+        self._socket = socket.create_connection(address, timeout=timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection = Connection(self, client=True)
         self._stream = 0
@@ -234,7 +251,7 @@ class _Wire:
     @property
     def is_usable(self) -> bool:
         """Whether it can have another call."""
-        return not self._is_left and self._connection.open_streams == 0
+        return not self._is_left and self._connection.has_numbers and self._connection.open_streams == 0
 
     def ask(self, block: bytes, content: bytes, until: float) -> None:
         """Send a call.
@@ -258,7 +275,7 @@ class _Wire:
         """
         with self._closed_by_failures():
             while self._end is None:
-                self._socket.settimeout(max(until - time.monotonic(), _LEAST_S))
+                self._limit(until)
                 data = self._socket.recv(_RECEIVE_BYTES)
                 if not data:
                     raise ConnectionError("it ended the connection")
@@ -281,6 +298,8 @@ class _Wire:
         """A piece of the answer."""
         if self._reader is not None:
             self._messages += self._reader.add(data)
+            if len(self._messages) > 1:
+                raise CallError(grpc.StatusCode.INTERNAL, "an answer has one message; this has more")
         if ended:
             self._end = {}
 
@@ -303,8 +322,15 @@ class _Wire:
     def _put(self, until: float) -> None:
         data = self._connection.outgoing()
         if data:
-            self._socket.settimeout(max(until - time.monotonic(), _LEAST_S))
+            self._limit(until)
             self._socket.sendall(data)
+
+    def _limit(self, until: float) -> None:
+        """Let the socket wait no longer than that."""
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
 
     @contextlib.contextmanager
     def _closed_by_failures(self) -> Iterator[None]:
@@ -313,7 +339,7 @@ class _Wire:
         except BaseException as error:
             self.close()
             if isinstance(error, TimeoutError):
-                raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time") from error
+                raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, _LATE) from error
             if isinstance(error, Http2Error):
                 raise CallError(grpc.StatusCode.UNAVAILABLE, f"it does not speak gRPC: {error}") from error
             if isinstance(error, OSError):

@@ -21,7 +21,15 @@ _PREFIX_BYTES = 5
 _OK = written([(b"grpc-status", b"0")])
 _ENCODINGS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 _ACCEPTED = (b"grpc-accept-encoding", b"identity,gzip,deflate")
+_CODES = {b"%d" % code.value[0]: code for code in grpc.StatusCode}
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+# What an HTTP status means where something between answers in the service's place (gRPC's own table).
+_HTTP_CODES = {
+    b"400": grpc.StatusCode.INTERNAL,
+    b"401": grpc.StatusCode.UNAUTHENTICATED,
+    b"403": grpc.StatusCode.PERMISSION_DENIED,
+    b"404": grpc.StatusCode.UNIMPLEMENTED,
+} | dict.fromkeys((b"429", b"502", b"503", b"504"), grpc.StatusCode.UNAVAILABLE)
 _UNIT_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # What a status text holds as it is: printable ASCII but the percent sign.
 _SAFE = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
@@ -45,6 +53,12 @@ class CallError(grpc.RpcError):  # type: ignore[misc]  # grpcio has no types
         return self._details
 
 
+def is_grpc(fields: Fields) -> bool:
+    """Whether headers are those of a gRPC call, with whatever kind of messages."""
+    kind = fields.get(b"content-type", b"")
+    return kind == CONTENT_TYPE or kind.startswith((CONTENT_TYPE + b"+", CONTENT_TYPE + b";"))
+
+
 def framed(message: bytes) -> bytes:
     """A message as it stands in the content."""
     return b"\x00%b%b" % (len(message).to_bytes(4, "big"), message)
@@ -61,9 +75,12 @@ class MessageReader:
 
     def __init__(self, fields: Fields) -> None:
         self._encoding = fields.get(b"grpc-encoding", b"identity")
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._wanted = _PREFIX_BYTES
+        self._rest = bytearray()
+
+    @property
+    def size(self) -> int:
+        """Bytes of a message that is not yet whole."""
+        return len(self._rest)
 
     def add(self, data: bytes) -> list[bytes]:
         """The messages that are whole with this piece.
@@ -73,21 +90,25 @@ class MessageReader:
         CallError
             If one is too long, or compressed in a way that is not read here.
         """
-        self._parts.append(data)
-        self._size += len(data)
+        rest = self._rest
+        if rest:  # a piece that completes nothing costs its bytes, however small it is
+            rest += data
+        content = rest or data
         messages: list[bytes] = []
-        while self._size >= self._wanted:
-            content = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            length = int.from_bytes(content[1:_PREFIX_BYTES], "big")
+        at, size = 0, len(content)
+        while size - at >= _PREFIX_BYTES:
+            start = at + _PREFIX_BYTES
+            length = int.from_bytes(content[at + 1 : start], "big")
             if length > MESSAGE_BYTES:
                 raise _too_long(f"{length} bytes")
-            self._wanted = _PREFIX_BYTES + length
-            if self._size < self._wanted:
-                self._parts = [content]
+            if size - start < length:
                 break
-            messages.append(self._plain(content[0], content[_PREFIX_BYTES : self._wanted]))
-            rest = content[self._wanted :]
-            self._parts, self._size, self._wanted = [rest], len(rest), _PREFIX_BYTES
+            flag, at = content[at], start + length
+            messages.append(self._plain(flag, bytes(memoryview(content)[start:at])))
+        if content is rest:
+            del rest[:at]
+        elif at < size:
+            rest += data[at:]
         return messages
 
     def only(self, messages: list[bytes]) -> bytes:
@@ -98,7 +119,7 @@ class MessageReader:
         CallError
             If there is another number, or a piece of one.
         """
-        if len(messages) != 1 or self._size:
+        if len(messages) != 1 or self._rest:
             raise CallError(grpc.StatusCode.INTERNAL, f"a call has one whole message; this has {len(messages)}")
         return messages[0]
 
@@ -136,11 +157,14 @@ def refusal(code: grpc.StatusCode, details: str, metadata: Metadata = ()) -> byt
 
 def status_in(fields: Fields) -> tuple[grpc.StatusCode, str]:
     """The status in a block that ended an answer."""
-    number = fields.get(b"grpc-status", b"")
-    code = next((code for code in grpc.StatusCode if b"%d" % code.value[0] == number), grpc.StatusCode.UNKNOWN)
-    if not number:
-        return code, f"the answer has no gRPC status; its HTTP status is {fields.get(b':status', b'missing')!r}"
-    return code, unquote(fields.get(b"grpc-message", b"").decode("ascii", "replace"))
+    number = fields.get(b"grpc-status")
+    if number is None:
+        http = fields.get(b":status", b"missing")
+        text = f"the answer has no gRPC status; its HTTP status is {http.decode('ascii', 'replace')}"
+        return _HTTP_CODES.get(http, grpc.StatusCode.UNKNOWN), text
+    return _CODES.get(number, grpc.StatusCode.UNKNOWN), unquote(
+        fields.get(b"grpc-message", b"").decode("ascii", "replace")
+    )
 
 
 def timeout_in(fields: Fields) -> float | None:
@@ -169,7 +193,10 @@ def timeout_text(seconds: float) -> bytes:
 def metadata_fields(metadata: Metadata) -> list[tuple[bytes, bytes]]:
     """Metadata as header fields; binary values, by the ends of their names, in base64."""
     return [
-        (name.encode("ascii"), base64.b64encode(value) if isinstance(value, bytes) else value.encode("ascii"))
+        (
+            name.encode("ascii"),
+            base64.b64encode(value) if isinstance(value, bytes) else value.encode("ascii", "replace"),
+        )
         for name, value in metadata
     ]
 
@@ -177,7 +204,7 @@ def metadata_fields(metadata: Metadata) -> list[tuple[bytes, bytes]]:
 def _status(code: grpc.StatusCode, details: str, metadata: Metadata) -> list[tuple[bytes, bytes]]:
     fields = [(b"grpc-status", b"%d" % code.value[0])]
     if details:
-        fields.append((b"grpc-message", quote(details, safe=_SAFE).encode("ascii")))
+        fields.append((b"grpc-message", quote(details, safe=_SAFE, errors="replace").encode("ascii")))
     return fields + metadata_fields(metadata)
 
 

@@ -6,31 +6,33 @@ import asyncio
 import contextlib
 import logging
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 
 from friesian_services.http2.connection import Connection
 from friesian_services.http2.fields import Fields, written
-from friesian_services.http2.frames import Http2Error
+from friesian_services.http2.frames import ErrorCode, Http2Error
 from friesian_services.rpc.context import CallContext
 from friesian_services.rpc.handlers import Found
 from friesian_services.rpc.messages import (
-    CONTENT_TYPE,
     HEADERS,
     MESSAGE_BYTES,
     CallError,
     MessageReader,
     framed,
+    is_grpc,
     refusal,
     trailers,
 )
 from friesian_services.rpc.workplace import Workplace
 
-# Unanswered requests of one connection.
-_HELD_BYTES = 2 * MESSAGE_BYTES
+# Of one connection: unanswered requests, answers that its client does not read, questions of a conversation that wait.
+_HELD_BYTES, _UNREAD_BYTES = 2 * MESSAGE_BYTES, 4 * MESSAGE_BYTES
+_UNREAD_QUESTIONS = 1000
 _FAILED = "an unexpected failure; the server's log has it"
+_UNREAD = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many answers on this connection are not yet read")
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +40,13 @@ _log = logging.getLogger(__name__)
 class _Call:
     """A stream on its way to an answer."""
 
-    __slots__ = ("begun", "context", "found", "has_headers", "reader", "requests", "size")
+    __slots__ = ("begun", "context", "found", "has_headers", "messages", "reader", "requests", "size")
 
     def __init__(self, found: Found, fields: Fields, begun: float) -> None:
         self.found, self.begun = found, begun
         self.context = CallContext(fields)
         self.reader = MessageReader(fields)
+        self.messages: list[bytes] = []
         self.size = 0
         self.has_headers = False
         # Of a stream of messages: those that its thread has not yet read, None for the end.
@@ -67,6 +70,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._held = 0
         self._late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._taken = 0
         self._is_paused = False
         self._transport: Any = None
 
@@ -84,7 +88,7 @@ class GrpcProtocol(asyncio.Protocol):
         except Http2Error as error:
             _log.info("a gRPC connection is ended: %s", error)
             self._write()
-            self._transport.close()
+            self.close()
             return
         if self._ready:
             self._answer_ready()
@@ -95,26 +99,23 @@ class GrpcProtocol(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._is_paused = True
         self._transport.pause_reading()
-        self._restart_reading_clock()
+        self._start_reading_clock()
 
     def resume_writing(self) -> None:
         self._is_paused = False
         if not self._transport.is_closing():
             self._transport.resume_reading()
-        if not self._connection.is_blocked:
-            self._stop_reading_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._place.connections.discard(self)
-        if self._late is not None:
-            self._late.cancel()
-        self._stop_reading_clock()
+        for timer in filter(None, (self._late, self._unread)):
+            timer.cancel()
         for stream in list(self._calls):
             self._forget(stream)
 
     def headers(self, stream: int, fields: Fields, ended: bool) -> None:
         """A call begins."""
-        if not fields.get(b"content-type", b"").startswith(CONTENT_TYPE) or fields.get(b":method") != b"POST":
+        if not is_grpc(fields) or fields.get(b":method") != b"POST":
             self._connection.end(stream, written([(b":status", b"415")]))
             return
         path = fields.get(b":path", b"")
@@ -140,23 +141,35 @@ class GrpcProtocol(asyncio.Protocol):
         call = self._calls.get(stream)
         if call is None:
             return
-        self._held += len(data)
-        call.size += len(data)
         try:
-            if self._held > _HELD_BYTES:
-                text = f"over {_HELD_BYTES} bytes of unanswered requests on one connection"
-                raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
             messages = call.reader.add(data)
             if call.found.handler.request_streaming:
-                for message in messages:
-                    call.requests.put(message)
-                if ended:
-                    call.requests.put(None)
-            elif ended:
+                self._questions(call, messages, ended)
+                return
+            call.messages += messages
+            self._hold(call, call.reader.size + sum(map(len, call.messages)))
+            if ended or len(call.messages) > 1:
+                self._ready.append((stream, call, call.reader.only(call.messages)))
                 self._incomplete.discard(stream)
-                self._ready.append((stream, call, call.reader.only(messages)))
         except CallError as error:
-            self._end(stream, None, refusal(error.code(), error.details()))
+            self._finish(stream, error.code(), error.details())
+
+    def _questions(self, call: _Call, messages: list[bytes], ended: bool) -> None:
+        """What comes in a conversation."""
+        self._hold(call, call.size + sum(map(len, messages)))
+        for message in messages:
+            call.requests.put(message)
+        if call.requests.qsize() > _UNREAD_QUESTIONS:
+            raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"over {_UNREAD_QUESTIONS} messages are not yet read")
+        if ended:
+            call.requests.put(None)
+
+    def _hold(self, call: _Call, size: int) -> None:
+        """Count what is kept of a call, as long as it is."""
+        more, call.size = size - call.size, size
+        self._held += more
+        if not self._place.hold(more) or self._held > _HELD_BYTES:
+            raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many bytes of requests are not yet answered")
 
     def reset(self, stream: int, code: int) -> None:
         """The caller has given a call up."""
@@ -170,7 +183,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._connection.leave()
         for stream, call in list(self._calls.items()):
             if call.found.handler.response_streaming:
-                self._end(stream, None, trailers(grpc.StatusCode.UNAVAILABLE, "the server is being stopped"))
+                self._finish(stream, grpc.StatusCode.UNAVAILABLE, "the server is being stopped")
         self._write()
 
     @property
@@ -181,6 +194,7 @@ class GrpcProtocol(asyncio.Protocol):
     def close(self) -> None:
         """End the connection once all that was written is sent."""
         self._transport.close()
+        self._start_reading_clock()
 
     def abort(self) -> None:
         """End it at once."""
@@ -197,12 +211,12 @@ class GrpcProtocol(asyncio.Protocol):
             elif self._place.answers_here(call.found, message, alone=left == 0):
                 self._end(stream, *answer_of(call.found.handler, message, call.context))
             elif not self._place.hand_over(self._answer_aside, stream, call, message):
-                self._end(stream, None, refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for a thread"))
+                self._finish(stream, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for a thread")
 
     def _answer_aside(self, stream: int, call: _Call, message: bytes) -> None:
         """In another thread."""
         answer = answer_of(call.found.handler, message, call.context)
-        self._soon(self._end_and_write, stream, call, *answer)
+        self._soon(stream, call, self._end, *answer)
 
     def _watch(self, stream: int, call: _Call, message: bytes) -> None:
         """A call that is told something whenever it happens, and holds no thread: health's watchers."""
@@ -210,56 +224,74 @@ class GrpcProtocol(asyncio.Protocol):
 
         def send(reply: Any) -> None:  # by whichever thread
             if reply is not None:
-                self._soon(self._send_and_write, stream, call, framed(handler.response_serializer(reply)))
+                self._soon(stream, call, self._send, framed(handler.response_serializer(reply)))
 
         try:
             handler.unary_stream(handler.request_deserializer(message), call.context, send)
         except Exception:
             _log.exception("a stream failed")
-            self._end(stream, None, refusal(grpc.StatusCode.INTERNAL, _FAILED))
+            self._finish(stream, grpc.StatusCode.INTERNAL, _FAILED)
 
     def _converse(self, stream: int, call: _Call) -> None:
         """A call of as many messages as its caller likes: reflection's. In a thread that nobody else waits for."""
         handler, code, details = call.found.handler, grpc.StatusCode.OK, ""
         try:
             for reply in handler.stream_stream(self._requests(call), call.context):
-                self._soon(self._send_and_write, stream, call, framed(handler.response_serializer(reply)))
+                self._soon(stream, call, self._send, framed(handler.response_serializer(reply)))
         except Exception:
             _log.exception("a stream failed")
             code, details = grpc.StatusCode.INTERNAL, _FAILED
-        self._soon(self._end_and_write, stream, call, None, trailers(code, details))
+        self._soon(stream, call, self._finish, code, details)
 
     @staticmethod
     def _requests(call: _Call) -> Iterator[Any]:
         while (message := call.requests.get()) is not None and call.context.is_active():
             yield call.found.handler.request_deserializer(message)
 
-    def _soon(self, does: Any, *arguments: Any) -> None:
-        """Have the event loop do something; nothing where it is over already."""
+    def _soon(self, stream: int, call: _Call, does: Callable[..., None], *arguments: Any) -> None:
+        """Have the event loop do something about a call; nothing where it is over already."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(does, *arguments)
+            self._loop.call_soon_threadsafe(self._now, stream, call, does, arguments)
 
-    def _send_and_write(self, stream: int, call: _Call, message: bytes) -> None:
+    def _now(self, stream: int, call: _Call, does: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         if self._calls.get(stream) is call:
-            self._send_headers(stream, call)
-            self._connection.send(stream, message)
+            does(stream, *arguments)
             self._write()
 
-    def _end_and_write(self, stream: int, call: _Call, message: bytes | None, last: bytes) -> None:
-        if self._calls.get(stream) is call:
-            self._end(stream, message, last)
-            self._write()
+    def _send(self, stream: int, message: bytes) -> None:
+        """One message of an answer that has several."""
+        if not self._has_room(message):  # a status would have to wait too
+            self._connection.reset(stream, ErrorCode.ENHANCE_YOUR_CALM)
+            self._forget(stream)
+            return
+        self._send_headers(stream)
+        self._connection.send(stream, message)
 
     def _end(self, stream: int, message: bytes | None, last: bytes) -> None:
         """The end of an answer: its message, if it has one, and its status."""
         if message is None:
             self._connection.end(stream, last)
-        else:
-            self._send_headers(stream, self._calls[stream])
+        elif self._has_room(message):
+            self._send_headers(stream)
             self._connection.send(stream, message, last)
+        else:
+            self._connection.end(stream, refusal(*_UNREAD))
         self._forget(stream)
 
-    def _send_headers(self, stream: int, call: _Call) -> None:
+    def _finish(self, stream: int, code: grpc.StatusCode, details: str) -> None:
+        """The end of an answer that has no more messages."""
+        block = trailers if self._calls[stream].has_headers else refusal
+        self._end(stream, None, block(code, details))
+
+    def _has_room(self, message: bytes) -> bool:
+        """Whether the client reads its answers fast enough for one more."""
+        if not self._is_paused and not self._connection.unsent:
+            return True
+        waiting: int = self._connection.unsent + self._transport.get_write_buffer_size()
+        return waiting + len(message) <= _UNREAD_BYTES
+
+    def _send_headers(self, stream: int) -> None:
+        call = self._calls[stream]
         if not call.has_headers:
             call.has_headers = True
             self._connection.send_headers(stream, HEADERS)
@@ -268,6 +300,7 @@ class GrpcProtocol(asyncio.Protocol):
         call = self._calls.pop(stream, None)
         if call is not None:
             self._held -= call.size
+            self._place.hold(-call.size)
             self._incomplete.discard(stream)
             call.requests.put(None)
             call.context.end()
@@ -282,7 +315,7 @@ class GrpcProtocol(asyncio.Protocol):
         for stream in list(self._incomplete):
             if self._calls[stream].begun <= self._loop.time() - patience:
                 text = f"the request was not complete within {patience:g} seconds"
-                self._end(stream, None, refusal(grpc.StatusCode.DEADLINE_EXCEEDED, text))
+                self._finish(stream, grpc.StatusCode.DEADLINE_EXCEEDED, text)
         if self._incomplete:
             self._late = self._loop.call_later(patience, self._is_late)
         self._write()
@@ -291,20 +324,27 @@ class GrpcProtocol(asyncio.Protocol):
         data = self._connection.outgoing()
         if data and not self._transport.is_closing():
             self._transport.write(data)
-        if self._connection.is_blocked:
-            if data or self._unread is None:  # whatever goes out shows that the client reads
-                self._restart_reading_clock()
-        elif self._unread is not None and not self._is_paused:
-            self._stop_reading_clock()
+        if self._connection.unsent:
+            self._start_reading_clock()
 
-    def _restart_reading_clock(self) -> None:
-        self._stop_reading_clock()
-        self._unread = self._loop.call_later(self._place.patience_s, self._transport.abort)
+    def _start_reading_clock(self) -> None:
+        if self._unread is None:
+            self._taken = self._content_taken()
+            self._unread = self._loop.call_later(self._place.patience_s, self._look_whether_it_reads)
 
-    def _stop_reading_clock(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+    def _look_whether_it_reads(self) -> None:
+        """Let a client go that took nothing of what waits for it; what it sends meanwhile shows nothing."""
+        self._unread = None
+        if self._connection.unsent or self._is_paused or self._transport.is_closing():
+            if self._content_taken() <= self._taken:
+                self._transport.abort()
+            else:
+                self._start_reading_clock()
+
+    def _content_taken(self) -> int:
+        """Bytes of answers that went out, as far as the system took them."""
+        waiting: int = self._transport.get_write_buffer_size()
+        return self._connection.sent - waiting
 
 
 def answer_of(handler: Any, message: bytes, context: CallContext) -> tuple[bytes | None, bytes]:

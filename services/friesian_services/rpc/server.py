@@ -7,8 +7,9 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -23,7 +24,7 @@ from friesian_services.process import THREADS, run
 from friesian_services.rpc.handlers import Handlers, Servicer, always
 from friesian_services.rpc.protocol import GrpcProtocol
 from friesian_services.rpc.workplace import Workplace
-from friesian_services.sockets import bound_socket
+from friesian_services.sockets import BACKLOG, bound_socket
 
 _STREAMS = 4
 _LOOK_S = 0.01
@@ -65,8 +66,8 @@ class GrpcServer:
         share_port: bool = False,
         patience_s: float = 30,
     ) -> None:
-        self._health = health.HealthServicer()
         self._names = [servicer.name for servicer in servicers]
+        self._health = _Health(self._names)
         described = reflection.ReflectionServicer((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME))
         handlers = Handlers(interceptor)
         for servicer in servicers:
@@ -104,6 +105,21 @@ class GrpcServer:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+class _Health(health.HealthServicer):  # type: ignore[misc]  # grpcio has no types
+    """Watches what there is; the library's own keeps every name that any client ever asked for."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self._known = {"", *names}
+
+    def Watch(self, request: Any, context: Any, send: Callable[[Any], None]) -> None:  # noqa: N802
+        """Called at once by whoever answers, and whenever a status changes."""
+        if request.service in self._known:
+            super().Watch(request, context, send)
+        else:
+            send(health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVICE_UNKNOWN))
+
+
 class _Loop:
     """An event loop in a thread of its own."""
 
@@ -111,24 +127,33 @@ class _Loop:
         self._place = place
         self._listener = listener.dup()
         self._loop = uvloop.new_event_loop()
-        self._stopping: asyncio.Event | None = None
+        self._stopping = asyncio.Event()
+        self._is_over, self._lock = False, threading.Lock()
         self._until = 0.0
         self._thread = threading.Thread(target=self._run, name="grpc-loop", daemon=True)
         self._up = threading.Event()
 
     def start(self) -> None:
-        """Return once it answers."""
-        self._thread.start()
+        """Return once it answers, or at once where it was stopped before."""
+        with self._lock:
+            if self._is_over:
+                return
+            self._thread.start()
         if not self._up.wait(timeout=30):
             raise UnavailableError("the gRPC server did not start within 30 seconds")
 
     def stop(self, until: float) -> None:
         """Take no more calls, end when those that run are answered, or at a time of the monotonic clock."""
-        self._until = until
-        if self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        else:
+        with self._lock:
+            was_over, self._is_over = self._is_over, True
+            self._until = until
+        if was_over:
+            return
+        if self._thread.ident is None:
             self._listener.close()
+            self._loop.close()
+        else:
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     def join(self) -> None:
         """Wait for the end."""
@@ -141,8 +166,9 @@ class _Loop:
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        self._stopping = asyncio.Event()
-        server = await self._loop.create_server(lambda: GrpcProtocol(self._place, self._loop), sock=self._listener)
+        server = await self._loop.create_server(
+            lambda: GrpcProtocol(self._place, self._loop), sock=self._listener, backlog=BACKLOG
+        )
         self._up.set()
         await self._stopping.wait()
         server.close()

@@ -8,7 +8,10 @@ from concurrent.futures import Executor
 from typing import Any
 
 from friesian_services.rpc.handlers import Found, Handlers
+from friesian_services.rpc.messages import MESSAGE_BYTES
 
+# Of unanswered requests; a connection alone may have some of it.
+_HELD_BYTES = 16 * MESSAGE_BYTES
 _CONNECTIONS = 1000
 _QUEUED = 1000
 
@@ -36,13 +39,24 @@ class Workplace:
         self.connections: set[Any] = set()
         self._pool, self._spread = pool, spread
         self._queued, self._lock = 0, threading.Lock()
+        self._held = 0
 
     def admit(self, connection: Any) -> bool:
-        """Take one more connection, unless there are too many."""
+        """Take one more connection; where there are too many, in the place of one that has no call."""
         if len(self.connections) >= _CONNECTIONS:
-            return False
+            idle = next((held for held in self.connections if held.is_idle), None)
+            if idle is None:
+                return False
+            self.connections.discard(idle)
+            idle.leave()
+            idle.close()
         self.connections.add(connection)
         return True
+
+    def hold(self, more: int) -> bool:
+        """Count bytes of requests that are kept, or no longer; False where those of all connections are too many."""
+        self._held += more
+        return self._held <= _HELD_BYTES
 
     def answers_here(self, found: Found, message: bytes, *, alone: bool) -> bool:
         """Whether the event loop itself answers a call."""
