@@ -2,7 +2,8 @@
 
 For each share of allowed vectors, chosen at random, whole clusters at a time, or all but those nearest to the queries,
 it prints how the search was done (lists probed at first, or exactly), recall@100 against brute force over what is
-allowed, and the time of both.
+allowed, and the time of both. Last, filters that deny each query its own nearest, searched as deep as they are and
+only as deep as the share that is left tells.
 Sizes from FRIESIAN_BENCH_VECTORS (100,000) and FRIESIAN_BENCH_DIM (64).
 
     .venv/bin/python bench/ann/bench_filters.py
@@ -32,6 +33,7 @@ K, TUNING, QUERIES, ROUNDS = 100, 200, 200, 3
 SHARES = (1.0, 0.5, 0.1, 0.01, 0.001, 0.0001)
 CASES = [(share, kind) for kind in ("random", "clusters") for share in SHARES]
 CASES += [(share, "nearest denied") for share in (0.98, 0.9, 0.7)]
+OWN_DENIED = (0.02, 0.1, 0.3)
 
 
 def allowed_of(share: float, kind: str, vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -83,6 +85,7 @@ def main() -> None:
         print("tuned:", index.tune(0.95, K, queries=held_out), f"exact up to a share of {index.exact_share:.4f}")
         unfiltered = recall(index.search(queries, K)[0], exact(vectors, queries, np.ones(N, bool)))
         rows = [row_of(index, peer, vectors, queries, share, kind) for share, kind in CASES]
+        own = [own_nearest_denied(index, vectors, queries, share) for share in OWN_DENIED]
     print(f"recall without a filter: {unfiltered:.4f}")
     print("| filter | share | lists | recall | us | faiss recall | faiss us | ratio |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
@@ -91,7 +94,22 @@ def main() -> None:
             f"| {row['kind']} | {row['share']:.2%} | {row['lists']} | {row['recall']:.4f} | {row['us']:.0f} | "
             f"{row['peer_recall']:.4f} | {row['peer_us']:.0f} | {row['peer_us'] / row['us']:.1f} |"
         )
-    print(json.dumps({"vectors": N, "dim": DIM, "unfiltered_recall": unfiltered, "rows": rows}))
+    for share, (found, at_first) in zip(OWN_DENIED, own, strict=True):
+        print(f"each query's own nearest {share:.0%} denied: recall {found:.4f}, at the first depth {at_first:.4f}")
+    print(json.dumps({"vectors": N, "dim": DIM, "unfiltered_recall": unfiltered, "rows": rows, "own_denied": own}))
+
+
+def own_nearest_denied(index, vectors, queries, share):  # type: ignore[no-untyped-def]
+    """Recall as a search goes, and where it is told the depth that it starts with."""
+    count, shares = round(share * N), []
+    for query in queries:
+        order = np.argsort(-(vectors @ query), kind="stable")
+        compiled = index.compile(Filter(deny=order[:count]))
+        nprobe, rerank, _ = depth_for(index, compiled, K)
+        depths = ({}, {"nprobe": nprobe, "rerank": rerank})
+        found = [index.search(query[None], K, filter=compiled, **depth)[0] for depth in depths]
+        shares.append([recall(ids, [set(order[count : count + K].tolist())]) for ids in found])
+    return np.mean(shares, axis=0).tolist()
 
 
 def row_of(index, peer, vectors, queries, share, kind):  # type: ignore[no-untyped-def]
@@ -102,7 +120,7 @@ def row_of(index, peer, vectors, queries, share, kind):  # type: ignore[no-untyp
     compiled = index.compile(Filter(allow=numbers))
     found, _ = index.search(queries, K, filter=compiled)
     ours = recall(found, truth)
-    is_exact = depth_for(index, index._native, compiled, K)[1] is None
+    is_exact = depth_for(index, compiled, K).rerank is None
     assert not is_exact or ours > 0.9999  # but for what Faiss rounds
     bits = np.packbits(allowed, bitorder="little")
     parameters = faiss.SearchParametersIVF(sel=faiss.IDSelectorBitmap(N, faiss.swig_ptr(bits)), nprobe=1)
@@ -118,7 +136,7 @@ def row_of(index, peer, vectors, queries, share, kind):  # type: ignore[no-untyp
         )
         for _ in range(ROUNDS)
     ]
-    lists = "exact" if is_exact else depth_for(index, index._native, compiled, K)[0]
+    lists = "exact" if is_exact else depth_for(index, compiled, K).nprobe
     us, peer_us = np.median(times, axis=0).tolist()
     print(f"{kind} {share:.2%}: recall {ours:.4f} in {us:.0f} us", file=sys.stderr, flush=True)
     return {

@@ -8,7 +8,7 @@ named.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def probes(nlist: int) -> list[int]:
     return [nprobe for nprobe in NPROBES if nprobe <= nlist]
 
 
-def ours(data: Data) -> Iterator[Point]:
+def ours(data: Data, method: str = "friesian_fast", margins: Sequence[float] = MARGINS) -> Iterator[Point]:
     from friesian_fast.recall import IvfIndex
 
     for nlist in data.nlists:
@@ -91,9 +91,14 @@ def ours(data: Data) -> Iterator[Point]:
         index = IvfIndex.open(path, huge_pages=data.huge_pages)
         for nprobe in probes(nlist):
             for rerank in (150, 200, 300, 400, 600, 1000):
-                for margin in MARGINS:
+                for margin in margins:
                     setting = f"nlist {nlist} nprobe {nprobe} margin {margin} rerank {rerank}"
-                    yield Point("friesian_fast", setting, _ours(index, nprobe, margin, rerank))
+                    yield Point(method, setting, _ours(index, nprobe, margin, rerank))
+
+
+def without_margin(data: Data) -> Iterator[Point]:
+    """The same index beside itself: what leaving out the lists that lie far off gains."""
+    return ours(data, "friesian_fast, no margin", (0.0,))
 
 
 def _ours(index: Any, nprobe: int, margin: float, rerank: int) -> Search:
@@ -356,6 +361,7 @@ def _svs(module: Any, index: Any, width: int) -> Search:
 
 METHODS: dict[str, Callable[[Data], Iterator[Point]]] = {
     "ours": ours,
+    "without_margin": without_margin,
     "faiss_flat": faiss_flat,
     "faiss_sq": faiss_sq,
     "faiss_pq": faiss_pq,

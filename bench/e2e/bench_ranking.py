@@ -1,6 +1,7 @@
 """Every ranking runtime beside TensorFlow's SavedModel signature: the walkthrough's Wide & Deep on real requests.
 
-The walkthrough's steps run in ./demo, where `make demo` runs them too; what is there is reused. CPU time of one thread.
+The walkthrough's steps run in ./demo/recsys2021, where `make demo` runs them too; what is there is reused. CPU time
+of one thread.
 """
 
 import time
@@ -28,8 +29,8 @@ GEMM = 2048
 
 @pytest.fixture(scope="module")
 def walkthrough():
-    directory = Path("demo")
-    directory.mkdir(exist_ok=True)
+    directory = Path("demo") / "recsys2021"
+    directory.mkdir(parents=True, exist_ok=True)
     for _ in run_pipeline(demo.STEPS, directory):
         pass
     return directory

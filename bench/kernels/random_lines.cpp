@@ -1,6 +1,6 @@
-// How fast one core reads cache lines at random places of 2 GB in huge pages: `runs` of them, each
-// of `lines` lines. Prints the median ns a line; every line read is counted, and a wrong count ends
-// the program with 1.
+// How fast one core reads cache lines at random places of so many MB in huge pages: `runs` of them,
+// each of `lines` lines. Prints the median ns a line; every line read is counted, and a wrong count
+// ends the program with 1.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -14,7 +14,6 @@
 
 namespace {
 
-constexpr std::size_t kBytes = std::size_t{2} << 30;
 constexpr std::size_t kLine = 64;
 constexpr int kRounds = 2000;
 
@@ -34,16 +33,17 @@ std::uint64_t read_all(const unsigned char* memory, const std::vector<std::size_
 int main(int, char** arguments) {
   const std::size_t count = std::strtoull(arguments[1], nullptr, 10);
   const std::size_t lines = std::strtoull(arguments[2], nullptr, 10);
-  void* address = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const std::size_t bytes = std::strtoull(arguments[3], nullptr, 10) << 20;
+  void* address = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (address == MAP_FAILED) return 1;
-  madvise(address, kBytes, MADV_HUGEPAGE);
-  std::memset(address, 1, kBytes);
+  madvise(address, bytes, MADV_HUGEPAGE);
+  std::memset(address, 1, bytes);
 
   std::mt19937_64 random(0);
   std::vector<std::size_t> runs(count);
   std::vector<double> taken;
   for (int round = 0; round < kRounds; ++round) {
-    for (std::size_t& run : runs) run = random() % (kBytes / kLine - lines) * kLine;
+    for (std::size_t& run : runs) run = random() % (bytes / kLine - lines) * kLine;
     const auto start = std::chrono::steady_clock::now();
     const std::uint64_t sum = read_all(static_cast<unsigned char*>(address), runs, lines);
     const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;

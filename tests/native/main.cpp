@@ -3,6 +3,7 @@
 void test_filter();
 void test_hash();
 void test_ivf();
+void test_ivf_kernels();
 void test_rows();
 void test_sequence();
 void test_simd();
@@ -17,6 +18,7 @@ int main() {
   std::puts("rows: ok");
   test_sequence();
   std::puts("sequence: ok");
+  test_ivf_kernels();
   test_ivf();
   std::puts("ivf: ok");
   test_filter();

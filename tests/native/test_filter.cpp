@@ -10,18 +10,12 @@
 #include "ivf/filter_set.hpp"
 #include "ivf/id_positions.hpp"
 #include "ivf/ivf_search.hpp"
+#include "levels_and_numbers.hpp"
 #include "rank/diversify.hpp"
 
 using namespace friesian;
 
 namespace {
-
-std::vector<SimdLevel> runnable_levels() {
-  std::vector<SimdLevel> levels;
-  for (std::size_t i = 0; i <= static_cast<std::size_t>(detect_simd_level()); ++i)
-    levels.push_back(static_cast<SimdLevel>(i));
-  return levels;
-}
 
 // Every allocation is of exactly the size, so that a read or a write past a tail is seen.
 template <typename T>

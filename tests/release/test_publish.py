@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -17,8 +18,10 @@ from typer.testing import CliRunner
 
 from friesian_fast.cli.main import app
 from friesian_fast.errors import ConfigError, FriesianError, InvalidInputError, NotFoundError
+from friesian_fast.recall import IvfIndex
 from friesian_fast.release.open import open_release
-from friesian_fast.release.publish import publish
+from friesian_fast.release.publish import publish, write_popular
+from friesian_fast.store import MappedRowStore
 
 
 def change_plan(outputs, **keys):
@@ -291,6 +294,35 @@ def test_a_bad_plan_names_its_key(tmp_path, text, says):
 def test_a_missing_plan_is_named(tmp_path):
     with pytest.raises(NotFoundError, match="no publish plan at"):
         publish(tmp_path / "publish.yaml", tmp_path / "releases")
+
+
+@pytest.mark.parametrize("file", ["rows/user.rows", "rows/item_vector.rows", f"index/item_{DIM}.ivf"])
+def test_what_was_not_written_as_it_was_meant_is_not_published(outputs, tmp_path, monkeypatch, file):
+    """The manifest's hash is the damaged file's, so only `publish` can tell."""
+
+    def damage(inputs, building):
+        content = bytearray((building / file).read_bytes())
+        content[-1] ^= 1
+        (building / file).write_bytes(content)
+        return write_popular(inputs, building)
+
+    monkeypatch.setattr("friesian_fast.release.publish.write_popular", damage)
+    with pytest.raises(InvalidInputError, match=f"{file}: .*checksum.* does not match"):
+        publish(outputs / "publish.yaml", tmp_path / "releases")
+    assert [path.name for path in (tmp_path / "releases").iterdir()] == [".lock"]
+
+
+def test_what_was_written_is_held_against_its_checksums_once(outputs, tmp_path, monkeypatch):
+    checked = []
+    for opens in (MappedRowStore, IvfIndex):
+
+        def noted(path, *rest, verify=True, _open=opens.open, **options):
+            checked.extend([Path(path).name] if verify else [])
+            return _open(path, *rest, verify=verify, **options)
+
+        monkeypatch.setattr(opens, "open", noted)
+    path = publish(outputs / "publish.yaml", tmp_path / "releases")
+    assert sorted(checked) == sorted([f"item_{DIM}.ivf", *(file.name for file in path.glob("rows/*"))])
 
 
 def test_a_killed_publish_leaves_nothing_visible_and_the_next_cleans_up(outputs, tmp_path):

@@ -91,6 +91,15 @@ def test_calls_are_answered_in_the_order_in_which_they_end():
         assert slow.result() == b"slow"
 
 
+def test_an_answer_is_sent_before_the_loop_turns_to_the_next_call():
+    with serving(is_short=always) as server, FrameClient(server.port) as client:
+        client.outcome(client.ask("echo", b"so that both come together"))
+        first, second = client.ask("echo", b"first"), client.ask("wait", b"second")
+        assert client.outcome(first)[1] == framed(b"first")
+        server.methods.go.set()
+        assert client.outcome(second)[1] == framed(b"second")
+
+
 def test_the_time_that_is_left(channel):
     assert WAIT_S - 4 < float(method(channel, "remaining")(b"", timeout=WAIT_S)) <= WAIT_S + 0.1  # grpcio rounds up
     assert method(channel, "remaining")(b"") == b"None"

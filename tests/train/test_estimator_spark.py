@@ -9,12 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tests.train.train_models import FEATURES, rows, torch_model, torch_optimizer
+from tests.train.train_models import FIT, rows, torch_model, torch_optimizer
 
 from friesian_fast.errors import InvalidInputError, WorkerError, WorkerLostError
 from friesian_fast.train import Estimator, launch
-
-FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
 
 
 @pytest.fixture(scope="module")

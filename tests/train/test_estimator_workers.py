@@ -14,14 +14,12 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tests.train.train_models import FEATURES, keras_model, rows, torch_model, torch_optimizer
+from tests.train.train_models import FIT, keras_model, rows, torch_model, torch_optimizer
 
 from friesian_fast.errors import FriesianError, InvalidInputError, MissingExtraError, WorkerError, WorkerLostError
 from friesian_fast.train import Estimator, events, launch, pulse
 from friesian_fast.train.launch import Outcome, raise_first
 from friesian_fast.train.worker import Order
-
-FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
 
 
 def torch_estimator(creator=torch_model, **settings):

@@ -31,6 +31,7 @@ class Net(torch.nn.Module):
 
 
 FEATURES = ["user", "x", "history", "history_mask"]
+FIT = {"feature_cols": FEATURES, "label_cols": "label", "batch_size": 100, "verbose": False}
 
 
 def torch_model(config):

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from friesian_fast import _core
 from friesian_fast.errors import InvalidInputError
 from friesian_fast.recall.columns import Bitmap, ItemColumns, bits_at, bits_of, full_bitmap
-from friesian_fast.recall.depth import as_table, search_depth, search_filled
+from friesian_fast.recall.depth import as_table, search_filled
+from friesian_fast.recall.filter_depth import FilterDepth
 from friesian_fast.recall.ids import Ids, as_ids, quoted
 from friesian_fast.recall.predicates import Predicate, predicate_from_json
-from friesian_fast.recall.reach import Reach
 
 if TYPE_CHECKING:
     from friesian_fast.recall.index import IvfIndex
@@ -150,9 +150,11 @@ def search_filtered(
     by_default = nprobe is None
     reach = None
     if nprobe is None:
-        nprobe, enough = depth_for(index, native, compiled, k)
-        reach = _reach(index, native, compiled, k) if rerank is None else None
-        rerank = enough if enough is None or rerank is None else rerank
+        nprobe, enough, reach = depth_for(index, compiled, k)
+        if enough is None or rerank is None:
+            rerank = enough
+        else:
+            reach = None
     search = partial(
         native.search,
         threads=threads,
@@ -176,20 +178,9 @@ def _check_index(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFil
         raise InvalidInputError(f"the filter was compiled for another index than {index.path}; compile it again")
 
 
-def depth_for(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter, k: int) -> tuple[int, int | None]:
-    """Lists to probe and rows to compare under a filter; all, which is exact, where it lets few vectors through.
-
-    Lists without an allowed vector are passed over and not counted. What a user has seen lies near the query more often
-    than not: the k best of the rest may lie as deep as all of that.
-    """
-    if compiled.allowed <= index.exact_share * len(index):
-        return index.nlist, None
-    return search_depth(native.depth, index.nlist, len(index), compiled.allowed, k + _most_hidden(compiled))
-
-
-def _reach(index: IvfIndex, native: _core.IvfLayout, compiled: CompiledFilter, k: int) -> Reach:
-    hidden = _most_hidden(compiled)
-    return Reach(native.depth, index.nlist, len(index), max(compiled.allowed, 1), k + hidden, hidden)
+def depth_for(index: IvfIndex, compiled: CompiledFilter, k: int) -> FilterDepth:
+    """How deep to search under a filter; exactly where it lets few vectors through."""
+    return index.filter_depth(compiled.allowed, k, _most_hidden(compiled))
 
 
 def _most_hidden(compiled: CompiledFilter) -> int:

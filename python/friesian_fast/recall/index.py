@@ -17,6 +17,7 @@ from friesian_fast.recall.arguments import check_queries, length, optional_numbe
 from friesian_fast.recall.columns import ItemColumns
 from friesian_fast.recall.depth import as_table, fill_short, search_depth, search_filled
 from friesian_fast.recall.exact import exact_is_faster, exact_scan
+from friesian_fast.recall.filter_depth import filter_depths
 from friesian_fast.recall.filters import (
     CompiledFilter,
     Filter,
@@ -43,6 +44,8 @@ class IvfIndex:
         The layout file.
     exact_scan : ExactScan or None
         Codes that make an exact search cheaper, where that is what a search does by default.
+    filter_depth : callable
+        How deep a search under a filter goes by default; see `filter_depths`.
     """
 
     def __init__(self, path: Path, native: _core.IvfLayout, *, huge_pages: bool = False) -> None:
@@ -60,6 +63,7 @@ class IvfIndex:
         self._default_nprobe = native.nlist if rows is None else None
         self._positions: _core.IdPositions | None = None
         self.exact_scan = exact_scan(native)
+        self.filter_depth = filter_depths(native)
 
     @classmethod
     def build(

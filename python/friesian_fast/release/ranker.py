@@ -130,7 +130,7 @@ def _requests(
     drawn = np.sort(np.random.default_rng(0).permutation(len(users))[:REQUESTS])
     names = [name for name in ("user", "item", "user_vector", CANDIDATE) if name in row_sets]
     stores = {name: _open_rows(spec, building, name, row_sets[name]) for name in names}
-    opened = IvfIndex.open(building / index.layout)
+    opened = IvfIndex.open(building / index.layout, verify=False)
     everything = RulesStage(Rules(), opened)
     recall = recall_over(spec, opened, stores["user_vector"], stores.get(CANDIDATE), everything)
     builder, limit = InputBuilder(spec), min(inputs.rank.candidates, index.vectors)
@@ -145,7 +145,7 @@ def _requests(
 
 
 def _open_rows(spec: FeatureSpec, building: Path, name: str, entry: RowSetEntry) -> MappedRowStore:
-    return MappedRowStore.open(building / entry.file, spec.row_set(name), spec.row_tag(name))
+    return MappedRowStore.open(building / entry.file, spec.row_set(name), spec.row_tag(name), verify=False)
 
 
 def _remove_unused(directory: Path, used: set[str]) -> None:

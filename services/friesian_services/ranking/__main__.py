@@ -21,9 +21,11 @@ from friesian_services.launch import (
 from friesian_services.place import Place
 from friesian_services.process import cores_here
 from friesian_services.ranking.servicer import RankingServicer, ScoresServicer
-from friesian_services.rpc.handlers import Servicer, always
+from friesian_services.rpc.handlers import Servicer
 from friesian_services.rpc.server import run_grpc
 from friesian_services.wiring import check_model_path, open_ranker
+
+_SHORT_BYTES = 128 << 10  # some 1,000 rows
 
 
 def main(
@@ -51,12 +53,17 @@ def serve(settings: RankingConfig, place: Place) -> None:
     scores = ScoresServicer(open_ranker(release), release.id, timers)
     servicers = [
         Servicer(ranking_pb2_grpc.add_RankingServicer_to_server, RankingServicer(timers), "ranking.Ranking"),
-        Servicer(v1_grpc.add_RankingServicer_to_server, scores, "friesian.v1.Ranking", always),
+        Servicer(v1_grpc.add_RankingServicer_to_server, scores, "friesian.v1.Ranking", _is_short),
     ]
     # The loops score as well: with the threads beside them they are as many as there may be calls at once.
     loops = min(settings.calls_at_once, max(1, cores_here() // settings.workers))
     threads = settings.calls_at_once - loops
     run_grpc("ranking", settings, servicers, exporter, place, threads=threads, loops=loops)
+
+
+def _is_short(request: bytes) -> bool:
+    """Whether it asks for so few scores that other calls may wait for them."""
+    return len(request) <= _SHORT_BYTES
 
 
 if __name__ == "__main__":

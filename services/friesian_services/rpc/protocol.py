@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import queue
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,7 +67,8 @@ class GrpcProtocol(asyncio.Protocol):
         self._connection = Connection(self)
         self._calls: dict[int, _Call] = {}
         self._incomplete: set[int] = set()
-        self._ready: list[tuple[int, _Call, bytes]] = []
+        self._ready: deque[tuple[int, _Call, bytes]] = deque()
+        self._goes_on = False
         self._held = 0
         self._late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -201,17 +203,30 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport.abort()
 
     def _answer_ready(self) -> None:
-        """Hand calls to other threads where those are for them; of several that came together all but the last."""
-        ready, self._ready = self._ready, []
-        for left, (stream, call, message) in zip(range(len(ready) - 1, -1, -1), ready, strict=True):
+        """Answer one call, and those before it that other threads take.
+
+        The loop comes back for the rest: between two answers it writes the first, and other connections have a turn.
+        """
+        while self._ready:
+            stream, call, message = self._ready.popleft()
             if self._calls.get(stream) is not call:  # reset by what came behind it
                 continue
             if call.found.handler.response_streaming:
                 self._watch(stream, call, message)
-            elif self._place.answers_here(call.found, message, alone=left == 0):
+            elif self._place.answers_here(call.found, message, alone=not self._ready):
                 self._end(stream, *answer_of(call.found.handler, message, call.context))
+                break
             elif not self._place.hand_over(self._answer_aside, stream, call, message):
                 self._finish(stream, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for a thread")
+
+        if self._ready and not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        self._answer_ready()
+        self._write()
 
     def _answer_aside(self, stream: int, call: _Call, message: bytes) -> None:
         """In another thread."""
