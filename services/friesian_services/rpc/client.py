@@ -106,9 +106,7 @@ class Channel:
         try:
             wire = _Wire(self._address, timeout_s)
         except OSError as error:
-            if (
-                isinstance(error, TimeoutError) and timeout_s < _CONNECT_S
-            ):  # the caller's haste, which others may not have
+            if isinstance(error, TimeoutError) and timeout_s < _CONNECT_S:  # the caller's haste; others may have time
                 raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, _LATE) from error
             with self._lock:
                 self._pause_s = min(_LAST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._pause_s))
