@@ -103,9 +103,22 @@ def changed_frame(one, rng):
 
 
 class Loop:
-    """As much of an event loop as a protocol uses; nothing is ever called."""
+    """As much of an event loop as a protocol uses; no time passes."""
+
+    def __init__(self):
+        self.is_over, self._soon = False, []
+
+    def call_soon(self, does):
+        self._soon.append(does)
+
+    def turn(self):
+        """Call what was to be called soon."""
+        soon, self._soon = self._soon, []
+        for does in soon:
+            does()
 
     def call_later(self, delay, does):
+        assert not self.is_over, "a timer outlives its connection"
         return Timer()
 
     def time(self):
@@ -145,18 +158,22 @@ def place():
 
 def served(place, data, seed):
     """What a server writes to a client that sends these bytes, in pieces."""
-    rng, transport = random.Random(seed), Transport()
-    protocol = GrpcProtocol(place, Loop())
+    rng, transport, loop = random.Random(seed), Transport(), Loop()
+    protocol = GrpcProtocol(place, loop)
     protocol.connection_made(transport)
     while data and not transport.is_closed:
         size = rng.choice([1, 20, len(data)])
         protocol.data_received(data[:size])
         data = data[size:]
+        for _ in range(rng.choice([0, 1, 9])):
+            loop.turn()
     connection = protocol._connection
     waiting = [sum(len(piece) for piece, _ in held.waiting) for held in connection._streams.values()]
     assert connection.unsent == sum(waiting)
     assert transport.is_closed == (sent(transport.written)[-1][0] == frames.GOAWAY)
     protocol.connection_lost(None)
+    loop.is_over = True
+    loop.turn()
     assert (protocol._calls, protocol._incomplete, protocol._held) == ({}, set(), 0)
     return sent(transport.written)
 
