@@ -36,6 +36,9 @@ class Methods:
         assert self.go.wait(WAIT_S)
         return request
 
+    def thread(self, request, context):
+        return threading.current_thread().name.encode()
+
     def large(self, request, context):
         return b"x" * int(request)
 
@@ -64,7 +67,7 @@ class Methods:
 
 def register(methods, handlers):
     """As generated code does."""
-    names = ("echo", "wait", "large", "remaining", "metadata", "missing", "status", "broken", "unwritable")
+    names = ("echo", "thread", "wait", "large", "remaining", "metadata", "missing", "status", "broken", "unwritable")
     made = {
         name: grpc.unary_unary_rpc_method_handler(getattr(methods, name), bytes, lambda answer: answer + b"")
         for name in names

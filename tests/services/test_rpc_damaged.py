@@ -167,6 +167,8 @@ def served(place, data, seed):
         data = data[size:]
         for _ in range(rng.choice([0, 1, 9])):
             loop.turn()
+    for _ in range(9 if not transport.is_closed else 0):
+        loop.turn()
     connection = protocol._connection
     waiting = [sum(len(piece) for piece, _ in held.waiting) for held in connection._streams.values()]
     assert connection.unsent == sum(waiting)

@@ -194,7 +194,7 @@ class Pending:
         """
         assert self._wire is not None
         try:
-            fields, messages = self._wire.answer(self._until)
+            fields, message = self._wire.answer(self._until)
         except _NotTakenError as error:
             if self._is_new:
                 raise CallError(grpc.StatusCode.UNAVAILABLE, str(error)) from error
@@ -206,12 +206,12 @@ class Pending:
         code, details = status_in(fields)
         if code is not grpc.StatusCode.OK:
             raise CallError(code, details)
-        if not messages:
+        if message is None:
             raise CallError(grpc.StatusCode.INTERNAL, "an answer has one message; this has none")
         try:
-            return self._deserializer(messages[0])
+            return self._deserializer(message)
         except DecodeError as error:
-            text = f"the {len(messages[0])} bytes of the answer are not the message of this call"
+            text = f"the {len(message)} bytes of the answer are not the message of this call"
             raise CallError(grpc.StatusCode.INTERNAL, text) from error
 
     def __del__(self) -> None:
@@ -264,8 +264,8 @@ class _Wire:
         with self._closed_by_failures():
             self._put(until)
 
-    def answer(self, until: float) -> tuple[Fields, list[bytes]]:
-        """What ended the answer, and its messages.
+    def answer(self, until: float) -> tuple[Fields, bytes | None]:
+        """What ended the answer, and its message if it has one.
 
         Raises
         ------
@@ -279,7 +279,7 @@ class _Wire:
                     raise ConnectionError("it ended the connection")
                 self._connection.receive(data)
                 self._put(until)
-            return self._end, self._messages
+            return self._end, self._messages[0] if self._messages else None
 
     def close(self) -> None:
         """End the connection."""
@@ -295,7 +295,7 @@ class _Wire:
     def data(self, stream: int, data: bytes, ended: bool) -> None:
         """A piece of the answer."""
         if self._reader is not None:
-            self._messages += self._reader.add(data)
+            self._messages += map(self._reader.plain, self._reader.add(data))
             if len(self._messages) > 1:
                 raise CallError(grpc.StatusCode.INTERNAL, "an answer has one message; this has more")
         if ended:

@@ -6,6 +6,7 @@ import base64
 import re
 import zlib
 from collections.abc import Iterable
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 import grpc
@@ -64,6 +65,13 @@ def framed(message: bytes) -> bytes:
     return b"\x00%b%b" % (len(message).to_bytes(4, "big"), message)
 
 
+class Message(NamedTuple):
+    """One as it was sent; a flag that is not 0 says that it is compressed."""
+
+    flag: int
+    content: bytes
+
+
 class MessageReader:
     """Puts the messages of one stream together.
 
@@ -82,19 +90,19 @@ class MessageReader:
         """Bytes of a message that is not yet whole."""
         return len(self._rest)
 
-    def add(self, data: bytes) -> list[bytes]:
+    def add(self, data: bytes) -> list[Message]:
         """The messages that are whole with this piece.
 
         Raises
         ------
         CallError
-            If one is too long, or compressed in a way that is not read here.
+            If one is too long.
         """
         rest = self._rest
         if rest:  # a piece that completes nothing costs its bytes, however small it is
             rest += data
         content = rest or data
-        messages: list[bytes] = []
+        messages: list[Message] = []
         at, size = 0, len(content)
         while size - at >= _PREFIX_BYTES:
             start = at + _PREFIX_BYTES
@@ -104,14 +112,14 @@ class MessageReader:
             if size - start < length:
                 break
             flag, at = content[at], start + length
-            messages.append(self._plain(flag, bytes(memoryview(content)[start:at])))
+            messages.append(Message(flag, bytes(memoryview(content)[start:at])))
         if content is rest:
             del rest[:at]
         elif at < size:
             rest += data[at:]
         return messages
 
-    def only(self, messages: list[bytes]) -> bytes:
+    def only(self, messages: list[Message]) -> Message:
         """The message of a stream that has ended and has one.
 
         Raises
@@ -123,20 +131,34 @@ class MessageReader:
             raise CallError(grpc.StatusCode.INTERNAL, f"a call has one whole message; this has {len(messages)}")
         return messages[0]
 
-    def _plain(self, flag: int, message: bytes) -> bytes:
-        if flag == 0:
-            return message
+    def plain(self, message: Message, most: int | None = None) -> bytes:
+        """A message as it was before it was compressed: of thousands of bytes it may take a tenth of a second.
+
+        Parameters
+        ----------
+        message : Message
+        most : int, optional
+            Bytes that it may have then; as many as any message unless given.
+
+        Raises
+        ------
+        CallError
+            If it is longer, or compressed in a way that is not read here.
+        """
+        if message.flag == 0:
+            return message.content
+        most = MESSAGE_BYTES if most is None else most
         bits = _ENCODINGS.get(self._encoding)
-        if flag != 1 or bits is None:
+        if message.flag != 1 or bits is None:
             known = "identity, gzip and deflate"
             raise CallError(grpc.StatusCode.UNIMPLEMENTED, f"messages are read in {known}, not in {self._encoding!r}")
         unpacking = zlib.decompressobj(bits)
         try:
-            plain = unpacking.decompress(message, MESSAGE_BYTES)
+            plain = unpacking.decompress(message.content, most)
         except zlib.error as error:
             raise CallError(grpc.StatusCode.INTERNAL, f"a message that cannot be decompressed: {error}") from error
         if unpacking.unconsumed_tail:
-            raise _too_long("more when it is decompressed")
+            raise _too_long("more when it is decompressed", most)
         if not unpacking.eof:
             raise CallError(grpc.StatusCode.INTERNAL, "a compressed message that is cut short")
         return plain
@@ -208,5 +230,6 @@ def _status(code: grpc.StatusCode, details: str, metadata: Metadata) -> list[tup
     return fields + metadata_fields(metadata)
 
 
-def _too_long(what: str) -> CallError:
-    return CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"a message has at most {MESSAGE_BYTES} bytes; this: {what}")
+def _too_long(what: str, most: int | None = None) -> CallError:
+    text = f"a message has at most {most or MESSAGE_BYTES} bytes here; this: {what}"
+    return CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text)

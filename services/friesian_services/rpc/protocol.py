@@ -21,6 +21,7 @@ from friesian_services.rpc.messages import (
     HEADERS,
     MESSAGE_BYTES,
     CallError,
+    Message,
     MessageReader,
     framed,
     is_grpc,
@@ -32,6 +33,7 @@ from friesian_services.rpc.workplace import Workplace
 # Of one connection: unanswered requests, answers that its client does not read, questions of a conversation that wait.
 _HELD_BYTES, _UNREAD_BYTES = 2 * MESSAGE_BYTES, 4 * MESSAGE_BYTES
 _UNREAD_QUESTIONS = 1000
+_SHORT_BYTES = 4096  # of what a watcher asks
 _FAILED = "an unexpected failure; the server's log has it"
 _UNREAD = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many answers on this connection are not yet read")
 
@@ -47,11 +49,11 @@ class _Call:
         self.found, self.begun = found, begun
         self.context = CallContext(fields)
         self.reader = MessageReader(fields)
-        self.messages: list[bytes] = []
+        self.messages: list[Message] = []
         self.size = 0
         self.has_headers = False
         # Of a stream of messages: those that its thread has not yet read, None for the end.
-        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
 
 
 class GrpcProtocol(asyncio.Protocol):
@@ -67,7 +69,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._connection = Connection(self)
         self._calls: dict[int, _Call] = {}
         self._incomplete: set[int] = set()
-        self._ready: deque[tuple[int, _Call, bytes]] = deque()
+        self._ready: deque[tuple[int, _Call, Message]] = deque()
         self._goes_on = False
         self._held = 0
         self._late: asyncio.TimerHandle | None = None
@@ -149,16 +151,16 @@ class GrpcProtocol(asyncio.Protocol):
                 self._questions(call, messages, ended)
                 return
             call.messages += messages
-            self._hold(call, call.reader.size + sum(map(len, call.messages)))
+            self._hold(call, call.reader.size + _size(call.messages))
             if ended or len(call.messages) > 1:
                 self._ready.append((stream, call, call.reader.only(call.messages)))
                 self._incomplete.discard(stream)
         except CallError as error:
             self._finish(stream, error.code(), error.details())
 
-    def _questions(self, call: _Call, messages: list[bytes], ended: bool) -> None:
+    def _questions(self, call: _Call, messages: list[Message], ended: bool) -> None:
         """What comes in a conversation."""
-        self._hold(call, call.size + sum(map(len, messages)))
+        self._hold(call, call.size + _size(messages))
         for message in messages:
             call.requests.put(message)
         if call.requests.qsize() > _UNREAD_QUESTIONS:
@@ -214,7 +216,7 @@ class GrpcProtocol(asyncio.Protocol):
             if call.found.handler.response_streaming:
                 self._watch(stream, call, message)
             elif self._place.answers_here(call.found, message, alone=not self._ready):
-                self._end(stream, *answer_of(call.found.handler, message, call.context))
+                self._end(stream, *_answer_of(call, message))
                 break
             elif not self._place.hand_over(self._answer_aside, stream, call, message):
                 self._finish(stream, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for a thread")
@@ -228,12 +230,12 @@ class GrpcProtocol(asyncio.Protocol):
         self._answer_ready()
         self._write()
 
-    def _answer_aside(self, stream: int, call: _Call, message: bytes) -> None:
+    def _answer_aside(self, stream: int, call: _Call, message: Message) -> None:
         """In another thread."""
-        answer = answer_of(call.found.handler, message, call.context)
+        answer = _answer_of(call, message)
         self._soon(stream, call, self._end, *answer)
 
-    def _watch(self, stream: int, call: _Call, message: bytes) -> None:
+    def _watch(self, stream: int, call: _Call, message: Message) -> None:
         """A call that is told something whenever it happens, and holds no thread: health's watchers."""
         handler = call.found.handler
 
@@ -242,7 +244,10 @@ class GrpcProtocol(asyncio.Protocol):
                 self._soon(stream, call, self._send, framed(handler.response_serializer(reply)))
 
         try:
-            handler.unary_stream(handler.request_deserializer(message), call.context, send)
+            asked = call.reader.plain(message, _SHORT_BYTES)
+            handler.unary_stream(handler.request_deserializer(asked), call.context, send)
+        except CallError as error:
+            self._finish(stream, error.code(), error.details())
         except Exception:
             _log.exception("a stream failed")
             self._finish(stream, grpc.StatusCode.INTERNAL, _FAILED)
@@ -253,6 +258,8 @@ class GrpcProtocol(asyncio.Protocol):
         try:
             for reply in handler.stream_stream(self._requests(call), call.context):
                 self._soon(stream, call, self._send, framed(handler.response_serializer(reply)))
+        except CallError as error:
+            code, details = error.code(), error.details()
         except Exception:
             _log.exception("a stream failed")
             code, details = grpc.StatusCode.INTERNAL, _FAILED
@@ -261,7 +268,7 @@ class GrpcProtocol(asyncio.Protocol):
     @staticmethod
     def _requests(call: _Call) -> Iterator[Any]:
         while (message := call.requests.get()) is not None and call.context.is_active():
-            yield call.found.handler.request_deserializer(message)
+            yield call.found.handler.request_deserializer(call.reader.plain(message))
 
     def _soon(self, stream: int, call: _Call, does: Callable[..., None], *arguments: Any) -> None:
         """Have the event loop do something about a call; nothing where it is over already."""
@@ -362,10 +369,15 @@ class GrpcProtocol(asyncio.Protocol):
         return self._connection.sent - waiting
 
 
-def answer_of(handler: Any, message: bytes, context: CallContext) -> tuple[bytes | None, bytes]:
+def _size(messages: list[Message]) -> int:
+    return sum(len(message.content) for message in messages)
+
+
+def _answer_of(call: _Call, message: Message) -> tuple[bytes | None, bytes]:
     """The framed answer to a unary call, None where it failed, and the block that ends it."""
+    handler, context = call.found.handler, call.context
     try:
-        answer = framed(handler.response_serializer(handler.unary_unary(message, context)))
+        answer = framed(handler.response_serializer(handler.unary_unary(call.reader.plain(message), context)))
         if len(answer) > MESSAGE_BYTES:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the answer is over {MESSAGE_BYTES} bytes; ask for less")
         last = trailers(grpc.StatusCode.OK, "", context.trailing_metadata())

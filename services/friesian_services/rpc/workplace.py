@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from friesian_services.rpc.handlers import Found, Handlers
-from friesian_services.rpc.messages import MESSAGE_BYTES
+from friesian_services.rpc.messages import MESSAGE_BYTES, Message
 
 # Of unanswered requests; a connection alone may have some of it.
 _HELD_BYTES = 16 * MESSAGE_BYTES
@@ -58,11 +58,13 @@ class Workplace:
         self._held += more
         return self._held <= _HELD_BYTES
 
-    def answers_here(self, found: Found, message: bytes, *, alone: bool) -> bool:
-        """Whether the event loop itself answers a call."""
+    def answers_here(self, found: Found, message: Message, *, alone: bool) -> bool:
+        """Whether the event loop itself answers a call; one that is compressed may be of any size."""
         if self._pool is None:
             return True
-        return (alone or not self._spread) and found.is_short is not None and found.is_short(message)
+        if message.flag or found.is_short is None or (self._spread and not alone):
+            return False
+        return found.is_short(message.content)
 
     def hand_over(self, answer: Callable[..., None], *arguments: Any) -> bool:
         """Have a thread answer; False where too many calls wait for one."""
