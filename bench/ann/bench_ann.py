@@ -9,9 +9,11 @@ Searching takes one thread. Times are CPU time of the process, through each libr
 against exact search. Prints the table and writes into the cache folder what bench/ann keeps of a run: a .json and, for
 each batch size, an .svg.
 
-Of everybody's settings of at least the recall, those go into the rounds that a first, coarse timing found fastest, and
-the fastest there counts. Every round calls all of them, in another order, on the same queries, and goes through them
-three times; ratios are taken within a round.
+Settings that differ in the depth of the search only are tried from the narrowest on, until one has the highest recall
+asked for or finds hardly more than the one before it. The first that reaches a recall asked for is timed coarsely, and
+some others for the plot. Of everybody's settings of at least the recall, those that this found fastest go into the
+rounds, and the fastest there counts. Every round calls all of them, in another order, on the same queries, and goes
+through them three times; ratios are taken within a round.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -34,7 +37,10 @@ QUERIES = 1000
 TARGETS, BATCHES = (0.95, 0.99), (1, 32)
 PASSES = 3
 QUICK = 96  # queries of the first, coarse timing
-SHORTLIST = 3  # settings of a method that go into the rounds
+SHORTLIST, NEAR = 3, 1.5  # settings of a method that go into the rounds, and how much slower than its first they may be
+DEPTH = re.compile(r"\b(nprobe|searched|ef|window) \d+")  # what a setting is deepened by
+GAIN = 0.0005  # of recall; a step deeper that finds less leads nowhere
+LOWEST, STEP = 0.85, 0.01  # recalls of settings that are timed for the plot only: from, and how far apart
 
 
 def setting(name: str, default: str) -> str:
@@ -83,14 +89,30 @@ def all_points(data: Data) -> Iterator[Point]:
             print(f"left out: {name}: {type(error).__name__}: {str(error)[:200]}", flush=True)
 
 
+def exhausted(recalls: Sequence[float]) -> bool:
+    """Whether a deeper search than those of these recalls would only take longer."""
+    if not recalls:
+        return False
+    return recalls[-1] >= max(TARGETS) or (len(recalls) > 1 and recalls[-1] < recalls[-2] + GAIN)
+
+
 def survey(data: Data, queries: NDArray[np.float32]) -> list[results.Row]:
     """Recall and a coarse time of every setting that comes near a target."""
     truth = exact(data, queries)
     rows = []
+    tried: dict[str, list[float]] = {}  # recalls of what differs in depth only
+    timed: dict[str, float] = {}  # the last of them that was timed
     for point in all_points(data):
-        recall = recall_of(point, queries[: QUERIES // 2], truth[: QUERIES // 2])
-        if recall < 0.85:
+        family = point.method + DEPTH.sub("", point.setting)
+        recalls = tried.setdefault(family, [])
+        if exhausted(recalls):
             continue
+        recall = recall_of(point, queries[: QUERIES // 2], truth[: QUERIES // 2])
+        reaches = any(max(recalls, default=0.0) < target <= recall for target in TARGETS)
+        recalls.append(recall)
+        if not reaches and recall < timed.get(family, LOWEST - STEP) + STEP:
+            continue
+        timed[family] = recall
         times = {batch: float(seconds_per_query(point, queries[-QUICK:], batch)[0]) for batch in BATCHES}
         rows.append({"point": point, "recall": recall, "seconds": times})
         cost = "".join(f"{seconds * 1e6:9.1f}" for seconds in times.values())
@@ -99,12 +121,17 @@ def survey(data: Data, queries: NDArray[np.float32]) -> list[results.Row]:
 
 
 def shortlist(rows: list[results.Row], target: float, batch: int) -> list[results.Row]:
-    """The settings of each method that the coarse timing found fastest."""
+    """The settings of each method that the coarse timing found fastest, or nearly."""
     by_method: dict[str, list[results.Row]] = {}
     for row in sorted(rows, key=lambda row: row["seconds"][batch]):
         if row["recall"] >= target:
             by_method.setdefault(row["point"].method, []).append(row)
-    return [row for some in by_method.values() for row in some[:SHORTLIST]]
+    return [
+        row
+        for some in by_method.values()
+        for row in some[:SHORTLIST]
+        if row["seconds"][batch] <= NEAR * some[0]["seconds"][batch]
+    ]
 
 
 def rounds(rows: list[results.Row], queries: NDArray[np.float32], batch: int) -> dict[str, dict[str, Any]]:
