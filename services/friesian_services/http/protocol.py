@@ -23,7 +23,9 @@ _PLAIN = re.compile(
     rb"GET (/recommender/recommend/[0-9A-Za-z_-]{1,64})\?(k=[0-9]{1,3}(?:&canK=[0-9]{1,3})?) HTTP/1\.1\r\n"
     rb"((?:[0-9A-Za-z-]+:[ -~]*\r\n){0,32})\r\n"  # one way only to match a line: no backtracking
 )
-_TELLING = re.compile(rb"(?:connection|content-length|transfer-encoding|expect|upgrade|x-request-id):", re.IGNORECASE)
+_TELLING = re.compile(
+    rb"^(?:connection|content-length|transfer-encoding|expect|upgrade|x-request-id):", re.IGNORECASE | re.MULTILINE
+)
 _PLAIN_BYTES = 2048
 
 
