@@ -89,7 +89,7 @@ def ours(data: Data, method: str = "friesian_fast", margins: Sequence[float] = M
         if not path.exists():
             IvfIndex.from_faiss(lists(data, nlist), path=path)
         index = IvfIndex.open(path, huge_pages=data.huge_pages)
-        for nprobe in probes(nlist)[::4]:  # the margin has the steps between
+        for nprobe in probes(nlist)[:: 4 if len(margins) > 1 else 1]:  # margins have the steps between
             for rerank in (150, 200, 300, 400, 600, 1000):
                 for margin in margins:
                     setting = f"nlist {nlist} nprobe {nprobe} margin {margin} rerank {rerank}"
@@ -164,7 +164,7 @@ def _refined(data: Data, method: str, nlist: int, base: Any, flat: Any) -> Itera
     faiss = faiss_module(data)
     index = faiss.IndexRefine(base, flat)
     for nprobe in probes(nlist):
-        for factor in (2, 3, 4, 6, 8):
+        for factor in (2, 3, 4, 5, 6, 8, 10, 12, 16):
             inner = faiss.SearchParametersIVF(nprobe=nprobe)
             if isinstance(base, faiss.IndexPreTransform):
                 inner = faiss.SearchParametersPreTransform(index_params=inner)
