@@ -47,7 +47,7 @@ class Methods:
 
     def metadata(self, request, context):
         context.set_trailing_metadata((("x-a", "b"), ("x-b-bin", b"\xff\0")))
-        return repr(context.invocation_metadata()).encode()
+        return repr((context.sent("x-q"), context.sent("x-other"))).encode()
 
     def missing(self, request, context):
         context.set_trailing_metadata((("x-a", "b"),))

@@ -1,6 +1,5 @@
 """The gRPC server over real sockets, asked by grpcio."""
 
-import ast
 import contextlib
 import gzip
 import socket
@@ -166,9 +165,7 @@ def test_a_call_that_waited_longer_than_its_caller():
 
 def test_metadata(channel):
     answer, call = method(channel, "metadata").with_call(b"", timeout=WAIT_S, metadata=(("x-q", "v w"),))
-    sent = dict(ast.literal_eval(answer.decode()))
-    assert sent["x-q"] == "v w"
-    assert ":path" not in sent
+    assert answer == b"('v w', None)"
     assert [tuple(pair) for pair in call.trailing_metadata()] == [("x-a", "b"), ("x-b-bin", b"\xff\0")]
 
 

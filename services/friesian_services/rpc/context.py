@@ -38,16 +38,8 @@ class CallContext:
         self._trailing: Metadata = ()
         self._callbacks: list[Callable[[], None]] = []
 
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """What the caller sent along, as text."""
-        return tuple(
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in self._fields.items()
-            if not name.startswith(b":")
-        )
-
     def sent(self, name: str) -> str | None:
-        """One value of that."""
+        """What the caller sent along under a name, as text; of several values the last."""
         value = self._fields.get(name.encode())
         return None if value is None else value.decode("latin-1")
 

@@ -17,7 +17,7 @@ _QUEUED = 1000
 
 
 class Workplace:
-    """What all connections of a server share.
+    """What all connections of an event loop share.
 
     Parameters
     ----------
