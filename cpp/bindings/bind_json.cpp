@@ -10,13 +10,13 @@ namespace py = pybind11;
 namespace {
 
 template <typename Number>
-std::string text_of(const py::array& values) {
+py::bytes text_of(const py::array& values) {
   return friesian::json_array(std::span(static_cast<const Number*>(values.data()),
                                         static_cast<std::size_t>(values.size())));
 }
 
 // The GIL stays: a few numbers take less time than letting go of it.
-std::string json_array(const py::array& values) {
+py::bytes json_array(const py::array& values) {
   constexpr int kPlain = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
   const bool plain = values.ndim() == 1 && (values.flags() & kPlain) == kPlain;
   if (plain && values.dtype().equal(py::dtype::of<float>())) return text_of<float>(values);

@@ -8,6 +8,7 @@ void register_vocab(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_ivf(pybind11::module_& module);
 void register_json(pybind11::module_& module);
+void register_timer(pybind11::module_& module);
 void register_sequence(pybind11::module_& module);
 void register_filter(pybind11::module_& module);
 void register_rank(pybind11::module_& module);

@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   register_rows(module);
   register_ivf(module);
   register_json(module);
+  register_timer(module);
   register_sequence(module);
   register_filter(module);
   register_rank(module);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 import time
 from contextvars import ContextVar
@@ -23,8 +23,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 def begin(remaining_s: float | None, caller_id: str | None) -> None:
     """Set both for this context's call; one without an id that can be handed on gets a new one."""
     deadline.set(None if remaining_s is None else time.monotonic() + remaining_s)
-    usable = _USABLE_ID.fullmatch(caller_id or "")
-    request_id.set(usable.group() if usable else os.urandom(8).hex())
+    is_usable = caller_id is not None and _USABLE_ID.fullmatch(caller_id)
+    request_id.set(caller_id if is_usable else f"{random.getrandbits(64):016x}")
 
 
 def remaining() -> float | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from friesian_fast._core import Timer
 from friesian_fast.errors import UnavailableError
 
 _WINDOW = 1024
@@ -25,59 +26,6 @@ _PAGE = "timers-"
 _GENERATION = "generation"
 
 _log = logging.getLogger(__name__)
-
-
-class Timer:
-    """Counts all durations and remembers the last ones; safe to use from many threads.
-
-    No lock, which would cost as much as all the rest: between reading the count and writing it `add` calls nothing,
-    and only at calls does the interpreter pass to another thread.
-
-    Parameters
-    ----------
-    numbers : memoryview of double
-        Where they are kept.
-    generation : memoryview of double
-        Raised where all timers are to begin anew.
-    """
-
-    __slots__ = ("_begun", "_count", "_generation", "_numbers")
-
-    def __init__(self, numbers: memoryview[float], generation: memoryview[float]) -> None:
-        self._numbers = numbers
-        self._generation = generation
-        self._begun = numbers[0]
-        self._count = int(numbers[2])
-
-    def add(self, seconds: float) -> None:
-        """Take note of one duration."""
-        if self._generation[0] != self._begun:
-            self._begin()
-        count = self._count
-        self._count = count + 1
-        self._numbers[_HEADER + count % _WINDOW] = seconds
-        self._numbers[2] = count + 1
-
-    def _begin(self) -> None:
-        self._count = 0
-        self._numbers[2] = 0
-        self._numbers[1] = time.monotonic()
-        self._numbers[0] = self._begun = self._generation[0]
-
-
-class Measured:
-    """A context that is timed; a request has a dozen of them, so it is no generator."""
-
-    __slots__ = ("_started", "_timer")
-
-    def __init__(self, timer: Timer) -> None:
-        self._timer = timer
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *raised: object) -> None:
-        self._timer.add(time.perf_counter() - self._started)
 
 
 class Timers:
@@ -94,21 +42,26 @@ class Timers:
     def __init__(self, shared: Path | None = None, number: int = 0) -> None:
         self._shared = shared
         self._lock = threading.Lock()
+        self._slots: dict[str, memoryview[float]] = {}
         self._timers: dict[str, Timer] = {}
         self._page = _opened(shared and shared / f"{_PAGE}{number}", _SLOTS * _SLOT_BYTES)
         self._generation = _opened(shared and shared / _GENERATION, 8).cast("d")
         if self._generation[0] == 0:
             self._generation[0] = 1  # 0 is what an empty page has
         for name, start in _names(self._page):
-            self._timers[name] = self._timer(start)
+            self._slots[name] = _numbers(self._page, start)
 
-    def time(self, name: str) -> Measured:
-        """Measure what runs in this context."""
-        return Measured(self._timers.get(name) or self._new(name))
+    def time(self, name: str) -> Timer:
+        """The timer of that name: a context in which it measures what runs; threads may share it."""
+        found = self._timers.get(name)
+        if found is None:
+            found = self._timers[name] = self.timer(name)
+        return found
 
-    def timer(self, name: str) -> Timer:
-        """The timer itself, for those who add to it often."""
-        return self._timers.get(name) or self._new(name)
+    def timer(self, *names: str) -> Timer:
+        """One that counts under each of these names."""
+        with self._lock:
+            return Timer([self._slots.get(name) or self._new(name) for name in names], self._generation)
 
     def json(self, prefixes: Iterable[str] = ("",)) -> str:
         """The timers whose names begin with one of the prefixes, by name, as the original's JSON list."""
@@ -126,19 +79,13 @@ class Timers:
         with self._lock:
             self._generation[0] += 1
 
-    def _new(self, name: str) -> Timer:
-        label = name.encode()
-        with self._lock:
-            if name not in self._timers:  # another thread's call may have been the first
-                start = len(self._timers) * _SLOT_BYTES
-                if len(label) > _NAME_BYTES or start == len(self._page):
-                    raise ValueError(f"timer {name!r} has no room: {_SLOTS} names of {_NAME_BYTES} bytes fit")
-                self._timers[name] = self._timer(start)
-                self._page[start : start + len(label)] = label
-            return self._timers[name]
-
-    def _timer(self, start: int) -> Timer:
-        return Timer(_numbers(self._page, start), self._generation)
+    def _new(self, name: str) -> memoryview[float]:
+        label, start = name.encode(), len(self._slots) * _SLOT_BYTES
+        if len(label) > _NAME_BYTES or start == len(self._page):
+            raise ValueError(f"timer {name!r} has no room: {_SLOTS} names of {_NAME_BYTES} bytes fit")
+        self._page[start : start + len(label)] = label
+        self._slots[name] = _numbers(self._page, start)
+        return self._slots[name]
 
     def _pages(self) -> Iterator[memoryview]:
         if self._shared is None:

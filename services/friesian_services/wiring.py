@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from friesian_fast.errors import ConfigError
 from friesian_fast.rank import RUNTIMES, Ranker
@@ -16,8 +14,6 @@ from friesian_fast.store import Ids, RowBatch, Rows, RowStore
 from friesian_fast.store.redis import RedisRowStore
 from friesian_services.config import StoreConfig
 from friesian_services.timers import Timers
-
-Found = TypeVar("Found")
 
 _log = logging.getLogger(__name__)
 
@@ -65,34 +61,27 @@ class TimedStore:
 
     def __init__(self, store: RowStore, timers: Timers) -> None:
         self._store = store
-        self._overall = timers.timer("feature.overall")
-        self._own = timers.timer(f"feature.{store.row_set.name.partition('_')[0]}.redis")
+        self._timer = timers.timer("feature.overall", f"feature.{store.row_set.name.partition('_')[0]}.redis")
         self.row_set = store.row_set
 
     def decode(self, ids: Ids) -> Rows:
         """The rows, decoded."""
-        return self._timed(self._store.decode, ids)
+        with self._timer:
+            return self._store.decode(ids)
 
     def find(self, ids: Ids) -> RowBatch:
         """The rows, still packed."""
-        return self._timed(self._store.find, ids)
+        with self._timer:
+            return self._store.find(ids)
 
     def get(self, ids: Ids) -> list[bytes | None]:
         """The packed rows."""
-        return self._timed(self._store.get, ids)
+        with self._timer:
+            return self._store.get(ids)
 
     def close(self) -> None:
         """Close the store behind."""
         self._store.close()
-
-    def _timed(self, call: Callable[[Ids], Found], ids: Ids) -> Found:
-        started = time.perf_counter()
-        try:
-            return call(ids)
-        finally:
-            seconds = time.perf_counter() - started
-            self._overall.add(seconds)
-            self._own.add(seconds)
 
 
 class TimedRanker:
@@ -100,18 +89,12 @@ class TimedRanker:
 
     def __init__(self, ranker: Ranker, timers: Timers) -> None:
         self._ranker = ranker
-        self._overall = timers.timer("ranking.overall")
-        self._inference = timers.timer("ranking.inference")
+        self._timer = timers.timer("ranking.overall", "ranking.inference")
 
     def score(self, inputs: Any, shown: int | None = None) -> Any:
         """One score for each row."""
-        started = time.perf_counter()
-        try:
+        with self._timer:
             return self._ranker.score(inputs, shown)
-        finally:
-            seconds = time.perf_counter() - started
-            self._overall.add(seconds)
-            self._inference.add(seconds)
 
 
 def open_ranker(release: Release) -> Ranker:

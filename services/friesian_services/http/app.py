@@ -17,6 +17,7 @@ import grpc
 
 from friesian_fast import _core
 from friesian_fast.errors import FriesianError, InvalidInputError, NotFoundError
+from friesian_fast.recall import Filter
 from friesian_fast.recommend import Recommendation, Recommender
 from friesian_services import call, wire
 from friesian_services.backends import Backends
@@ -128,15 +129,15 @@ class HttpApp:
             return self._answer(path, query, body)
         return await _in_thread(self._executor, self._answer, path, query, body)
 
-    def answer_now(self, path: str, query: bytes) -> Answer | None:
-        """The answer to a GET without an id of its own, or None where the event loop is not to run it."""
-        if self._executor is not None and not self._is_short(query):
+    def answer_now(self, user: str, k: int, candidates: int | None) -> Answer | None:
+        """The recommendations of at most 999 candidates, or None where the event loop is not to run any."""
+        if self._executor is not None and not self._inline:
             return None
         started = time.perf_counter()
         call.begin(None, None)
-        answer = self._answer(path, query)
+        answer = self._or_failure(lambda: self._recommended(self._user_id(user), k, candidates))
         if self._exporter is not None:
-            self._exporter.http_handled(_service(path), "GET", time.perf_counter() - started)
+            self._exporter.http_handled("recommend", "GET", time.perf_counter() - started)
         return answer
 
     def _is_short(self, query: bytes) -> bool:
@@ -144,19 +145,33 @@ class HttpApp:
 
     def _answer(self, path: str, query: bytes, body: bytes | None = None) -> Answer:
         if path.startswith(_RECOMMEND):
-            return self._recommend(path[len(_RECOMMEND) :], query, body)
+            return self._or_failure(lambda: self._recommend(path[len(_RECOMMEND) :], query, body))
         route = self._routes.get(path.rstrip("/") or "/")
         if route is None:
             return _plain_error(404, f"there is nothing at {path}; recommendations are at {_RECOMMEND}{{id}}")
         return route()
 
     def _recommend(self, user: str, query: bytes, body: bytes | None) -> Answer:
+        user_id = self._user_id(user)
+        k, candidates, explain = _sizes_of(query)
+        filter = None if body is None else filter_of(body, self._recommender.item_id_type)
+        return self._recommended(user_id, k, candidates, explain, filter)
+
+    def _recommended(
+        self,
+        user_id: int | str,
+        k: int | None,
+        candidates: int | None,
+        explain: bool = False,
+        filter: Filter | None = None,
+    ) -> Answer:
+        answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain, filter=filter)
+        return 200, _JSON, _answered(answer)
+
+    def _or_failure(self, answer: Callable[[], Answer]) -> Answer:
+        """The answer, or what is wrong with the request."""
         try:
-            user_id = self._user_id(user)
-            k, candidates, explain = _sizes_of(query)
-            filter = None if body is None else filter_of(body, self._recommender.item_id_type)
-            answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain, filter=filter)
-            return 200, _JSON, _answered(answer)
+            return answer()
         except FriesianError as error:
             return self._failed(status_of(error), str(error))
         except Exception:
@@ -260,15 +275,13 @@ def _sizes_of(query: bytes) -> tuple[int | None, int | None, bool]:
 
 def _answered(answer: Recommendation) -> bytes:
     """JSON, of which the encoder is left what the core does not write: it takes as long as all the rest."""
-    ids = json.dumps(answer.ids) if isinstance(answer.ids, list) else _core.json_array(answer.ids)
-    text = f'"ids": {ids}, "probs": {_core.json_array(answer.scores)}, "success": true, "errorCode": null'
-    more = {}
+    ids = json.dumps(answer.ids).encode() if isinstance(answer.ids, list) else _core.json_array(answer.ids)
+    scores, rest = _core.json_array(answer.scores), b""
     if answer.fallback is not None:
-        more["fallback"] = json.dumps(answer.fallback)
+        rest += b', "fallback": %b' % json.dumps(answer.fallback).encode()
     if answer.explanation is not None:
-        more["explanation"] = json.dumps(answer.explanation.to_json())
-    rest = "".join(f', "{name}": {value}' for name, value in more.items())
-    return f'{{{text}, "errorMsg": null{rest}}}'.encode()
+        rest += b', "explanation": %b' % json.dumps(answer.explanation.to_json()).encode()
+    return b'{"ids": %b, "probs": %b, "success": true, "errorCode": null, "errorMsg": null%b}' % (ids, scores, rest)
 
 
 def _plain_error(status: int, text: str) -> Answer:

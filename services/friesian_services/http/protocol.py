@@ -20,7 +20,7 @@ _LINGER_S = 0.5
 # One whole request for recommendations without a body, as clients send it as a rule. Whatever is not exactly this, in
 # one piece, goes to the parser, and so does all that has one of the headers below: they change what the answer is.
 _PLAIN = re.compile(
-    rb"GET (/recommender/recommend/[0-9A-Za-z_-]{1,64})\?(k=[0-9]{1,3}(?:&canK=[0-9]{1,3})?) HTTP/1\.1\r\n"
+    rb"GET /recommender/recommend/([0-9A-Za-z_-]{1,64})\?k=([0-9]{1,3})(?:&canK=([0-9]{1,3}))? HTTP/1\.1\r\n"
     rb"((?:[0-9A-Za-z-]+:[ -~]*\r\n){0,32})\r\n"  # one way only to match a line: no backtracking
 )
 _TELLING = re.compile(
@@ -52,6 +52,10 @@ class Corked:
         self._parts.append(data)
         if data.startswith(b"HTTP/1.1 100 "):
             self.flush()
+
+    def send(self, data: bytes) -> None:
+        """Write at once, where nothing was kept and the connection is known to be open."""
+        self._transport.write(data)
 
     def flush(self) -> None:
         """Send what was kept, in one call of the system; nobody reads it where the connection is gone."""
@@ -104,6 +108,9 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     _in_head, _head, _between, _ended = True, 0, True, False
     _incomplete: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _silent_since = 0.0
+    _headers: list[tuple[bytes, bytes]] | None = None
+    _lines = b""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(Corked(transport, lambda: not self._between))
@@ -249,26 +256,38 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
 
     def _answered(self, data: bytes) -> bool:
         plain = _PLAIN.fullmatch(data)
-        if plain is None or _TELLING.search(plain[3]):
+        if plain is None or _TELLING.search(plain[4]):
             return False
-        answer = self.config.app.answer_now(plain[1].decode(), plain[2])
+        answer = self.config.app.answer_now(plain[1].decode(), int(plain[2]), plain[3] and int(plain[3]))
         if answer is None:
             return False
         status, kind, body = answer
-        headers = (
-            *self.server_state.default_headers,
-            (b"content-type", kind),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", call.request_id.get().encode()),
+        self.transport.send(
+            b"%b%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n\r\n%b"
+            % (STATUS_LINE[status], self._default_lines(), kind, len(body), call.request_id.get().encode(), body)
         )
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body))
-        self.transport.flush()
         self.server_state.total_requests += 1
         self._stop_request_clock()
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._silent_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_handler()
         return True
+
+    def _default_lines(self) -> bytes:
+        """The server's own headers; each second has a new list of them, with its date."""
+        headers = self.server_state.default_headers
+        if headers is not self._headers:
+            self._headers, self._lines = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+        return self._lines
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End the connection, unless something was asked since the clock was set: one for each answer would cost more
+        than to look again."""
+        left = self._silent_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
 
 def _parser(protocol: Protocol) -> Any:
