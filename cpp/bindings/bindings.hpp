@@ -7,6 +7,7 @@ void register_hash(pybind11::module_& module);
 void register_vocab(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_ivf(pybind11::module_& module);
+void register_http(pybind11::module_& module);
 void register_json(pybind11::module_& module);
 void register_timer(pybind11::module_& module);
 void register_sequence(pybind11::module_& module);

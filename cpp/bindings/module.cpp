@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
   register_vocab(module);
   register_rows(module);
   register_ivf(module);
+  register_http(module);
   register_json(module);
   register_timer(module);
   register_sequence(module);

@@ -200,8 +200,9 @@ def diversify(
     relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int, diversity: float
 ) -> NDArray[np.uint32]: ...
 
-# Answers
+# Requests and answers
 
+def plain_request(data: bytes) -> tuple[str, int, int | None] | None: ...
 def json_array(values: NDArray[np.float32] | NDArray[np.int64]) -> bytes: ...
 
 class Timer:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import random
+import itertools
+import os
 import re
 import time
 from contextvars import ContextVar
@@ -15,6 +16,10 @@ REQUEST_ID = "x-request-id"
 # What headers, metadata and log lines can all carry.
 _USABLE_ID = re.compile(r"[!-~]{1,128}")
 
+# An id that is made here names the process and counts its calls: to draw each at random costs more.
+_PROCESS = os.urandom(8).hex()
+_calls = itertools.count(1)
+
 # On the clock of time.monotonic(); None for a caller that waits forever.
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -24,7 +29,7 @@ def begin(remaining_s: float | None, caller_id: str | None) -> None:
     """Set both for this context's call; one without an id that can be handed on gets a new one."""
     deadline.set(None if remaining_s is None else time.monotonic() + remaining_s)
     is_usable = caller_id is not None and _USABLE_ID.fullmatch(caller_id)
-    request_id.set(caller_id if is_usable else f"{random.getrandbits(64):016x}")
+    request_id.set(caller_id if is_usable else f"{_PROCESS}-{next(_calls)}")
 
 
 def remaining() -> float | None:

@@ -266,7 +266,7 @@ def test_other_paths_and_methods(app):
 def test_a_calls_id_comes_back(app):
     assert get(app, "/recommender", headers={"x-request-id": "abc"}).headers["x-request-id"] == "abc"
     first, second = (get(app, "/recommender").headers["x-request-id"] for _ in range(2))
-    assert len(first) == 16
+    assert re.fullmatch("[0-9a-f]{16}-[0-9]+", first)
     assert first != second
 
 

@@ -134,11 +134,12 @@ def test_what_trickles_in_gains_no_time(client, begin):
     assert statuses(answer) in ([b"408"], [b"405"], [b"400", b"400"], [])  # a reset may take the answer along
 
 
-def test_a_client_that_asks_again_is_kept(client):
+@pytest.mark.parametrize("first", [20, len(PLAIN)])
+def test_a_client_that_asks_again_is_kept(client, first):
     for _ in range(6):
-        client.sendall(PLAIN[:20])
+        client.sendall(PLAIN[:first])
         time.sleep(PATIENCE_S / 4)
-        client.sendall(PLAIN[20:])
+        client.sendall(PLAIN[first:])
         assert statuses(client.recv(65536)) == [b"200"]
 
 

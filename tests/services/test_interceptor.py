@@ -1,3 +1,4 @@
+import re
 import urllib.request
 
 import grpc
@@ -10,6 +11,8 @@ from friesian_services import call
 from friesian_services.errors import STATUS, DeadlineError, PreconditionError, UnsupportedError, error_of, status_of
 from friesian_services.interceptor import CallInterceptor
 from friesian_services.metrics import Exporter
+
+OWN_ID = re.compile("[0-9a-f]{16}-[0-9]+")
 
 
 class AbortedError(Exception):
@@ -136,7 +139,7 @@ def test_deadline_and_id_are_at_hand():
     (first, left), (second, none) = seen
     assert first == "abc"
     assert 0 < left <= 5
-    assert len(second) == 16
+    assert OWN_ID.fullmatch(second)
     assert none is None
 
 
@@ -144,7 +147,15 @@ def test_deadline_and_id_are_at_hand():
 def test_ids_that_cannot_be_handed_on_are_replaced(bad):
     call.begin(None, bad)
     assert call.request_id.get() != bad
-    assert len(call.request_id.get()) == 16
+    assert OWN_ID.fullmatch(call.request_id.get())
+
+
+def test_every_call_without_an_id_gets_one_of_its_own():
+    made = set()
+    for _ in range(100):
+        call.begin(None, None)
+        made.add(call.request_id.get())
+    assert len(made) == 100
 
 
 def test_streams_pass():

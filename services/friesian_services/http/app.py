@@ -184,6 +184,8 @@ class HttpApp:
             raise NotFoundError(f"id must have between 1 and {wire.ID_CHARACTERS} characters: {_RECOMMEND}{{id}}")
         if self._recommender.user_id_type == "string":
             return text
+        if text.isascii() and text.isdigit() and len(text) < 19:  # as a rule
+            return int(text)
         if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
             raise NotFoundError(f"id '{text}' is not an integer of 64 bits, which the user ids of this release are")
         return int(text)

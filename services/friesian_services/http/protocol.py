@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -12,20 +11,12 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from friesian_fast import _core
 from friesian_services import call
 
 _HEAD_BYTES = 64 << 10
 _LINGER_S = 0.5
 
-# One whole request for recommendations without a body, as clients send it as a rule. Whatever is not exactly this, in
-# one piece, goes to the parser, and so does all that has one of the headers below: they change what the answer is.
-_PLAIN = re.compile(
-    rb"GET /recommender/recommend/([0-9A-Za-z_-]{1,64})\?k=([0-9]{1,3})(?:&canK=([0-9]{1,3}))? HTTP/1\.1\r\n"
-    rb"((?:[0-9A-Za-z-]+:[ -~]*\r\n){0,32})\r\n"  # one way only to match a line: no backtracking
-)
-_TELLING = re.compile(
-    rb"^(?:connection|content-length|transfer-encoding|expect|upgrade|x-request-id):", re.IGNORECASE | re.MULTILINE
-)
 _PLAIN_BYTES = 2048
 
 
@@ -255,10 +246,10 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         return not self._between and not self._in_head and not self.pipeline
 
     def _answered(self, data: bytes) -> bool:
-        plain = _PLAIN.fullmatch(data)
-        if plain is None or _TELLING.search(plain[4]):
+        plain = _core.plain_request(data)  # whatever is not exactly that, in one piece, goes to the parser
+        if plain is None:
             return False
-        answer = self.config.app.answer_now(plain[1].decode(), int(plain[2]), plain[3] and int(plain[3]))
+        answer = self.config.app.answer_now(*plain)
         if answer is None:
             return False
         status, kind, body = answer
