@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -47,6 +48,7 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 SPLIT_PORTS = [text for name in ("recall", "feature-recall", "feature", "ranking") for text in (f"--{name}-port", 0)]
 ROUNDS = 3
+TURNS = 6  # of a round
 CHECKED_USERS = 50
 MIN_RECALL = 0.9  # of the exact 50 nearest, by the answers; publish tunes to 0.95 of 100
 
@@ -186,6 +188,14 @@ def in_process(chain, seed):
     return dict(zip(("request", "search", "model"), 1e3 * np.median(took[100:], axis=0), strict=True))
 
 
+def alone(chain, users):
+    """CPU of a request without a server, in ms: the mean, as that of a server is."""
+    started = time.thread_time()
+    for user in users:
+        chain.recommend(user, k=10, candidates=50)
+    return 1e3 * (time.thread_time() - started) / len(users)
+
+
 @contextmanager
 def serving(releases, log, *flags, last="release", cores=(SERVER_CORE,)):
     with pinned(*cores):
@@ -196,10 +206,10 @@ def serving(releases, log, *flags, last="release", cores=(SERVER_CORE,)):
         assert served.stop() == 0
 
 
-def ask(served, folder, protocol, clients, last="release"):
+def ask(served, folder, protocol, clients, last="release", seconds=4):
     """One closed loop; what the load client found."""
     target = served.http(last).removeprefix("http://") if protocol == "http" else served.grpc(last)
-    watched = ("--server-pid", served.process.pid, "--duration", 4, "--warmup", 1)
+    watched = ("--server-pid", served.process.pid, "--duration", seconds, "--warmup", seconds / 4)
     found = load(target, folder / f"{protocol}-{clients}.json", "--protocol", protocol, "--clients", clients, *watched)
     assert (found["errors"], found["fallbacks"]) == ({}, 0)
     return {
@@ -210,37 +220,65 @@ def ask(served, folder, protocol, clients, last="release"):
     }
 
 
+def added(chain, served, folder, number):
+    """CPU that HTTP and gRPC add, in ms: every load's between two runs in this process, since both drift by more."""
+    found, rng = {"http": [], "grpc": []}, np.random.default_rng(number)
+
+    def here():
+        with pinned(SERVER_CORE):
+            return alone(chain, rng.integers(1, walkthrough_release.USERS, 500).tolist())
+
+    before = here()
+    for _ in range(TURNS):
+        for protocol, differences in found.items():
+            served_cpu, after = ask(served, folder, protocol, 16, seconds=2)["cpu"], here()
+            differences.append(served_cpu - (before + after) / 2)
+            before = after
+    return found
+
+
+def with_quartiles(differences):
+    """In µs."""
+    low, middle, high = 1e3 * np.percentile(differences, (25, 50, 75))
+    return f"{middle:.0f} (quartiles {low:.0f}, {high:.0f} of {len(differences)})"
+
+
 def best(found):
     """Of several rounds the least of everything, and the highest rate."""
     return {name: (max if name == "rate" else min)(one[name] for one in found) for name in found[0]}
 
 
 def measured(releases, folder, check):
-    """All rows of the table but that of the five processes: the best of interleaved rounds."""
+    """All rows of the table but that of the five processes: the best of interleaved rounds, but of differences the
+    median. Each round has processes' memory of its own."""
     folder.mkdir()
-    chain, rounds = open_recommender(open_release(releases, verify=False)), []
-    with serving(releases, folder / "log") as served:
-        check(served)
-        for number in range(ROUNDS):
+    rounds, over = [], {"http": [], "grpc": []}
+    for number in range(ROUNDS):
+        chain = open_recommender(open_release(releases, verify=False))
+        with serving(releases, folder / "log") as served:
+            check(served)
             with pinned(SERVER_CORE):
-                alone = in_process(chain, number)
-            rounds.append([alone, *(ask(served, folder, *load) for load in (("http", 1), ("http", 16), ("grpc", 16)))])
-    alone, one, many, over_grpc = (best(found) for found in zip(*rounds, strict=True))
+                direct = in_process(chain, number)
+            loads = [ask(served, folder, *load) for load in (("http", 1), ("http", 16), ("grpc", 16))]
+            rounds.append([direct, *loads])
+            for protocol, differences in added(chain, served, folder, number).items():
+                over[protocol] += differences
+    direct, one, many, over_grpc = (best(found) for found in zip(*rounds, strict=True))
     return {
         "CPU a request, 1 client, ms": one["cpu"],
         "CPU a request, 16 clients, ms": many["cpu"],
-        "of it outside the model run, ms": many["cpu"] - alone["model"],
+        "of it outside the model run, ms": many["cpu"] - direct["model"],
         "p50, 1 client, ms": one["p50"],
         "requests/s, 16 clients": many["rate"],
         "gRPC: CPU a request, 16 clients, ms": over_grpc["cpu"],
         "gRPC: requests/s, 16 clients": over_grpc["rate"],
         "resident memory, MB": many["memory"],
-        "in process: CPU of the model run, µs": 1e3 * alone["model"],
-        "in process: CPU of the search, µs": 1e3 * alone["search"],
+        "in process: CPU of the model run, µs": 1e3 * direct["model"],
+        "in process: CPU of the search, µs": 1e3 * direct["search"],
         "in process: CPU outside the search and the model, µs": 1e3
-        * (alone["request"] - alone["model"] - alone["search"]),
-        "HTTP adds CPU, 16 clients, µs": 1e3 * (many["cpu"] - alone["request"]),
-        "gRPC adds CPU, 16 clients, µs": 1e3 * (over_grpc["cpu"] - alone["request"]),
+        * (direct["request"] - direct["model"] - direct["search"]),
+        "HTTP adds CPU, 16 clients, µs": with_quartiles(over["http"]),
+        "gRPC adds CPU, 16 clients, µs": with_quartiles(over["grpc"]),
     }
 
 

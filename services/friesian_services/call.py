@@ -28,8 +28,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 def begin(remaining_s: float | None, caller_id: str | None) -> None:
     """Set both for this context's call; one without an id that can be handed on gets a new one."""
     deadline.set(None if remaining_s is None else time.monotonic() + remaining_s)
-    is_usable = caller_id is not None and _USABLE_ID.fullmatch(caller_id)
-    request_id.set(caller_id if is_usable else f"{_PROCESS}-{next(_calls)}")
+    if caller_id is None or not _USABLE_ID.fullmatch(caller_id):
+        caller_id = f"{_PROCESS}-{next(_calls)}"
+    request_id.set(caller_id)
 
 
 def remaining() -> float | None:
