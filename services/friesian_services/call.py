@@ -27,7 +27,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 def begin(remaining_s: float | None, caller_id: str | None) -> None:
     """Set both for this context's call; one without an id that can be handed on gets a new one."""
-    deadline.set(None if remaining_s is None else time.monotonic() + remaining_s)
+    if remaining_s is not None or deadline.get() is not None:
+        deadline.set(None if remaining_s is None else time.monotonic() + remaining_s)
     if caller_id is None or not _USABLE_ID.fullmatch(caller_id):
         caller_id = f"{_PROCESS}-{next(_calls)}"
     request_id.set(caller_id)

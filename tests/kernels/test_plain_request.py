@@ -23,7 +23,16 @@ def request(target=b"4?k=3&canK=50", headers=HOST, method=b"GET", version=b"HTTP
     ],
 )
 def test_what_is_asked(target, wanted):
-    assert plain_request(request(target)) == wanted
+    assert plain_request(request(target), False) == wanted
+
+
+@pytest.mark.parametrize(
+    ("user", "wanted"),
+    [(b"4", 4), (b"007", 7), (b"9" * 18, 10**18 - 1), (b"9" * 19, None), (b"-4", None), (b"x", None)],
+)
+def test_ids_that_are_numbers(user, wanted):
+    found = plain_request(request(user + b"?k=3"), True)
+    assert found == (None if wanted is None else (wanted, 3, None))
 
 
 @pytest.mark.parametrize(
@@ -45,12 +54,12 @@ def test_what_is_asked(target, wanted):
     ],
 )
 def test_other_targets_are_not_plain(target):
-    assert plain_request(request(target)) is None
+    assert plain_request(request(target), False) is None
 
 
 @pytest.mark.parametrize("count", [0, 1, 31, 32])
 def test_headers_that_tell_nothing(count):
-    assert plain_request(request(headers=b"X-9: ~ :\r\n" * count)) == ("4", 3, 50)
+    assert plain_request(request(headers=b"X-9: ~ :\r\n" * count), False) == ("4", 3, 50)
 
 
 @pytest.mark.parametrize(
@@ -74,25 +83,25 @@ def test_headers_that_tell_nothing(count):
     ],
 )
 def test_other_headers_are_not_plain(headers):
-    assert plain_request(request(headers=HOST + headers)) is None
+    assert plain_request(request(headers=HOST + headers), False) is None
 
 
 def test_names_that_only_begin_like_one_that_tells():
-    assert plain_request(request(headers=b"connections: 1\r\nexpec: 2\r\n")) == ("4", 3, 50)
+    assert plain_request(request(headers=b"connections: 1\r\nexpec: 2\r\n"), False) == ("4", 3, 50)
 
 
 def test_one_whole_request_and_nothing_else():
     whole = request()
-    assert plain_request(request(method=b"POST")) is None
-    assert plain_request(request(version=b"HTTP/1.0")) is None
+    assert plain_request(request(method=b"POST"), False) is None
+    assert plain_request(request(version=b"HTTP/1.0"), False) is None
     for end in range(len(whole)):
-        assert plain_request(whole[:end]) is None
+        assert plain_request(whole[:end], False) is None
     for more in (b"x", b"\r\n", whole):
-        assert plain_request(whole + more) is None
+        assert plain_request(whole + more, False) is None
     with pytest.raises(TypeError):
-        plain_request(whole.decode())
+        plain_request(whole.decode(), False)
 
 
 def test_damage_ends_no_process():
     for data in damaged([request()], 2000):
-        plain_request(data)
+        plain_request(data, False)

@@ -10,6 +10,7 @@ namespace friesian {
 namespace {
 
 constexpr std::size_t kUserCharacters = 64;
+constexpr std::size_t kUserDigits = 18;  // what surely fits
 constexpr std::size_t kDigits = 3;
 constexpr int kHeaders = 32;
 constexpr std::array<std::string_view, 6> kTelling = {
@@ -30,6 +31,16 @@ bool is_telling(std::string_view name) {
   });
 }
 
+template <typename Number>
+std::optional<Number> number_of(std::string_view digits, std::size_t most) {
+  if (digits.empty() || digits.size() > most ||
+      !std::all_of(digits.begin(), digits.end(), is_digit))
+    return std::nullopt;
+  Number number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return number;
+}
+
 class Reader {
  public:
   explicit Reader(std::string_view data) : rest_(data) {}
@@ -48,13 +59,7 @@ class Reader {
     return taken;
   }
 
-  std::optional<int> take_number() {
-    const std::string_view digits = take_while(is_digit);
-    int number = 0;
-    if (digits.empty() || digits.size() > kDigits) return std::nullopt;
-    std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    return number;
-  }
+  std::optional<int> take_number() { return number_of<int>(take_while(is_digit), kDigits); }
 
   bool take_header() {
     const std::string_view name = take_while(is_of_name);
@@ -72,11 +77,13 @@ class Reader {
 
 }  // namespace
 
-std::optional<PlainRequest> plain_request(std::string_view data) {
+std::optional<PlainRequest> plain_request(std::string_view data, bool numbered) {
   Reader reader(data);
   if (!reader.take("GET /recommender/recommend/")) return std::nullopt;
   const std::string_view user = reader.take_while(is_of_user);
   if (user.empty() || user.size() > kUserCharacters || !reader.take("?k=")) return std::nullopt;
+  std::optional<std::int64_t> number = 0;
+  if (numbered && !(number = number_of<std::int64_t>(user, kUserDigits))) return std::nullopt;
   const std::optional<int> k = reader.take_number();
   if (!k) return std::nullopt;
   std::optional<int> candidates;
@@ -84,7 +91,7 @@ std::optional<PlainRequest> plain_request(std::string_view data) {
   if (!reader.take(" HTTP/1.1\r\n")) return std::nullopt;
   for (int headers = 0; !reader.is_at_end(); ++headers)
     if (headers == kHeaders || !reader.take_header()) return std::nullopt;
-  return PlainRequest{user, *k, candidates};
+  return PlainRequest{user, *number, *k, candidates};
 }
 
 }  // namespace friesian

@@ -82,6 +82,7 @@ class HttpApp:
         self._inline = inline
         self._compat_status = compat_status
         self._exporter = exporter
+        self.numbered = recommender.user_id_type == "int64"
         self.ready = False
         self._routes: Mapping[str, Callable[[], Answer]] = {
             "/recommender": lambda: (200, _TEXT, GREETING.encode()),
@@ -129,13 +130,13 @@ class HttpApp:
             return self._answer(path, query, body)
         return await _in_thread(self._executor, self._answer, path, query, body)
 
-    def answer_now(self, user: str, k: int, candidates: int | None) -> Answer | None:
+    def answer_now(self, user: int | str, k: int, candidates: int | None) -> Answer | None:
         """The recommendations of at most 999 candidates, or None where the event loop is not to run any."""
         if self._executor is not None and not self._inline:
             return None
         started = time.perf_counter()
         call.begin(None, None)
-        answer = self._or_failure(lambda: self._recommended(self._user_id(user), k, candidates))
+        answer = self._or_failure(self._recommended, user, k, candidates)
         if self._exporter is not None:
             self._exporter.http_handled("recommend", "GET", time.perf_counter() - started)
         return answer
@@ -145,7 +146,7 @@ class HttpApp:
 
     def _answer(self, path: str, query: bytes, body: bytes | None = None) -> Answer:
         if path.startswith(_RECOMMEND):
-            return self._or_failure(lambda: self._recommend(path[len(_RECOMMEND) :], query, body))
+            return self._or_failure(self._recommend, path[len(_RECOMMEND) :], query, body)
         route = self._routes.get(path.rstrip("/") or "/")
         if route is None:
             return _plain_error(404, f"there is nothing at {path}; recommendations are at {_RECOMMEND}{{id}}")
@@ -168,10 +169,10 @@ class HttpApp:
         answer = self._recommender.recommend(user_id, k=k, candidates=candidates, explain=explain, filter=filter)
         return 200, _JSON, _answered(answer)
 
-    def _or_failure(self, answer: Callable[[], Answer]) -> Answer:
+    def _or_failure(self, answer: Callable[..., Answer], *arguments: Any) -> Answer:
         """The answer, or what is wrong with the request."""
         try:
-            return answer()
+            return answer(*arguments)
         except FriesianError as error:
             return self._failed(status_of(error), str(error))
         except Exception:
@@ -182,10 +183,8 @@ class HttpApp:
         """Of the release's type."""
         if not text or len(text) > wire.ID_CHARACTERS:
             raise NotFoundError(f"id must have between 1 and {wire.ID_CHARACTERS} characters: {_RECOMMEND}{{id}}")
-        if self._recommender.user_id_type == "string":
+        if not self.numbered:
             return text
-        if text.isascii() and text.isdigit() and len(text) < 19:  # as a rule
-            return int(text)
         if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
             raise NotFoundError(f"id '{text}' is not an integer of 64 bits, which the user ids of this release are")
         return int(text)

@@ -246,10 +246,11 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         return not self._between and not self._in_head and not self.pipeline
 
     def _answered(self, data: bytes) -> bool:
-        plain = _core.plain_request(data)  # whatever is not exactly that, in one piece, goes to the parser
+        app = self.config.app
+        plain = _core.plain_request(data, app.numbered)  # whatever is not that, in one piece, goes to the parser
         if plain is None:
             return False
-        answer = self.config.app.answer_now(*plain)
+        answer = app.answer_now(*plain)
         if answer is None:
             return False
         status, kind, body = answer
