@@ -84,6 +84,17 @@ def test_long_queries_are_answered_or_refused(index, scale):
         assert hits >= 0.9 * want.size
 
 
+@pytest.mark.parametrize("index", ["ip", "cosine"], indirect=True)  # with L2 it does
+@pytest.mark.parametrize("power", [20, 3, -3, -10, -20, -60, -100])
+@pytest.mark.parametrize("depth", [{}, {"nprobe": 2}, {"nprobe": 3, "margin": 0.3}])
+def test_the_length_of_a_query_changes_no_order(index, power, depth):
+    """Powers of two, which round nothing: the same items, their scores as many times as large."""
+    ids, scores = index.search(QUERIES, 10, **depth)
+    again, scaled = index.search(QUERIES * np.float32(2.0**power), 10, **depth)
+    np.testing.assert_array_equal(again, ids)
+    np.testing.assert_array_equal(scaled, scores if index.metric == "cosine" else scores * np.float32(2.0**power))
+
+
 def test_the_query_is_named(index):
     queries = QUERIES.copy()
     queries[3] = np.float32(3e38)
@@ -92,6 +103,19 @@ def test_the_query_is_named(index):
         return
     with pytest.raises(InvalidInputError, match=r"query 3 has norm 1.2e\+39"):
         index.search(queries, 5)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e-2, 1, 1e3])
+@pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
+def test_the_length_of_all_vectors_changes_nothing(tmp_path, metric, factor):
+    """A power of two nearby, which rounds nothing: the same items at the same depth, so tuning picks the same."""
+    factor = np.float32(2.0 ** round(np.log2(factor)))
+    answers = []
+    for scale in (np.float32(1), factor):
+        index = IvfIndex.build(VECTORS * scale, np.arange(2000), path=tmp_path / "i.idx", metric=metric, nlist=20)
+        ids, _ = index.search(QUERIES * scale, 10, nprobe=4, rerank=20)
+        answers.append(ids)
+    np.testing.assert_array_equal(*answers)
 
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])

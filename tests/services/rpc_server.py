@@ -5,6 +5,7 @@ import socket
 import threading
 
 import grpc
+import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
@@ -15,6 +16,7 @@ from friesian_services.rpc.handlers import Servicer
 from friesian_services.rpc.server import GrpcServer
 
 NAME = "test.Test"
+LARGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 WAIT_S = 20  # for what comes soon; only a failure takes so long
 
 
@@ -181,3 +183,36 @@ def eventually(true):
             return
         seconds.wait(0.02)
     raise AssertionError("it never came to be")
+
+
+def method(channel, name):
+    return channel.unary_unary(f"/{NAME}/{name}")
+
+
+def error(asked):
+    """What a call fails with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        asked()
+    return caught.value
+
+
+def address(server):
+    return f"127.0.0.1:{server.port}"
+
+
+def connections(server):
+    return sum(len(loop._place.connections) for loop in server._loops)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Our gRPC server with a few tiny methods."""
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def channel(server):
+    """grpcio's channel to it."""
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options=LARGE) as made:
+        yield made

@@ -59,9 +59,11 @@ void QueryTables::prepare(const IvfLayout& layout, const float* query) {
 void QueryTables::quantise(const IvfLayout& layout) {
   float most = 0;
   for (const float value : values_) most = std::max(most, std::fabs(value));
-  // Not much finer than the centroids' unit: with L2 their norms are counted in this one too.
   centroid_unit_ = layout.centroid_scale();
-  unit_ = std::max(most / 127, centroid_unit_ / 8);
+  unit_ = most / 127;
+  // With L2 not much finer than the centroids' unit: their norms are counted in this one too. A
+  // product's order does not depend on the query's length.
+  if (l2_ || unit_ == 0) unit_ = std::max(unit_, centroid_unit_ / 8);
   codes_.assign(centroid_groups(layout.dim()) * 4, 0);
   for (std::size_t i = 0; i < layout.dim(); ++i)
     codes_[i] = static_cast<std::int8_t>(rounded(values_[i] / unit_, 127));

@@ -88,11 +88,26 @@ def write_layout(
     nlist = len(centroids)
     begins = offsets.astype(np.int64)
     owner = np.repeat(np.arange(nlist), begins[1:] - begins[:-1])
+    if metric != "l2":
+        centroids = centroids * np.float32(_length(vectors, centroids, owner))
     codebook, codes = _quantised(faiss, vectors - centroids[owner], seed)
     strings = not isinstance(ids, np.ndarray)
     depth = (_first_nprobe(nlist), FIRST_RERANK * FIRST_K, FIRST_K)
     with replacing(path) as partial:
         _core.write_ivf_layout(str(partial), metric, depth, centroids, offsets, codebook, codes, vectors, ids, strings)
+
+
+def _length(vectors: NDArray[np.float32], centroids: NDArray[np.float32], owner: NDArray[np.int64]) -> float:
+    """What to multiply centroids by so that the least is left of the vectors.
+
+    Those of products are trained as directions, of length 1, whatever the vectors' is. A common factor does not change
+    which of them are best for a query.
+    """
+    directions = centroids[owner]
+    along, square = (
+        float(np.einsum("ij,ij->", directions, other, dtype=np.float64)) for other in (vectors, directions)
+    )
+    return along / square if along > 0 and square > 0 else 1.0
 
 
 def _quantised(faiss: Any, residuals: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -212,7 +212,7 @@ class Manifest:
         if data.get("version") != VERSION:
             raise ReleaseError(
                 f"it has version {data.get('version')!r} and this code reads version {VERSION}; "
-                "install the friesian_fast that made it, or publish again"
+                "install the friesian_fast that made it"
             )
         fields = {name: value for name, value in data.items() if name not in ("format", "version")}
         _check_fields(cls, fields, "the manifest")

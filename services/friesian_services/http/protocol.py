@@ -96,7 +96,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     """
 
     parser: Any
-    _in_head, _head, _between, _ended = True, 0, True, False
+    _in_head, _head, _between, _ended, _last = True, 0, True, False, False
     _incomplete: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _silent_since = 0.0
@@ -107,6 +107,20 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         super().connection_made(Corked(transport, lambda: not self._between))
         self.flow = _Flow(self.transport, self.pipeline)
         self._incomplete = self.loop.call_later(self.timeout_keep_alive, self._request_is_late)
+
+    def shutdown(self) -> None:
+        """End the connection with the answers to what is asked now, or may be on its way.
+
+        uvicorn itself would close it at once where nothing is asked, and reset a request that arrives just then.
+        """
+        self._last = True
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+        self.loop.call_later(_LINGER_S, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        if self._between and not self._is_busy():
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -139,6 +153,8 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
             return
         self._in_head, self._head = False, 0
         super().on_headers_complete()
+        if self._last:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
@@ -231,6 +247,7 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         """Whether a request may begin here and nothing before it is still to be answered."""
         return (
             self._between
+            and not self._last  # an answer that ends the connection says so
             and not self._is_busy()
             and not self.flow.write_paused
             and len(self.connections) < self.limit_concurrency

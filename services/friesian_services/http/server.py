@@ -62,15 +62,15 @@ class HttpServer:
         self._app.ready = True
 
     def stop(self, grace_s: float) -> None:
-        """Report not ready, finish the requests that run."""
+        """Report not ready, take no more connections, finish the requests that run."""
         self._app.ready = False
+        self._socket.close()  # while one of its copies is open, the system takes connections; the loops close theirs
         for server in self._servers:
             server.config.timeout_graceful_shutdown = max(1, int(grace_s))
             server.should_exit = True
         until = time.monotonic() + grace_s + 5
         for thread in filter(threading.Thread.is_alive, self._threads):  # none, where it had not started yet
             thread.join(max(0.0, until - time.monotonic()))
-        self._socket.close()
 
 
 def _config(app: HttpApp, patience_s: float = 30) -> Any:
