@@ -290,8 +290,8 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         return self._lines
 
     def timeout_keep_alive_handler(self) -> None:
-        """End the connection, unless something was asked since the clock was set: one for each answer would cost more
-        than to look again."""
+        """End the connection, unless something was asked since the clock was set."""
+        # To look again costs less than a new clock for each answer.
         left = self._silent_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
