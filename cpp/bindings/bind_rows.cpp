@@ -138,7 +138,7 @@ py::tuple store_decode(const py::object& self, const ColumnDecoder& columns,
   const IdList list = IdList::from_python(ids, strings);
   const std::size_t n = count_of(list, strings);
   std::size_t fetched = 0;
-  py::dict arrays;
+  py::dict arrays = columns.new_dict();
   const auto outputs = columns.add_arrays(n, arrays, [&] {
     const std::size_t more = std::min(kFetchedPerArray, n - fetched);
     with_ids(list, strings, [&](auto typed) { store.fetch_ahead(typed.subspan(fetched, more)); });
