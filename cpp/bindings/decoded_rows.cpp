@@ -71,8 +71,8 @@ std::vector<py::dtype> types_of(const RowDecoder& decoder) {
 
 }  // namespace
 
-ColumnDecoder::ColumnDecoder(RowSchema schema)
-    : decoder(std::move(schema)),
+ColumnDecoder::ColumnDecoder(RowSchema schema, SimdLevel level)
+    : decoder(std::move(schema), level),
       names(names_of(decoder.schema())),
       types(types_of(decoder)),
       no_arrays(nones_of(names)) {}

@@ -15,7 +15,7 @@ struct ColumnDecoder {
   pybind11::dict no_arrays;  // None under every name
 
   // Every column under its own name.
-  explicit ColumnDecoder(friesian::RowSchema schema);
+  ColumnDecoder(friesian::RowSchema schema, friesian::SimdLevel level);
   // These columns under these names.
   ColumnDecoder(const friesian::RowSchema& schema, std::vector<std::uint32_t> columns,
                 std::vector<pybind11::str> output_names);

@@ -221,9 +221,6 @@ class RowDecoder::Block {
     std::uint64_t differences = 0;
     std::array<std::uint64_t, kRowBlock> ends;
     ends.fill(decoder_.schema_.fixed_end());
-    for (std::size_t i = 0; i < kRowBlock; ++i)
-      differences |= (load<std::uint64_t>(rows_[i].data) ^ decoder_.tag_) |
-                     (row_header(rows_[i].data) ^ expected_header(i));
     for (const List& list : decoder_.lists_)
       for (std::size_t i = 0; i < kRowBlock; ++i) {
         const auto count = load<std::uint32_t>(rows_[i].data + list.count_offset);
@@ -231,7 +228,9 @@ class RowDecoder::Block {
         differences |= static_cast<std::uint64_t>(count > list.most);
       }
     for (std::size_t i = 0; i < kRowBlock; ++i)
-      differences |= align_up(ends[i], kRowAlignment) ^ rows_[i].size;
+      differences |= (load<std::uint64_t>(rows_[i].data) ^ decoder_.tag_) |
+                     (row_header(rows_[i].data) ^ expected_header(i)) |
+                     (align_up(ends[i], kRowAlignment) ^ rows_[i].size);
     return differences == 0;
   }
 
