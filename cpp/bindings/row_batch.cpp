@@ -34,6 +34,7 @@ RowView view_of(PyObject* row, std::size_t position) {
 }
 
 // The objects of a list stand all over memory, each with a header of its own in front of the bytes.
+// Where they stand is fetched first.
 class ListedRows {
  public:
   ListedRows(const py::list& rows, std::uint64_t row_bytes)
@@ -43,10 +44,9 @@ class ListedRows {
     prefetch(PySequence_Fast_ITEMS(rows_.ptr()), n_ * sizeof(PyObject*));
   }
 
-  // Fetches some more of the first rows, as many as stay in the second-level cache meanwhile.
-  void fetch_ahead() {
-    if (fetched_ < kMostAhead) fetch(kMostAhead);
-  }
+  // Fetches the first rows, as many as stay in the second-level cache while the arrays are made. All
+  // at once: a fetch that has to walk the page table holds up everything but other fetches.
+  void fetch_ahead() { fetch(kMostAhead); }
 
   [[nodiscard]] PyObject* at(std::size_t i) const {
     return PyList_GET_ITEM(rows_.ptr(), static_cast<Py_ssize_t>(i));
@@ -92,10 +92,10 @@ py::tuple decode_sequence(const ColumnDecoder& columns, const py::sequence& rows
   const py::list given = as_list(rows);
   if (given.size() > kFewRows) return RowBatch::from_sequence(given, ids).columns(columns);
   // Few rows are decoded with the GIL, so that the list stays as it is.
-  py::dict arrays = columns.new_dict();
   ListedRows listed(given, columns.decoder.schema().longest());
-  const auto outputs =
-      columns.add_arrays(given.size(), arrays, [&listed] { listed.fetch_ahead(); });
+  py::dict arrays = columns.new_dict();
+  listed.fetch_ahead();
+  const auto outputs = columns.add_arrays(given.size(), arrays);
   bool* found = nullptr;
   py::array found_array = new_bools(given.size(), found);
   try {

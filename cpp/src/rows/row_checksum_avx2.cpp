@@ -28,8 +28,7 @@ std::uint64_t stripe_sum(const unsigned char* words, std::size_t n) {
         _mm256_maskload_epi64(reinterpret_cast<const long long*>(words + 8 * i), mask);
     sum = _mm256_add_epi64(sum, _mm256_and_si256(products(rest, key(i)), mask));
   }
-  const __m128i half =
-      _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
   return static_cast<std::uint64_t>(_mm_cvtsi128_si64(half)) +
          static_cast<std::uint64_t>(_mm_extract_epi64(half, 1));
 }

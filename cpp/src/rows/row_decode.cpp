@@ -95,7 +95,8 @@ RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns, Sim
   };
   for (std::size_t i = 0; i < all4.size();) {
     // The last tile ends with the fixed part of the row, and begins where others have been already.
-    const std::uint32_t begin = std::min(all4[i].offset, schema_.fixed_end() - std::uint32_t{4 * kTile});
+    const std::uint32_t begin =
+        std::min(all4[i].offset, schema_.fixed_end() - std::uint32_t{4 * kTile});
     if (!same_tile(i, i + kTile / 2 - 1) || schema_.fixed_end() < 4 * kTile) {
       scalars4_.push_back(all4[i++]);
       continue;
@@ -162,7 +163,8 @@ class RowDecoder::Block {
   template <typename T>
   void gather(const Copy& copy) const {
     unsigned char* const to = at(copy.output, 0, sizeof(T));
-    for (std::size_t i = 0, n = n_; i < n; ++i) store(to + i * sizeof(T), load<T>(rows_[i].data + copy.offset));
+    for (std::size_t i = 0, n = n_; i < n; ++i)
+      store(to + i * sizeof(T), load<T>(rows_[i].data + copy.offset));
   }
 
   // What no tile can hold of a block that is not full is turned aside, filled up with rows that
@@ -178,8 +180,7 @@ class RowDecoder::Block {
     if (whole == n_) return;
     decoder_.turn_(rows_.data() + whole, kTile, tile.offset, aside.data());
     for (std::size_t j = 0; j < kTile; ++j)
-      if (tile.outputs[j] != kSkipped)
-        std::memcpy(to[j] + 4 * whole, aside[j], 4 * (n_ - whole));
+      if (tile.outputs[j] != kSkipped) std::memcpy(to[j] + 4 * whole, aside[j], 4 * (n_ - whole));
   }
 
   void copy_lists() const {
@@ -205,7 +206,8 @@ class RowDecoder::Block {
 
   // What each row must hold as its checksum; those of a store hold it.
   void set_checksums() {
-    if (origin_ == RowOrigin::outside) return decoder_.checksums_(rows_.data(), kRowBlock, checksums_.data());
+    if (origin_ == RowOrigin::outside)
+      return decoder_.checksums_(rows_.data(), kRowBlock, checksums_.data());
     for (std::size_t i = 0; i < kRowBlock; ++i)
       checksums_[i] = row_header(rows_[i].data) & kRowChecksumBits;
   }
@@ -215,8 +217,8 @@ class RowDecoder::Block {
     return kRowVersion | checksums_[i] | std::uint64_t{rows_[i].size} << 32;
   }
 
-  // Tag; version, checksum and length; and whether the counts, which the schema bounds, come to that
-  // length. Only then is more decoded. All rows at once, without a branch for each.
+  // Tag; version, checksum and length; and whether the counts, which the schema bounds, come to
+  // that length. Only then is more decoded. All rows at once, without a branch for each.
   [[nodiscard]] bool all_sound() const {
     std::uint64_t differences = 0;
     std::array<std::uint64_t, kRowBlock> ends;
@@ -237,7 +239,8 @@ class RowDecoder::Block {
   // Some row is not sound: the first of them, and why.
   [[noreturn]] void explain(std::span<const RowView> rows) const {
     std::size_t i = 0;
-    while (i + 1 < n_ && (rows[i].data == nullptr || (rows[i].size == rows_[i].size && sound(i)))) ++i;
+    while (i + 1 < n_ && (rows[i].data == nullptr || (rows[i].size == rows_[i].size && sound(i))))
+      ++i;
     explain(rows[i], first_ + i);
   }
 
