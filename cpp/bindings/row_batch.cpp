@@ -44,8 +44,8 @@ class ListedRows {
     prefetch(PySequence_Fast_ITEMS(rows_.ptr()), n_ * sizeof(PyObject*));
   }
 
-  // Fetches the first rows, as many as stay in the second-level cache while the arrays are made. All
-  // at once: a fetch that has to walk the page table holds up everything but other fetches.
+  // Fetches the first rows, as many as stay in the second-level cache while the arrays are made.
+  // All at once: a fetch that has to walk the page table holds up everything but other fetches.
   void fetch_ahead() { fetch(kMostAhead); }
 
   [[nodiscard]] PyObject* at(std::size_t i) const {

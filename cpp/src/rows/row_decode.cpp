@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "common/bytes.hpp"
+#include "rows/short_copy.hpp"
 
 namespace friesian {
 
@@ -13,48 +14,6 @@ namespace {
 
 // A long row's rest follows when it is read.
 constexpr std::size_t kMaxPrefetchBytes = 512;
-
-// Four lanes in one baseline register.
-using Four [[gnu::vector_size(16)]] = std::uint32_t;
-
-// What memcpy and memset do, for the few dozen bytes of a list: calling them takes longer. Whole
-// registers, the last of which overlaps the one before; `bytes` is a multiple of 4.
-void copy_short(unsigned char* to, const unsigned char* from, std::size_t bytes) {
-  if (bytes < sizeof(Four)) {
-    for (std::size_t i = 0; i < bytes; i += 4) store(to + i, load<std::uint32_t>(from + i));
-    return;
-  }
-  const std::size_t last = bytes - sizeof(Four);
-  std::size_t i = 0;
-  for (; i + sizeof(Four) < last; i += 2 * sizeof(Four)) {
-    store(to + i, load<Four>(from + i));
-    store(to + i + sizeof(Four), load<Four>(from + i + sizeof(Four)));
-  }
-  if (i < last) store(to + i, load<Four>(from + i));
-  store(to + last, load<Four>(from + last));
-}
-
-void clear_short(unsigned char* to, std::size_t bytes) {
-  if (bytes < sizeof(Four)) {
-    for (std::size_t i = 0; i < bytes; i += 4) store(to + i, std::uint32_t{0});
-    return;
-  }
-  const std::size_t last = bytes - sizeof(Four);
-  for (std::size_t i = 0; i < last; i += sizeof(Four)) store(to + i, Four{});
-  store(to + last, Four{});
-}
-
-std::string in_hex(const unsigned char* bytes, std::size_t size) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < size; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
-
-[[noreturn]] void fail(std::size_t at, const std::string& what) { throw RowFault(at, false, what); }
 
 std::vector<std::uint32_t> all_columns(const RowSchema& schema) {
   std::vector<std::uint32_t> columns(schema.columns().size());
@@ -90,28 +49,32 @@ RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns, Sim
   keep(schema_.blocks(), blocks_);
   std::vector<Copy> all4;
   keep(schema_.scalars4(), all4);
-  const auto same_tile = [&all4](std::size_t i, std::size_t j) {
-    return j < all4.size() && all4[j].offset < all4[i].offset + 4 * kTile;
-  };
-  for (std::size_t i = 0; i < all4.size();) {
-    // The last tile ends with the fixed part of the row, and begins where others have been already.
-    const std::uint32_t begin =
-        std::min(all4[i].offset, schema_.fixed_end() - std::uint32_t{4 * kTile});
-    if (!same_tile(i, i + kTile / 2 - 1) || schema_.fixed_end() < 4 * kTile) {
-      scalars4_.push_back(all4[i++]);
-      continue;
-    }
-    Tile tile{begin, {}};
-    tile.outputs.fill(kSkipped);
-    for (const std::size_t first = i; same_tile(first, i); ++i)
-      tile.outputs[(all4[i].offset - begin) / 4] = all4[i].output;
-    tiles_.push_back(tile);
-  }
+  set_tiles(all4);
   for (std::uint32_t i = 0; i < schema_.lists().size(); ++i) {
     const std::uint32_t column = schema_.lists()[i];
     const ColumnSpec& spec = schema_.columns()[column];
     lists_.push_back({schema_.counts_offset() + 4 * i, element_bytes(spec.type), spec.length,
                       output_of[column]});
+  }
+}
+
+// The last tile ends with the fixed part of a row, and begins where others have been already. Fewer
+// scalars than half a tile are taken one by one.
+void RowDecoder::set_tiles(std::span<const Copy> scalars) {
+  constexpr std::uint32_t kBytes = 4 * kTile;
+  const auto same_tile = [scalars](std::size_t i, std::size_t j) {
+    return j < scalars.size() && scalars[j].offset < scalars[i].offset + kBytes;
+  };
+  for (std::size_t i = 0; i < scalars.size();) {
+    if (schema_.fixed_end() < kBytes || !same_tile(i, i + kTile / 2 - 1)) {
+      scalars4_.push_back(scalars[i++]);
+      continue;
+    }
+    Tile tile{std::min(scalars[i].offset, schema_.fixed_end() - kBytes), {}};
+    tile.outputs.fill(kSkipped);
+    for (const std::size_t first = i; same_tile(first, i); ++i)
+      tile.outputs[(scalars[i].offset - tile.offset) / 4] = scalars[i].output;
+    tiles_.push_back(tile);
   }
 }
 
@@ -238,65 +201,11 @@ class RowDecoder::Block {
 
   // Some row is not sound: the first of them, and why.
   [[noreturn]] void explain(std::span<const RowView> rows) const {
-    std::size_t i = 0;
-    while (i + 1 < n_ && (rows[i].data == nullptr || (rows[i].size == rows_[i].size && sound(i))))
-      ++i;
-    explain(rows[i], first_ + i);
-  }
-
-  [[nodiscard]] bool sound(std::size_t i) const {
-    const unsigned char* row = rows_[i].data;
-    return load<std::uint64_t>(row) == decoder_.tag_ && row_header(row) == expected_header(i) &&
-           end_of(row) == rows_[i].size;
-  }
-
-  // Where a row ends by its counts, 0 when one is too large.
-  [[nodiscard]] std::uint64_t end_of(const unsigned char* row) const {
-    std::uint64_t end = decoder_.schema_.fixed_end();
-    for (const List& list : decoder_.lists_) {
-      const auto count = load<std::uint32_t>(row + list.count_offset);
-      if (count > list.most) return 0;
-      end = align_up(end, list.element) + std::uint64_t{count} * list.element;
-    }
-    return align_up(end, kRowAlignment);
-  }
-
-  [[noreturn]] void explain(RowView row, std::size_t position) const {
-    const RowTag& tag = decoder_.schema_.tag();
-    if (row.size < kRowHeaderBytes)
-      fail(position,
-           "it has " + std::to_string(row.size) + " bytes, fewer than a row's header of 16");
-    if (std::memcmp(row.data, tag.data(), tag.size()) != 0)
-      throw RowFault(position, true,
-                     "its tag is " + in_hex(row.data, 8) + ", not " + in_hex(tag.data(), 8) +
-                         ": it was packed under another feature spec");
-    if (row.data[8] != kRowVersion)
-      fail(position, "its version is " + std::to_string(row.data[8]) + ", and this code reads " +
-                         std::to_string(kRowVersion) +
-                         ": publish again, and load Redis again where it holds the rows");
-    const auto length = load<std::uint32_t>(row.data + kRowLengthOffset);
-    if (length != row.size)
-      fail(position, "its header says " + std::to_string(length) + " bytes, but it has " +
-                         std::to_string(row.size));
-    if (length < decoder_.schema_.fixed_end())
-      fail(position, "it has " + std::to_string(length) + " bytes, but its columns take at least " +
-                         std::to_string(decoder_.schema_.fixed_end()));
-    if ((row_header(row.data) & kRowChecksumBits) != checksums_[position - first_])
-      fail(position, "its checksum does not match; the value was altered: load it again");
-    for (const List& list : decoder_.lists_)
-      if (const auto count = load<std::uint32_t>(row.data + list.count_offset); count > list.most)
-        explain_count(list, count, position);
-    fail(position, "its columns take " + std::to_string(end_of(row.data)) + " bytes, but it has " +
-                       std::to_string(row.size));
-  }
-
-  [[noreturn]] void explain_count(const List& list, std::uint32_t count,
-                                  std::size_t position) const {
     const RowSchema& schema = decoder_.schema_;
-    const std::size_t number = (list.count_offset - schema.counts_offset()) / 4;
-    fail(position, "column '" + schema.columns()[schema.lists()[number]].name + "' has " +
-                       std::to_string(count) + " elements, more than the " +
-                       std::to_string(list.most) + " allowed");
+    std::size_t i = 0;
+    while (i + 1 < n_ && (rows[i].data == nullptr || row_sound(schema, rows[i], checksums_[i])))
+      ++i;
+    throw_row_fault(schema, rows[i], checksums_[i], first_ + i);
   }
 
   // Whole words: the scalars behind the validity and the counts begin at a multiple of eight bytes.

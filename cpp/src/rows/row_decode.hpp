@@ -3,10 +3,10 @@
 #include <cstddef>
 #include <functional>
 #include <span>
-#include <stdexcept>
 #include <vector>
 
 #include "rows/row_checksum.hpp"
+#include "rows/row_fault.hpp"
 #include "rows/row_schema.hpp"
 #include "rows/row_turn.hpp"
 
@@ -15,14 +15,6 @@ namespace friesian {
 // Where rows come from. Those of a row store were verified with its file; any others may have been
 // altered since they were packed, and are held against their checksums.
 enum class RowOrigin : std::uint8_t { outside, store };
-
-// A row that cannot be decoded: which one of the batch, and why.
-struct RowFault : std::runtime_error {
-  RowFault(std::size_t row_position, bool wrong_tag, const std::string& what)
-      : std::runtime_error(what), position(row_position), other_schema(wrong_tag) {}
-  std::size_t position;
-  bool other_schema;
-};
 
 // So many rows are checked and then decoded together. They are few, so that fetching as many more
 // fits the misses that a core can have under way, and goes on while these are decoded.
@@ -59,8 +51,6 @@ class RowDecoder {
  private:
   class Block;
 
-  void make_missing();
-
   // A value that stands at the same place in every row.
   struct Copy {
     std::uint32_t offset;
@@ -80,6 +70,9 @@ class RowDecoder {
   };
 
   static constexpr std::uint32_t kSkipped = 0xFFFFFFFF;
+
+  void set_tiles(std::span<const Copy> scalars);
+  void make_missing();
 
   RowSchema schema_;
   std::vector<std::uint32_t> columns_;
