@@ -85,7 +85,9 @@ ColumnDecoder::ColumnDecoder(const RowSchema& schema, std::vector<std::uint32_t>
       no_arrays(nones_of(names)) {}
 
 py::dict ColumnDecoder::new_dict() const {
-  return py::reinterpret_steal<py::dict>(PyDict_Copy(no_arrays.ptr()));
+  PyObject* copy = PyDict_Copy(no_arrays.ptr());
+  if (copy == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::dict>(copy);
 }
 
 // One piece of memory for all of them: asking for each array's own takes longer than filling it.
