@@ -66,6 +66,7 @@ test-sanitized: asan setup
 	FRIESIAN_CORE=$$(echo build/asan/cpp/bindings/_core.*.so) ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	  $(BIN)/pytest -p tests.sanitized_core tests/kernels/test_rows.py tests/kernels/test_rows_damage.py \
+	  tests/kernels/test_rows_levels.py \
 	  tests/kernels/test_json_array.py tests/kernels/test_plain_request.py tests/kernels/test_timer.py \
 	  tests/kernels/test_filter.py tests/store tests/recall/test_layout_damage.py \
 	  tests/services/test_damaged_requests.py

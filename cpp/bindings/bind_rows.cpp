@@ -10,6 +10,7 @@
 #include "decoded_rows.hpp"
 #include "errors.hpp"
 #include "id_list.hpp"
+#include "level.hpp"
 #include "number_column.hpp"
 #include "row_batch.hpp"
 #include "row_inputs.hpp"
@@ -24,7 +25,7 @@ namespace {
 
 std::unique_ptr<ColumnDecoder> make_schema(
     const std::vector<std::tuple<std::string, std::string, std::string, std::uint32_t>>& columns,
-    const py::bytes& tag) {
+    const py::bytes& tag, const std::optional<std::string>& level) {
   static constexpr std::array<std::string_view, 4> kTypes{"int32", "int64", "float32", "float64"};
   static constexpr std::array<std::string_view, 3> kKinds{"scalar", "fixed", "list"};
   std::vector<ColumnSpec> specs;
@@ -42,7 +43,8 @@ std::unique_ptr<ColumnDecoder> make_schema(
   if (bytes.size() != row_tag.size())
     throw InvalidInput("a row tag has 8 bytes, got " + std::to_string(bytes.size()));
   std::copy(bytes.begin(), bytes.end(), row_tag.begin());
-  return std::make_unique<ColumnDecoder>(RowSchema(std::move(specs), row_tag));
+  return std::make_unique<ColumnDecoder>(RowSchema(std::move(specs), row_tag),
+                                         resolve_simd_level(level));
 }
 
 template <typename T>
@@ -138,7 +140,7 @@ py::tuple store_decode(const py::object& self, const ColumnDecoder& columns,
   const IdList list = IdList::from_python(ids, strings);
   const std::size_t n = count_of(list, strings);
   std::size_t fetched = 0;
-  py::dict arrays;
+  py::dict arrays = columns.new_dict();
   const auto outputs = columns.add_arrays(n, arrays, [&] {
     const std::size_t more = std::min(kFetchedPerArray, n - fetched);
     with_ids(list, strings, [&](auto typed) { store.fetch_ahead(typed.subspan(fetched, more)); });
@@ -198,7 +200,8 @@ void write_store(const std::string& path, const ColumnDecoder& columns, bool str
 void register_rows(py::module_& module) {
   register_errors(module);
   py::class_<ColumnDecoder>(module, "RowSchema")
-      .def(py::init(&make_schema), py::arg("columns"), py::arg("tag"))
+      .def(py::init(&make_schema), py::arg("columns"), py::arg("tag"), py::kw_only(),
+           py::arg("level") = py::none())
       .def("encode", &encode, py::arg("columns"))
       .def("decode", &decode_sequence, py::arg("rows"), py::arg("ids") = py::none())
       .def(

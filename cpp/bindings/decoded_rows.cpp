@@ -56,6 +56,12 @@ std::vector<py::str> names_of(const RowSchema& schema) {
   return names;
 }
 
+py::dict nones_of(const std::vector<py::str>& names) {
+  py::dict nones;
+  for (const py::str& name : names) nones[name] = py::none();
+  return nones;
+}
+
 std::vector<py::dtype> types_of(const RowDecoder& decoder) {
   std::vector<py::dtype> types;
   for (const std::uint32_t column : decoder.columns())
@@ -65,14 +71,24 @@ std::vector<py::dtype> types_of(const RowDecoder& decoder) {
 
 }  // namespace
 
-ColumnDecoder::ColumnDecoder(RowSchema schema)
-    : decoder(std::move(schema)), names(names_of(decoder.schema())), types(types_of(decoder)) {}
+ColumnDecoder::ColumnDecoder(RowSchema schema, SimdLevel level)
+    : decoder(std::move(schema), level),
+      names(names_of(decoder.schema())),
+      types(types_of(decoder)),
+      no_arrays(nones_of(names)) {}
 
 ColumnDecoder::ColumnDecoder(const RowSchema& schema, std::vector<std::uint32_t> columns,
                              std::vector<py::str> output_names)
     : decoder(schema, std::move(columns)),
       names(std::move(output_names)),
-      types(types_of(decoder)) {}
+      types(types_of(decoder)),
+      no_arrays(nones_of(names)) {}
+
+py::dict ColumnDecoder::new_dict() const {
+  PyObject* copy = PyDict_Copy(no_arrays.ptr());
+  if (copy == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::dict>(copy);
+}
 
 // One piece of memory for all of them: asking for each array's own takes longer than filling it.
 std::vector<unsigned char*> ColumnDecoder::add_arrays(

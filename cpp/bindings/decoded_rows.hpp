@@ -12,12 +12,16 @@ struct ColumnDecoder {
   friesian::RowDecoder decoder;
   std::vector<pybind11::str> names;
   std::vector<pybind11::dtype> types;
+  pybind11::dict no_arrays;  // None under every name
 
   // Every column under its own name.
-  explicit ColumnDecoder(friesian::RowSchema schema);
+  ColumnDecoder(friesian::RowSchema schema, friesian::SimdLevel level);
   // These columns under these names.
   ColumnDecoder(const friesian::RowSchema& schema, std::vector<std::uint32_t> columns,
                 std::vector<pybind11::str> output_names);
+
+  // A dict with a place for every name: copying one takes less time than letting one grow.
+  [[nodiscard]] pybind11::dict new_dict() const;
 
   // Adds a fresh array of n rows for each column to `arrays`; where they begin. All are parts of
   // one piece of memory, which lives as long as any of them, and each begins at a cache line.

@@ -25,7 +25,7 @@ constexpr std::size_t kFewRows = 1024;
 // A bytes object's row, or none of None and empty bytes.
 RowView view_of(PyObject* row, std::size_t position) {
   if (row == Py_None) return {};
-  if (!PyBytes_Check(row))
+  if (!PyBytes_CheckExact(row) && !PyBytes_Check(row))
     throw py::type_error("row " + std::to_string(position) + " must be bytes or None, got " +
                          Py_TYPE(row)->tp_name);
   const auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(row));
@@ -34,17 +34,19 @@ RowView view_of(PyObject* row, std::size_t position) {
 }
 
 // The objects of a list stand all over memory, each with a header of its own in front of the bytes.
+// Where they stand is fetched first.
 class ListedRows {
  public:
   ListedRows(const py::list& rows, std::uint64_t row_bytes)
       : rows_(rows),
         n_(rows.size()),
-        ahead_bytes_(std::min<std::uint64_t>(sizeof(PyBytesObject) + row_bytes, kMaxPrefetch)) {}
-
-  // Fetches some more of the first rows, as many as stay in the second-level cache meanwhile.
-  void fetch_ahead() {
-    if (fetched_ < kMostAhead) fetch(kRowsAhead);
+        ahead_bytes_(std::min<std::uint64_t>(sizeof(PyBytesObject) + row_bytes, kMaxPrefetch)) {
+    prefetch(PySequence_Fast_ITEMS(rows_.ptr()), n_ * sizeof(PyObject*));
   }
+
+  // Fetches the first rows, as many as stay in the second-level cache while the arrays are made.
+  // All at once: a fetch that has to walk the page table holds up everything but other fetches.
+  void fetch_ahead() { fetch(kMostAhead); }
 
   [[nodiscard]] PyObject* at(std::size_t i) const {
     return PyList_GET_ITEM(rows_.ptr(), static_cast<Py_ssize_t>(i));
@@ -90,10 +92,10 @@ py::tuple decode_sequence(const ColumnDecoder& columns, const py::sequence& rows
   const py::list given = as_list(rows);
   if (given.size() > kFewRows) return RowBatch::from_sequence(given, ids).columns(columns);
   // Few rows are decoded with the GIL, so that the list stays as it is.
-  py::dict arrays;
   ListedRows listed(given, columns.decoder.schema().longest());
-  const auto outputs =
-      columns.add_arrays(given.size(), arrays, [&listed] { listed.fetch_ahead(); });
+  py::dict arrays = columns.new_dict();
+  listed.fetch_ahead();
+  const auto outputs = columns.add_arrays(given.size(), arrays);
   bool* found = nullptr;
   py::array found_array = new_bools(given.size(), found);
   try {
@@ -135,7 +137,7 @@ void RowBatch::decode(const RowDecoder& decoder, std::span<const RowView> rows,
 }
 
 py::tuple RowBatch::columns(const ColumnDecoder& columns) const {
-  py::dict arrays;
+  py::dict arrays = columns.new_dict();
   const auto outputs = columns.add_arrays(views.size(), arrays);
   decode(columns.decoder, views, {}, outputs);
   return py::make_tuple(std::move(arrays), found());

@@ -44,7 +44,7 @@ def test_known_bytes():
     )
     assert packed[0] == bytes.fromhex(
         "a1b2c3d4 e5f60718"  # tag
-        " 02 898bae 50000000"  # version, checksum; 80 bytes
+        " 03 2a2e51 50000000"  # version, checksum; 80 bytes
         " 3d000000"  # validity 111101, aligned to 4
         " 03000000 01000000 00000000"  # counts of tags and times, aligned to 8
         " 00000000 00000000 00000000 0000e03f"  # seen (null), score
@@ -69,7 +69,7 @@ def test_the_columns_are_arrays_of_their_own():
 
 def test_known_bytes_of_one_scalar():
     packed = RowCodec(row_set_of(Column(name="x", type="int32")), TAG).encode({"x": np.array([-1], np.int32)})
-    assert list(packed) == [bytes.fromhex("a1b2c3d4e5f60718 02a0db51 20000000 01000000 00000000 ffffffff 00000000")]
+    assert list(packed) == [bytes.fromhex("a1b2c3d4e5f60718 03ec451e 20000000 01000000 00000000 ffffffff 00000000")]
 
 
 VALUES = {
@@ -211,8 +211,9 @@ def test_encode_rejects_short_fixed():
     ("damage", "error", "message"),
     [
         (lambda row: b"\xff" + row[1:], SchemaMismatchError, "its tag is ffb2c3d4e5f60718, not a1b2c3d4e5f60718"),
-        (lambda row: row[:8] + b"\1" + row[9:], InvalidInputError, "its version is 1, and this code reads 2: publish"),
-        (lambda row: row[:8] + b"\3\0\0\0" + row[12:], InvalidInputError, "its version is 3"),
+        (lambda row: row[:8] + b"\1" + row[9:], InvalidInputError, "its version is 1, and this code reads 3: publish"),
+        (lambda row: row[:8] + b"\2\0\0\0" + row[12:], InvalidInputError, "its version is 2, .*, and load Redis again"),
+        (lambda row: row[:8] + b"\4\0\0\0" + row[12:], InvalidInputError, "its version is 4"),
         (lambda row: row[:9] + bytes(3) + row[12:], InvalidInputError, "checksum does not match; the value was alt"),
         (lambda row: row[:24] + b"\2" + row[25:], InvalidInputError, "its checksum does not match"),
         (lambda row: row[:-8], InvalidInputError, "header says 40 bytes, but it has 32"),

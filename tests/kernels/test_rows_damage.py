@@ -54,7 +54,7 @@ def test_every_truncation_raises():
 
 @pytest.mark.parametrize("elements", range(6))
 def test_every_bit_matters(elements):
-    """Rows whose words fill the lanes of the checksum, and some that leave one, two or three over."""
+    """Rows whose words fill the registers of the checksum, and some that leave one, two or three over."""
     codec, row = RowCodec(ROW_SET, TAG), sound_row(elements)
     for bit in range(8 * len(row)):
         damaged = bytearray(row)
@@ -72,6 +72,32 @@ def test_words_that_change_places_are_found():
         if words[a] != words[b]:
             with pytest.raises(InvalidInputError, match="checksum"):
                 codec.decode([b"".join(swapped)])
+
+
+@pytest.mark.parametrize("number", [0, 1, -1, 255])
+def test_numbers_that_change_places_or_vanish_are_found(number):
+    """The halves of one word, of different words, and zeros or a small number in their stead."""
+    codec, row = RowCodec(ROW_SET, TAG), sound_row()
+    halves = [row[at : at + 4] for at in range(0, len(row), 4)]
+    places = range(8, len(halves))
+    damages = [{a: halves[b], b: halves[a]} for a, b in itertools.combinations(places, 2) if halves[a] != halves[b]]
+    other = number.to_bytes(4, "little", signed=True)
+    damages += [{a: other} for a in places if halves[a] != other]
+    damages += [{**dict.fromkeys(range(a, len(halves)), bytes(4))} for a in places]
+    for damage in damages:
+        damaged = b"".join(damage.get(i, half) for i, half in enumerate(halves))
+        if damaged != row:
+            with pytest.raises(InvalidInputError, match="checksum"):
+                codec.decode([damaged])
+
+
+def test_words_cut_off_or_added_are_found():
+    """Under a header that says the new length."""
+    codec, row = RowCodec(ROW_SET, TAG), sound_row()
+    for size in [*range(64, len(row), 8), *range(len(row) + 8, len(row) + 800, 8)]:
+        other = (row + bytes(800))[:size]
+        with pytest.raises(InvalidInputError, match="row 0: its checksum"):
+            codec.decode([other[:12] + size.to_bytes(4, "little") + other[16:]])
 
 
 @settings(max_examples=300, deadline=None)
@@ -100,6 +126,6 @@ def test_sealed_rows_never_crash(flips):
 def test_random_bytes_never_crash(noise, with_header):
     """With a right header the counts are reached."""
     size = (16 + len(noise)).to_bytes(4, "little")
-    row = sealed(TAG + b"\2\0\0\0" + size + noise) if with_header else noise
+    row = sealed(TAG + b"\3\0\0\0" + size + noise) if with_header else noise
     with suppress(InvalidInputError, SchemaMismatchError):
         assert RowCodec(ROW_SET, TAG).decode([row]).found.tolist() == [len(row) > 0]

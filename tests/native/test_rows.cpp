@@ -4,6 +4,7 @@
 
 #include "check.hpp"
 #include "common/error.hpp"
+#include "levels_and_numbers.hpp"
 #include "rows/row_checksum.hpp"
 #include "rows/row_decode.hpp"
 #include "rows/row_encode.hpp"
@@ -94,10 +95,53 @@ void decode_damaged_rows() {
       std::memcpy(noise.data(), kTag.data(), kTag.size());
       const std::uint32_t header[2] = {kRowVersion, static_cast<std::uint32_t>(noise.size())};
       std::memcpy(noise.data() + 8, header, sizeof header);
-      store(noise.data() + 8, row_header(noise.data()) | row_checksum(noise.data(), noise.size()));
+      const RowView row{noise.data(), noise.size()};
+      std::uint64_t checksum = 0;
+      kernels::row_checksums_scalar(&row, 1, &checksum);
+      store(noise.data() + 8, row_header(noise.data()) | checksum);
     }
     (void)decodes(schema, noise);
   }
+}
+
+// Rows of every length up to three stripes, each an allocation of its own, at every level.
+void checksum_rows() {
+  std::vector<Bytes> bytes;
+  for (std::size_t size = kRowHeaderBytes; size < 8 * 3 * kRowKeys; ++size) {
+    bytes.emplace_back(size);
+    for (auto& byte : bytes.back()) byte = static_cast<unsigned char>(random_below(256));
+  }
+  std::vector<RowView> rows;
+  for (const Bytes& row : bytes) rows.push_back({row.data(), row.size()});
+  std::vector<std::uint64_t> want(rows.size());
+  kernels::row_checksums_scalar(rows.data(), rows.size(), want.data());
+  for (const SimdLevel level : runnable_levels()) {
+    std::vector<std::uint64_t> got(rows.size());
+    row_checksums_kernel(level)(rows.data(), rows.size(), got.data());
+    CHECK(got == want);
+  }
+  CHECK(std::all_of(want.begin(), want.end(),
+                    [](std::uint64_t sum) { return (sum & ~kRowChecksumBits) == 0; }));
+}
+
+// Tiles at the very end of rows, each an allocation of its own, into columns of exactly the size.
+void turn_rows() {
+  for (std::size_t n = 0; n <= 4 * kTile; n += kTile)
+    for (const SimdLevel level : runnable_levels()) {
+      std::vector<Bytes> bytes(n, Bytes(4 + 4 * kTile));
+      std::vector<RowView> rows;
+      for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t word = 0; word < kTile; ++word)
+          store(bytes[i].data() + 4 + 4 * word, static_cast<std::uint32_t>(100 * i + word));
+        rows.push_back({bytes[i].data(), bytes[i].size()});
+      }
+      std::vector<std::vector<std::uint32_t>> columns(kTile, std::vector<std::uint32_t>(n));
+      std::vector<unsigned char*> to;
+      for (auto& column : columns) to.push_back(reinterpret_cast<unsigned char*>(column.data()));
+      row_turn_kernel(level)(rows.data(), n, 4, to.data());
+      for (std::size_t word = 0; word < kTile; ++word)
+        for (std::size_t i = 0; i < n; ++i) CHECK(columns[word][i] == 100 * i + word);
+    }
 }
 
 // Some of the columns, lists skipped among them, are what they are among all.
@@ -124,16 +168,16 @@ void decode_some_columns() {
   }
 }
 
-// Scalars around the four that are turned together, some of them skipped, and a list around the
-// width of a register, for numbers of rows around a block's.
-void decode_scalars_side_by_side() {
-  for (std::uint32_t scalars = 1; scalars <= 9; ++scalars)
+// Scalars around the eight that are turned together, some of them skipped, and a list around the
+// width of a register, for numbers of rows around a tile's and a block's.
+void decode_scalars_side_by_side(SimdLevel level) {
+  for (std::uint32_t scalars = 1; scalars <= 17; ++scalars)
     for (std::int64_t n = 0; n <= 18; ++n) {
       std::vector<ColumnSpec> specs(scalars, {"", ElementType::int32, ColumnKind::scalar, 1});
       specs.push_back({"list", ElementType::int32, ColumnKind::list, 9});
       for (std::size_t c = 0; c < specs.size(); ++c) specs[c].name = std::to_string(c);
       const RowSchema schema(specs, kTag);
-      std::vector<std::int32_t> values(200);
+      std::vector<std::int32_t> values(400);
       std::iota(values.begin(), values.end(), 1);
       std::vector<std::int64_t> ends{0};
       for (std::int64_t i = 0; i < n; ++i) ends.push_back(ends.back() + i % 10);
@@ -157,7 +201,7 @@ void decode_scalars_side_by_side() {
           got.emplace_back(views.size() * (c == scalars ? 9 : 1), -1);
         for (auto& column : got)
           pointers.push_back(reinterpret_cast<unsigned char*>(column.data()));
-        RowDecoder(schema, columns).decode(views, pointers, RowOrigin::outside);
+        RowDecoder(schema, columns, level).decode(views, pointers, RowOrigin::outside);
         for (std::size_t at = 0; at < columns.size(); ++at)
           for (std::size_t i = 0; i < got[at].size(); ++i) {
             const std::size_t row = i / 9, place = i % 9;
@@ -224,7 +268,9 @@ void open_damaged_stores(IdKind kind, const std::vector<Id>& ids) {
 void test_rows() {
   decode_damaged_rows();
   decode_some_columns();
-  decode_scalars_side_by_side();
+  for (const SimdLevel level : runnable_levels()) decode_scalars_side_by_side(level);
+  checksum_rows();
+  turn_rows();
   open_damaged_stores<std::int64_t>(IdKind::int64, {0, -1, 5, 1 << 30, 77, 78, 79, 80});
   open_damaged_stores<std::string_view>(IdKind::string, {"", "b", "cc", "an id of some length"});
 }

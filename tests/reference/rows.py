@@ -8,7 +8,7 @@ from typing import Any
 
 from friesian_fast.spec import Column, RowSet
 
-A, B = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
+A = 0x9E3779B97F4A7C15
 LETTER = {"int32": "i", "int64": "q", "float32": "f", "float64": "d"}
 
 
@@ -36,7 +36,7 @@ def encode(row_set: RowSet, tag: bytes, row: Mapping[str, Any]) -> bytes:
     for i, column in enumerate(row_set.columns):
         validity |= (row[column.name] is not None) << i
     lists = [column for column in row_set.columns if column.kind == "list"]
-    out = tag + bytes([2, 0, 0, 0]) + b"\0\0\0\0" + validity.to_bytes((len(row_set.columns) + 7) // 8, "little")
+    out = tag + bytes([3, 0, 0, 0]) + b"\0\0\0\0" + validity.to_bytes((len(row_set.columns) + 7) // 8, "little")
     out += b"\0" * (-len(out) % 4)
     for column in lists:
         out += struct.pack("<I", len(elements(column, row[column.name])))
@@ -58,24 +58,25 @@ def sealed(row: bytes) -> bytes:
 
 
 def checksum(row: bytes) -> bytes:
-    """24 bits, from two chains of products: a group of four words gives two to each, and what is left in turn."""
-    words = struct.unpack_from(f"<{len(row) // 8}Q", row)
-    first, second = folded(words[0] ^ A, words[1] ^ B), A
-    groups = 2 + (len(words) - 2) // 4 * 4
-    for i in range(2, groups, 4):
-        first = folded(first ^ words[i], words[i + 1] ^ A)
-        second = folded(second ^ words[i + 2], words[i + 3] ^ B)
-    left = words[groups:]
-    if len(left) >= 2:
-        first = folded(first ^ left[0], left[1] ^ A)
-    if len(left) % 2:
-        second = folded(second ^ left[-1], B)
-    return (folded(first ^ A, second ^ B) >> 40).to_bytes(3, "little")
+    """24 bits of what follows the header: products of the halves of each word, summed over stripes of 64 words."""
+    words = struct.unpack_from(f"<{len(row) // 8 - 2}Q", row, 16)
+    state = 0
+    for first in range(0, len(words), 64):
+        for word, (low, high) in zip(words[first : first + 64], KEYS, strict=False):
+            state += ((word % 2**32 + low) % 2**32) * ((word // 2**32 + high) % 2**32)
+        state = state * A % 2**64
+    return (state >> 40).to_bytes(3, "little")
 
 
-def folded(a: int, b: int) -> int:
-    """The upper half of the 128-bit product upon its lower half."""
-    return (a * b >> 64) ^ (a * b & (1 << 64) - 1)
+def split_mix(n: int) -> int:
+    """The n-th number, from 0 on, of SplitMix64 that begins at 0."""
+    x = (n + 1) * A % 2**64
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ x >> 27) * 0x94D049BB133111EB % 2**64
+    return x ^ x >> 31
+
+
+KEYS = [(split_mix(i) % 2**32, split_mix(i) // 2**32) for i in range(64)]
 
 
 def decode(row_set: RowSet, data: bytes | None) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_the_hashes_can_be_left_out_but_not_the_sizes(release):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m.update(version=4), "version 4 and this code reads version 5"),
+        (lambda m: m.update(version=5), "version 5 and this code reads version 6"),
         (lambda m: m.update(format="other"), "'format' is not 'friesian-release'"),
         (lambda m: m.pop("index"), "lacks index"),
         (lambda m: m.update(more=1), "unknown fields: more"),

@@ -1,7 +1,17 @@
 #pragma once
+#include <cstddef>
+
 #include "common/bytes_hash.hpp"
+#include "rows/row_schema.hpp"
+#include "simd/simd_level.hpp"
 
 namespace friesian {
+
+// One packed row as it was received; `data` is null for a row that is missing.
+struct RowView {
+  const unsigned char* data = nullptr;
+  std::size_t size = 0;
+};
 
 // The second word of a row: version, checksum, length, from the lowest byte on.
 inline constexpr std::uint64_t kRowChecksumBits = 0x00000000FFFFFF00;
@@ -10,27 +20,28 @@ inline constexpr std::uint64_t kRowChecksumBits = 0x00000000FFFFFF00;
   return load<std::uint64_t>(row + 8);
 }
 
-// The 24 bits that a row of `size` bytes, a multiple of 8, must hold as its checksum, at their
-// place in the header; decision 0001 defines them. A multiplication takes two words, and two chains
-// of them run side by side: one for each word, as in hash_bytes, takes nearly twice as long. Of
-// damaged rows one in 16.8 million passes. Not meant to withstand an attacker.
-[[nodiscard]] inline std::uint64_t row_checksum(const unsigned char* row,
-                                                std::size_t size) noexcept {
-  constexpr std::uint64_t kA = 0x9E3779B97F4A7C15, kB = 0xD6E8FEB86659FD93;
-  const auto word = [row](std::size_t at) { return load<std::uint64_t>(row + at); };
-  std::uint64_t a = folded(word(0) ^ kA, (row_header(row) & ~kRowChecksumBits) ^ kB);
-  std::uint64_t b = kA;
-  std::size_t at = 16;
-  for (; at + 32 <= size; at += 32) {
-    a = folded(a ^ word(at), word(at + 8) ^ kA);
-    b = folded(b ^ word(at + 16), word(at + 24) ^ kB);
-  }
-  if (at + 16 <= size) {
-    a = folded(a ^ word(at), word(at + 8) ^ kA);
-    at += 16;
-  }
-  if (at + 8 <= size) b = folded(b ^ word(at), kB);
-  return folded(a ^ kA, b ^ kB) >> 40 << 8;
+// What row_checksum multiplies with, and the words that a row's are added to: the first numbers of
+// SplitMix64 that begins at 0.
+inline constexpr std::uint64_t kRowMultiplier = 0x9E3779B97F4A7C15;
+inline constexpr std::size_t kRowKeys = 64;
+struct RowKeys {
+  std::uint64_t words[kRowKeys];
+};
+[[nodiscard]] constexpr RowKeys make_row_keys() noexcept {
+  RowKeys keys{};
+  for (std::size_t i = 0; i < kRowKeys; ++i) keys.words[i] = mix64((i + 1) * kRowMultiplier);
+  return keys;
 }
+alignas(kCacheLine) inline constexpr RowKeys kRowKeyTable = make_row_keys();
+
+namespace kernels {
+// checksums[i] = the 24 bits that rows[i] must hold as its checksum, at their place in the header;
+// decision 0001 defines them. A row has a header and is not null; nothing past its size is read.
+// Same bits at every level.
+using RowChecksums = void(const RowView* rows, std::size_t n, std::uint64_t* checksums);
+RowChecksums row_checksums_scalar, row_checksums_avx2;
+}  // namespace kernels
+
+[[nodiscard]] kernels::RowChecksums* row_checksums_kernel(SimdLevel level) noexcept;
 
 }  // namespace friesian

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "common/bytes.hpp"
-#include "rows/row_checksum.hpp"
+#include "rows/short_copy.hpp"
 
 namespace friesian {
 
@@ -14,65 +14,6 @@ namespace {
 
 // A long row's rest follows when it is read.
 constexpr std::size_t kMaxPrefetchBytes = 512;
-
-// Four lanes in one baseline register.
-using Four [[gnu::vector_size(16)]] = std::uint32_t;
-
-// Lanes of two vectors, b's from 4 on. Put together from elements, GCC would load and move each.
-template <int... Lanes>
-Four shuffled(Four a, Four b) {
-#if __has_builtin(__builtin_shufflevector)
-  return __builtin_shufflevector(a, b, Lanes...);
-#else
-  return __builtin_shuffle(a, b, Four{Lanes...});  // GCC 11
-#endif
-}
-
-// Four numbers of each of four rows, as four columns.
-void transpose(const unsigned char* const* rows, std::uint32_t offset, unsigned char* const* to) {
-  const auto a = load<Four>(rows[0] + offset), b = load<Four>(rows[1] + offset);
-  const auto c = load<Four>(rows[2] + offset), d = load<Four>(rows[3] + offset);
-  const Four ab_low = shuffled<0, 4, 1, 5>(a, b), ab_high = shuffled<2, 6, 3, 7>(a, b);
-  const Four cd_low = shuffled<0, 4, 1, 5>(c, d), cd_high = shuffled<2, 6, 3, 7>(c, d);
-  store(to[0], shuffled<0, 1, 4, 5>(ab_low, cd_low));
-  store(to[1], shuffled<2, 3, 6, 7>(ab_low, cd_low));
-  store(to[2], shuffled<0, 1, 4, 5>(ab_high, cd_high));
-  store(to[3], shuffled<2, 3, 6, 7>(ab_high, cd_high));
-}
-
-// What memcpy and memset do, for the few dozen bytes of a list: calling them takes longer. Whole
-// registers, the last of which overlaps the one before; `bytes` is a multiple of 4.
-void copy_short(unsigned char* to, const unsigned char* from, std::size_t bytes) {
-  if (bytes < sizeof(Four)) {
-    for (std::size_t i = 0; i < bytes; i += 4) store(to + i, load<std::uint32_t>(from + i));
-    return;
-  }
-  const std::size_t last = bytes - sizeof(Four);
-  for (std::size_t i = 0; i < last; i += sizeof(Four)) store(to + i, load<Four>(from + i));
-  store(to + last, load<Four>(from + last));
-}
-
-void clear_short(unsigned char* to, std::size_t bytes) {
-  if (bytes < sizeof(Four)) {
-    for (std::size_t i = 0; i < bytes; i += 4) store(to + i, std::uint32_t{0});
-    return;
-  }
-  const std::size_t last = bytes - sizeof(Four);
-  for (std::size_t i = 0; i < last; i += sizeof(Four)) store(to + i, Four{});
-  store(to + last, Four{});
-}
-
-std::string in_hex(const unsigned char* bytes, std::size_t size) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < size; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
-
-[[noreturn]] void fail(std::size_t at, const std::string& what) { throw RowFault(at, false, what); }
 
 std::vector<std::uint32_t> all_columns(const RowSchema& schema) {
   std::vector<std::uint32_t> columns(schema.columns().size());
@@ -82,13 +23,20 @@ std::vector<std::uint32_t> all_columns(const RowSchema& schema) {
 
 }  // namespace
 
-RowDecoder::RowDecoder(RowSchema schema) : RowDecoder(schema, all_columns(schema)) {}
+RowDecoder::RowDecoder(RowSchema schema, SimdLevel level)
+    : RowDecoder(schema, all_columns(schema), level) {}
 
-RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns)
+RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns, SimdLevel level)
     : schema_(std::move(schema)),
       columns_(std::move(columns)),
+      checksums_(row_checksums_kernel(level)),
+      turn_(row_turn_kernel(level)),
       tag_(load<std::uint64_t>(schema_.tag().data())),
-      zeros_(schema_.fixed_end()) {
+      valid_((schema_.columns().size() + 63) / 64, ~std::uint64_t{0}),
+      missing_(align_up(schema_.fixed_end(), kRowAlignment)) {
+  if (const std::size_t last = schema_.columns().size() % 64; last > 0)
+    valid_.back() = (std::uint64_t{1} << last) - 1;
+  make_missing();
   std::vector<std::uint32_t> output_of(schema_.columns().size(), kSkipped);
   for (std::uint32_t i = 0; i < columns_.size(); ++i) output_of[columns_[i]] = i;
   const auto keep = [&output_of](const std::vector<RowSchema::Field>& fields,
@@ -101,22 +49,42 @@ RowDecoder::RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns)
   keep(schema_.blocks(), blocks_);
   std::vector<Copy> all4;
   keep(schema_.scalars4(), all4);
-  for (std::size_t i = 0; i < all4.size();) {
-    const bool four_together = i + 4 <= all4.size() && all4[i + 3].offset == all4[i].offset + 12;
-    if (four_together)
-      quads_.push_back(
-          {all4[i].offset,
-           {all4[i].output, all4[i + 1].output, all4[i + 2].output, all4[i + 3].output}});
-    else
-      scalars4_.push_back(all4[i]);
-    i += four_together ? 4 : 1;
-  }
+  set_tiles(all4);
   for (std::uint32_t i = 0; i < schema_.lists().size(); ++i) {
     const std::uint32_t column = schema_.lists()[i];
     const ColumnSpec& spec = schema_.columns()[column];
     lists_.push_back({schema_.counts_offset() + 4 * i, element_bytes(spec.type), spec.length,
                       output_of[column]});
   }
+}
+
+// The last tile ends with the fixed part of a row, and begins where others have been already. Fewer
+// scalars than half a tile are taken one by one.
+void RowDecoder::set_tiles(std::span<const Copy> scalars) {
+  constexpr std::uint32_t kBytes = 4 * kTile;
+  const auto same_tile = [scalars](std::size_t i, std::size_t j) {
+    return j < scalars.size() && scalars[j].offset < scalars[i].offset + kBytes;
+  };
+  for (std::size_t i = 0; i < scalars.size();) {
+    if (schema_.fixed_end() < kBytes || !same_tile(i, i + kTile / 2 - 1)) {
+      scalars4_.push_back(scalars[i++]);
+      continue;
+    }
+    Tile tile{std::min(scalars[i].offset, schema_.fixed_end() - kBytes), {}};
+    tile.outputs.fill(kSkipped);
+    for (const std::size_t first = i; same_tile(first, i); ++i)
+      tile.outputs[(scalars[i].offset - tile.offset) / 4] = scalars[i].output;
+    tiles_.push_back(tile);
+  }
+}
+
+void RowDecoder::make_missing() {
+  const RowView row{missing_.data(), missing_.size()};
+  store(missing_.data(), tag_);
+  std::memcpy(missing_.data() + kRowHeaderBytes, valid_.data(), (schema_.columns().size() + 7) / 8);
+  std::uint64_t checksum = 0;
+  checksums_(&row, 1, &checksum);
+  store(missing_.data() + 8, kRowVersion | checksum | std::uint64_t{row.size} << 32);
 }
 
 // Some rows of one call: all are checked first, then each column is taken from all of them. A
@@ -129,21 +97,25 @@ class RowDecoder::Block {
   void decode(std::span<const RowView> rows, std::size_t first) {
     n_ = rows.size();
     first_ = first;
-    nulls_ = false;
-    for (std::size_t i = 0; i < n_; ++i) {
-      const bool found = rows[i].data != nullptr;
-      if (found) check(rows[i], first + i);
-      rows_[i] = found ? rows[i].data : decoder_.zeros_.data();
-      if (found) nulls_ |= has_nulls(rows_[i]);
+    const std::uint32_t least = decoder_.schema_.fixed_end();
+    const RowView missing{decoder_.missing_.data(), decoder_.missing_.size()};
+    bool short_rows = false;
+    for (std::size_t i = 0; i < kRowBlock; ++i) {
+      const RowView row = i < n_ ? rows[i] : RowView{};
+      rows_[i] = row.size < least ? missing : row;
+      short_rows |= row.size < least && row.data != nullptr;
     }
-    for (const Quad& quad : decoder_.quads_) turn(quad);
+    set_checksums();
+    if (short_rows || !all_sound()) explain(rows);
+    const bool nulls = any_nulls();
+    for (const Tile& tile : decoder_.tiles_) turn(tile);
     for (const Copy& copy : decoder_.scalars8_) gather<std::uint64_t>(copy);
     for (const Copy& copy : decoder_.scalars4_) gather<std::uint32_t>(copy);
     for (const Copy& copy : decoder_.blocks_)
       for (std::size_t i = 0; i < n_; ++i)
-        std::memcpy(at(copy.output, i, copy.bytes), rows_[i] + copy.offset, copy.bytes);
+        std::memcpy(at(copy.output, i, copy.bytes), rows_[i].data + copy.offset, copy.bytes);
     copy_lists();
-    for (std::size_t i = 0; nulls_ && i < n_; ++i) clear_nulls(i);
+    for (std::size_t i = 0; nulls && i < n_; ++i) clear_nulls(i);
   }
 
  private:
@@ -154,102 +126,101 @@ class RowDecoder::Block {
   template <typename T>
   void gather(const Copy& copy) const {
     unsigned char* const to = at(copy.output, 0, sizeof(T));
-    for (std::size_t i = 0; i < n_; ++i) store(to + i * sizeof(T), load<T>(rows_[i] + copy.offset));
+    for (std::size_t i = 0, n = n_; i < n; ++i)
+      store(to + i * sizeof(T), load<T>(rows_[i].data + copy.offset));
   }
 
-  void turn(const Quad& quad) const {
-    std::size_t i = 0;
-    for (; i + 4 <= n_; i += 4) {
-      unsigned char* to[4];
-      for (std::size_t j = 0; j < 4; ++j) to[j] = at(quad.outputs[j], i, 4);
-      transpose(rows_.data() + i, quad.offset, to);
+  // What no tile can hold of a block that is not full is turned aside, filled up with rows that
+  // have no place in the outputs, and so is what nobody asked for.
+  void turn(const Tile& tile) {
+    const std::size_t whole = n_ / kTile * kTile;
+    std::array<unsigned char*, kTile> aside, to;
+    for (std::size_t j = 0; j < kTile; ++j) {
+      aside[j] = aside_.data() + 4 * kRowBlock * j;
+      to[j] = tile.outputs[j] == kSkipped ? aside[j] : at(tile.outputs[j], 0, 4);
     }
-    for (; i < n_; ++i)
-      for (std::size_t j = 0; j < 4; ++j)
-        store(at(quad.outputs[j], i, 4), load<std::uint32_t>(rows_[i] + quad.offset + 4 * j));
+    decoder_.turn_(rows_.data(), whole, tile.offset, to.data());
+    if (whole == n_) return;
+    decoder_.turn_(rows_.data() + whole, kTile, tile.offset, aside.data());
+    for (std::size_t j = 0; j < kTile; ++j)
+      if (tile.outputs[j] != kSkipped) std::memcpy(to[j] + 4 * whole, aside[j], 4 * (n_ - whole));
   }
 
-  void copy_lists() {
-    ends_.fill(decoder_.schema_.fixed_end());
-    for (const List& list : decoder_.lists_) {
+  void copy_lists() const {
+    std::array<std::uint64_t, kRowBlock> ends;
+    ends.fill(decoder_.schema_.fixed_end());
+    const std::size_t n = n_;
+    for (const List list : decoder_.lists_) {
       const std::size_t room = std::size_t{list.most} * list.element;
-      for (std::size_t i = 0; i < n_; ++i) {
-        const auto count = load<std::uint32_t>(rows_[i] + list.count_offset);
-        const std::size_t bytes = std::size_t{count} * list.element;
-        const std::uint64_t from = align_up(ends_[i], list.element);
-        ends_[i] = from + bytes;
-        if (list.output == kSkipped) continue;
-        unsigned char* const to = at(list.output, i, room);
-        copy_short(to, rows_[i] + from, bytes);
+      unsigned char* to = list.output == kSkipped ? nullptr : at(list.output, 0, room);
+      for (std::size_t i = 0; i < n; ++i) {
+        const unsigned char* const row = rows_[i].data;
+        const std::size_t bytes =
+            std::size_t{load<std::uint32_t>(row + list.count_offset)} * list.element;
+        const std::uint64_t from = align_up(ends[i], list.element);
+        ends[i] = from + bytes;
+        if (to == nullptr) continue;
+        copy_short(to, row + from, bytes);
         clear_short(to + bytes, room - bytes);
+        to += room;
       }
     }
   }
 
-  // Tag, version and length in two comparisons; the checksum; then the counts, which the schema
-  // bounds, so that the sum cannot overflow. Only when the whole length fits them is more decoded.
-  void check(RowView row, std::size_t position) const {
-    const std::uint64_t size = row.size;
-    if (size < decoder_.schema_.fixed_end() || load<std::uint64_t>(row.data) != decoder_.tag_ ||
-        (row_header(row.data) & ~kRowChecksumBits) != (kRowVersion | size << 32))
-      explain_header(row, position);
-    if (origin_ == RowOrigin::outside &&
-        (row_header(row.data) & kRowChecksumBits) != row_checksum(row.data, row.size))
-      fail(position, "its checksum does not match; the value was altered: load it again");
-    std::uint64_t end = decoder_.schema_.fixed_end();
-    for (const List& list : decoder_.lists_) {
-      const auto count = load<std::uint32_t>(row.data + list.count_offset);
-      if (count > list.most) explain_count(list, count, position);
-      end = align_up(end, list.element) + std::uint64_t{count} * list.element;
-    }
-    end = align_up(end, kRowAlignment);
-    if (end != size)
-      fail(position, "its columns take " + std::to_string(end) + " bytes, but it has " +
-                         std::to_string(size));
+  // What each row must hold as its checksum; those of a store hold it.
+  void set_checksums() {
+    if (origin_ == RowOrigin::outside)
+      return decoder_.checksums_(rows_.data(), kRowBlock, checksums_.data());
+    for (std::size_t i = 0; i < kRowBlock; ++i)
+      checksums_[i] = row_header(rows_[i].data) & kRowChecksumBits;
   }
 
-  [[noreturn]] void explain_header(RowView row, std::size_t position) const {
-    const RowTag& tag = decoder_.schema_.tag();
-    if (row.size < kRowHeaderBytes)
-      fail(position,
-           "it has " + std::to_string(row.size) + " bytes, fewer than a row's header of 16");
-    if (std::memcmp(row.data, tag.data(), tag.size()) != 0)
-      throw RowFault(position, true,
-                     "its tag is " + in_hex(row.data, 8) + ", not " + in_hex(tag.data(), 8) +
-                         ": it was packed under another feature spec");
-    if (row.data[8] != kRowVersion)
-      fail(position, "its version is " + std::to_string(row.data[8]) + ", and this code reads " +
-                         std::to_string(kRowVersion) +
-                         ": publish again, and load Redis again where it holds the rows");
-    const auto length = load<std::uint32_t>(row.data + kRowLengthOffset);
-    if (length != row.size)
-      fail(position, "its header says " + std::to_string(length) + " bytes, but it has " +
-                         std::to_string(row.size));
-    fail(position, "it has " + std::to_string(length) + " bytes, but its columns take at least " +
-                       std::to_string(decoder_.schema_.fixed_end()));
+  // The second word of a row that is as its first and its payload say.
+  [[nodiscard]] std::uint64_t expected_header(std::size_t i) const {
+    return kRowVersion | checksums_[i] | std::uint64_t{rows_[i].size} << 32;
   }
 
-  [[noreturn]] void explain_count(const List& list, std::uint32_t count,
-                                  std::size_t position) const {
+  // Tag; version, checksum and length; and whether the counts, which the schema bounds, come to
+  // that length. Only then is more decoded. All rows at once, without a branch for each.
+  [[nodiscard]] bool all_sound() const {
+    std::uint64_t differences = 0;
+    std::array<std::uint64_t, kRowBlock> ends;
+    ends.fill(decoder_.schema_.fixed_end());
+    for (const List& list : decoder_.lists_)
+      for (std::size_t i = 0; i < kRowBlock; ++i) {
+        const auto count = load<std::uint32_t>(rows_[i].data + list.count_offset);
+        ends[i] = align_up(ends[i], list.element) + std::uint64_t{count} * list.element;
+        differences |= static_cast<std::uint64_t>(count > list.most);
+      }
+    for (std::size_t i = 0; i < kRowBlock; ++i)
+      differences |= (load<std::uint64_t>(rows_[i].data) ^ decoder_.tag_) |
+                     (row_header(rows_[i].data) ^ expected_header(i)) |
+                     (align_up(ends[i], kRowAlignment) ^ rows_[i].size);
+    return differences == 0;
+  }
+
+  // Some row is not sound: the first of them, and why.
+  [[noreturn]] void explain(std::span<const RowView> rows) const {
     const RowSchema& schema = decoder_.schema_;
-    const std::size_t number = (list.count_offset - schema.counts_offset()) / 4;
-    fail(position, "column '" + schema.columns()[schema.lists()[number]].name + "' has " +
-                       std::to_string(count) + " elements, more than the " +
-                       std::to_string(list.most) + " allowed");
+    std::size_t i = 0;
+    while (i + 1 < n_ && (rows[i].data == nullptr || row_sound(schema, rows[i], checksums_[i])))
+      ++i;
+    throw_row_fault(schema, rows[i], checksums_[i], first_ + i);
   }
 
-  [[nodiscard]] bool has_nulls(const unsigned char* row) const {
-    const std::size_t columns = decoder_.schema_.columns().size();
-    const unsigned char* valid = row + kRowHeaderBytes;
-    unsigned all = 0xFF;
-    for (std::size_t i = 0; i < columns / 8; ++i) all &= valid[i];
-    const unsigned last = columns % 8 == 0 ? 0 : (1u << (columns % 8)) - 1;
-    return all != 0xFF || (last != 0 && (valid[columns / 8] & last) != last);
+  // Whole words: the scalars behind the validity and the counts begin at a multiple of eight bytes.
+  [[nodiscard]] bool any_nulls() const {
+    std::uint64_t missing = 0;
+    for (std::size_t word = 0; word < decoder_.valid_.size(); ++word)
+      for (std::size_t i = 0; i < kRowBlock; ++i)
+        missing |= decoder_.valid_[word] &
+                   ~load<std::uint64_t>(rows_[i].data + kRowHeaderBytes + 8 * word);
+    return missing != 0;
   }
 
   // A null is stored as zeros; should it not be, it is zero all the same.
   void clear_nulls(std::size_t i) {
-    const unsigned char* valid = rows_[i] + kRowHeaderBytes;
+    const unsigned char* valid = rows_[i].data + kRowHeaderBytes;
     for (std::size_t output = 0; output < decoder_.columns_.size(); ++output) {
       const std::uint32_t column = decoder_.columns_[output];
       const std::size_t bytes = decoder_.schema_.decoded_bytes(column);
@@ -261,11 +232,11 @@ class RowDecoder::Block {
   const RowDecoder& decoder_;
   std::span<unsigned char* const> outputs_;
   RowOrigin origin_;
-  std::array<const unsigned char*, kRowBlock> rows_{};
-  std::array<std::uint64_t, kRowBlock> ends_{};
+  std::array<RowView, kRowBlock> rows_{};
+  std::array<std::uint64_t, kRowBlock> checksums_{};
+  std::array<unsigned char, 4 * kRowBlock * kTile> aside_{};
   std::size_t n_ = 0;
   std::size_t first_ = 0;
-  bool nulls_ = false;
 };
 
 void RowDecoder::decode(std::size_t n, const NextRows& next,

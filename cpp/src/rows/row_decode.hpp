@@ -3,34 +3,22 @@
 #include <cstddef>
 #include <functional>
 #include <span>
-#include <stdexcept>
 #include <vector>
 
+#include "rows/row_checksum.hpp"
+#include "rows/row_fault.hpp"
 #include "rows/row_schema.hpp"
+#include "rows/row_turn.hpp"
 
 namespace friesian {
-
-// One packed row as it was received; `data` is null for a row that is missing.
-struct RowView {
-  const unsigned char* data = nullptr;
-  std::size_t size = 0;
-};
 
 // Where rows come from. Those of a row store were verified with its file; any others may have been
 // altered since they were packed, and are held against their checksums.
 enum class RowOrigin : std::uint8_t { outside, store };
 
-// A row that cannot be decoded: which one of the batch, and why.
-struct RowFault : std::runtime_error {
-  RowFault(std::size_t row_position, bool wrong_tag, const std::string& what)
-      : std::runtime_error(what), position(row_position), other_schema(wrong_tag) {}
-  std::size_t position;
-  bool other_schema;
-};
-
 // So many rows are checked and then decoded together. They are few, so that fetching as many more
 // fits the misses that a core can have under way, and goes on while these are decoded.
-inline constexpr std::size_t kRowBlock = 8;
+inline constexpr std::size_t kRowBlock = 16;
 // Rows between fetching one and decoding it: about as far ahead as memory streams.
 inline constexpr std::size_t kRowsAhead = 32;
 
@@ -38,9 +26,10 @@ inline constexpr std::size_t kRowsAhead = 32;
 class RowDecoder {
  public:
   // Every column, in the schema's order.
-  explicit RowDecoder(RowSchema schema);
+  explicit RowDecoder(RowSchema schema, SimdLevel level = active_simd_level());
   // These columns of the schema, each at most once.
-  RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns);
+  RowDecoder(RowSchema schema, std::vector<std::uint32_t> columns,
+             SimdLevel level = active_simd_level());
 
   [[nodiscard]] const RowSchema& schema() const noexcept { return schema_; }
   [[nodiscard]] const std::vector<std::uint32_t>& columns() const noexcept { return columns_; }
@@ -68,10 +57,10 @@ class RowDecoder {
     std::uint32_t output;
     std::uint32_t bytes;
   };
-  // Four scalars of 4 bytes that stand side by side.
-  struct Quad {
+  // Where each of kTile words of 4 bytes that stand side by side is put, kSkipped for nowhere.
+  struct Tile {
     std::uint32_t offset;
-    std::array<std::uint32_t, 4> outputs;
+    std::array<std::uint32_t, kTile> outputs;
   };
   struct List {
     std::uint32_t count_offset;
@@ -82,13 +71,19 @@ class RowDecoder {
 
   static constexpr std::uint32_t kSkipped = 0xFFFFFFFF;
 
+  void set_tiles(std::span<const Copy> scalars);
+  void make_missing();
+
   RowSchema schema_;
   std::vector<std::uint32_t> columns_;
+  kernels::RowChecksums* checksums_;
+  kernels::RowTurn* turn_;
   std::uint64_t tag_ = 0;
-  std::vector<Quad> quads_;
-  std::vector<Copy> scalars8_, scalars4_, blocks_;  // scalars4_: those in no quad
+  std::vector<std::uint64_t> valid_;  // the validity of a row without nulls, in words
+  std::vector<Tile> tiles_;
+  std::vector<Copy> scalars8_, scalars4_, blocks_;  // scalars4_: those in no tile
   std::vector<List> lists_;
-  std::vector<unsigned char> zeros_;  // stands in for a missing row
+  std::vector<unsigned char> missing_;  // what stands in for a missing row: a sound one of zeros
 };
 
 }  // namespace friesian

@@ -64,7 +64,10 @@ void write_row(const RowSchema& schema, std::span<const ColumnInput> columns, st
                   static_cast<std::size_t>(count) * size);
     at += static_cast<std::uint64_t>(count) * size;
   }
-  store(to + 8, row_header(to) | row_checksum(to, bytes));
+  const RowView packed{to, bytes};
+  std::uint64_t checksum = 0;
+  kernels::row_checksums_scalar(&packed, 1, &checksum);
+  store(to + 8, row_header(to) | checksum);
 }
 
 }  // namespace

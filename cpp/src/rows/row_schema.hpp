@@ -23,12 +23,12 @@ struct ColumnSpec {
 
 using RowTag = std::array<unsigned char, 8>;
 
-inline constexpr std::uint32_t kRowVersion = 2;
+inline constexpr std::uint32_t kRowVersion = 3;
 inline constexpr std::uint32_t kRowHeaderBytes = 16;
 inline constexpr std::uint32_t kRowLengthOffset = 12;
 inline constexpr std::uint32_t kRowAlignment = 8;
 
-// Where everything stands in a packed row of version 2; decision 0001 defines the bytes.
+// Where everything stands in a packed row of version 3; decision 0001 defines the bytes.
 class RowSchema {
  public:
   // A part of the row that stands at the same place in every row.

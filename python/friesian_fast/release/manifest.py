@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from friesian_fast.errors import ReleaseError
 
 FORMAT = "friesian-release"
-VERSION = 5
+VERSION = 6
 FILE_NAME = "manifest.json"
 MAX_CANDIDATES = 10_000  # of one request
 
