@@ -19,6 +19,7 @@ from friesian_fast.errors import (
 )
 from friesian_fast.rank import RUNTIMES, open_ranker, runtimes
 from friesian_fast.rank.cpu import cpu_model, multiplies_int8
+from friesian_fast.rank.head import LEAST_HEAD
 from friesian_fast.rank.openvino_core import openvino_core
 from friesian_fast.rank.openvino_split import split_at_large_product
 from friesian_fast.release.ranker_files import write_model
@@ -269,7 +270,7 @@ def test_bf16_rounds_the_large_products_and_nothing_else(tmp_path, twice):
     assert 0 < errors.max() < 2**-9
 
 
-@pytest.mark.parametrize(("shown", "head"), [(10, runtimes.RESCORED), (50, 80)])
+@pytest.mark.parametrize(("shown", "head"), [(10, LEAST_HEAD), (50, 80)])
 def test_the_best_rows_of_a_cascade_have_the_reference_s_scores(tmp_path, shown, head):
     path = save_deep(tmp_path / "ranker.onnx")
     if not has_bf16():
@@ -301,10 +302,10 @@ def test_a_request_may_be_scored_in_parts_unless_the_runtime_says_otherwise(tmp_
 
 
 def test_a_cascade_needs_the_reference_s_file_and_library(models, tmp_path, monkeypatch):
-    (tmp_path / "ranker_int8.onnx").write_bytes((models / "ranker.onnx").read_bytes())
+    (tmp_path / "ranker_static_int8.onnx").write_bytes((models / "ranker.onnx").read_bytes())
     monkeypatch.setattr(runtimes, "multiplies_int8", lambda: True)
     with pytest.raises(NotFoundError, match="no model at .*ranker.onnx"):
-        open_ranker(tmp_path / "ranker_int8.onnx", tiny_release.spec(), runtime="onnxruntime-int8+fp32")
+        open_ranker(tmp_path / "ranker_static_int8.onnx", tiny_release.spec(), runtime="openvino-int8+fp32")
     there = runtimes.importlib.util.find_spec
     monkeypatch.setattr(
         runtimes.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else there(name)

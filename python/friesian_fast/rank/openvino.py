@@ -72,12 +72,14 @@ class OpenvinoRanker(ModelRanker):
         for model in self._models.values():
             model.warm_up()
 
-    def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> NDArray[Any]:
+    def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int, shown: int | None) -> NDArray[Any]:
         last = _SIZES[-1]
         if rows > last:
             pieces = [
                 self._run(
-                    {name: array[start : start + last] for name, array in inputs.items()}, min(last, rows - start)
+                    {name: array[start : start + last] for name, array in inputs.items()},
+                    min(last, rows - start),
+                    shown,
                 )
                 for start in range(0, rows, last)
             ]

@@ -1,0 +1,216 @@
+"""The int8 ranker of ONNX Runtime: all rows with few bits, the head with more, in one run."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from friesian_fast.errors import InvalidInputError, ReleaseError, SchemaMismatchError, UnsupportedRuntimeError
+from friesian_fast.rank import OnnxHeadRanker, OnnxRanker
+from friesian_fast.rank.cpu import multiplies_int8
+from friesian_fast.release.int8 import write_int8
+from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet
+
+WIDTH = 512
+SPEC = FeatureSpec(
+    name="two",
+    row_sets=(
+        RowSet(
+            name="item",
+            id_column="id",
+            id_type="int64",
+            columns=(
+                Column(name="x", type="float32", kind="fixed", length=8),
+                Column(name="genre", type="int32", size=20),
+            ),
+        ),
+    ),
+    model_inputs=tuple(ModelInput(name=name, row_set="item", column=name) for name in ("x", "genre")),
+)
+pytestmark = pytest.mark.skipif(not multiplies_int8(), reason="this CPU has no exact int8 products (CI's has)")
+
+node = helper.make_node
+SQUARE = ["square", "bias"]
+ENDS = {
+    "one": [node("Gemm", ["a1", *SQUARE], ["h"]), node("Relu", ["h"], ["end"])],
+    "no bias": [node("MatMul", ["a1", "square"], ["h"]), node("Relu", ["h"], ["end"])],
+    "one after the other": [
+        node("Gemm", ["a1", *SQUARE], ["h"]),
+        node("Relu", ["h"], ["a2"]),
+        node("Gemm", ["a2", *SQUARE], ["h2"]),
+        node("Relu", ["h2"], ["end"]),
+    ],
+    "side by side": [
+        node("Gemm", ["a1", *SQUARE], ["h"]),
+        node("Neg", ["a1"], ["minus"]),
+        node("Gemm", ["minus", *SQUARE], ["h2"]),
+        node("Mul", ["h", "h2"], ["mixed"]),
+        node("Tanh", ["mixed"], ["end"]),
+    ],
+    "three dimensions": [
+        node("Unsqueeze", ["a1", "one"], ["a3"]),
+        node("MatMul", ["a3", "square"], ["h"]),
+        node("Squeeze", ["h", "one"], ["end"]),
+    ],
+    "compared with the mean of the rows": [
+        node("Gemm", ["a1", *SQUARE], ["h"]),
+        node("ReduceMean", ["a1"], ["mean"], axes=[0], keepdims=1),
+        node("Sub", ["h", "mean"], ["less"]),
+        node("Relu", ["less"], ["end"]),
+    ],
+}
+
+
+def save(path, ending="one", *, shape=("N",), width=WIDTH, opset=17):
+    """x and a taste of its genre → width → `ending` → 1, and the taste again."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "tastes": rng.normal(size=(20, 1)),
+        "first": rng.normal(size=(9, width)) / 3,
+        "square": rng.normal(size=(width, width)) / np.sqrt(width),
+        "bias": rng.normal(size=width),
+        "last": rng.normal(size=(width, 1)) / width,
+    }
+    nodes = [
+        node("Gather", ["tastes", "genre"], ["taste"]),
+        node("Concat", ["x", "taste"], ["features"], axis=1),
+        node("MatMul", ["features", "first"], ["h1"]),
+        node("Relu", ["h1"], ["a1"]),
+        *ENDS[ending],
+        node("MatMul", ["end", "last"], ["sum"]),
+        node("Mul", ["taste", "tenth"], ["wide"]),
+        node("Add", ["sum", "wide"], ["logit"]),
+        node("Sigmoid", ["logit"], ["score" if len(shape) == 2 else "column"]),
+        *([] if len(shape) == 2 else [node("Squeeze", ["column", "one"], ["score"])]),
+    ]
+    constants = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()]
+    constants.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
+    constants.append(numpy_helper.from_array(np.array([0.1], np.float32), "tenth"))
+    graph = helper.make_graph(
+        nodes,
+        "deep",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 8]),
+            helper.make_tensor_value_info("genre", TensorProto.INT32, ["N"]),
+        ],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, list(shape))],
+        constants,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9), path)
+    return path
+
+
+def rows(n, seed=1):
+    rng = np.random.default_rng(seed)
+    return {"x": rng.normal(size=(n, 8)).astype(np.float32), "genre": rng.integers(0, 20, n, np.int32)}
+
+
+def both(tmp_path, *, exact=False, **how):
+    """The model as it was exported, and in int8."""
+    model, path = save(tmp_path / "ranker.onnx", **how), tmp_path / "int8.onnx"
+    write_int8(model, path, [rows(30, seed) for seed in range(10, 40)], exact=exact)
+    return OnnxRanker(model, SPEC), OnnxHeadRanker(path, SPEC)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("ending", [name for name in ENDS if name != "three dimensions"])
+def test_the_head_is_scored_more_exactly_than_the_rest(tmp_path, ending, exact):
+    reference, ranker = both(tmp_path, ending=ending, exact=exact)
+    given = rows(200)
+    wanted, scores, rough = reference.score(given), ranker.score(given, 10), ranker.score(given, 1)
+    assert (scores.dtype, scores.shape) == (np.float32, (200,))
+    errors = np.abs(scores - wanted)
+    head = np.argsort(-scores)[:16]
+    rest = np.setdiff1d(np.arange(200), head)
+    # The codes of a mean over all rows are those of the rough product: here and there, all rows are looked at.
+    assert 0 < errors[rest].max() < 0.02
+    assert errors[head].max() <= (2e-6 if exact else errors[rest].max() / 3)
+    assert scores[rest].max() < scores[head].min()
+    assert set(np.argsort(-wanted)[:10]) <= set(head)
+    np.testing.assert_array_equal(rough, scores)  # the head is 16 rows at least
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_where_all_scores_are_looked_at_all_rows_are_the_head(tmp_path, exact):
+    reference, ranker = both(tmp_path, exact=exact)
+    for n in (1, 15, 16, 17, 300):
+        given = rows(n)
+        wanted, scores = reference.score(given), ranker.score(given)
+        np.testing.assert_allclose(scores, wanted, rtol=0, atol=2e-6 if exact else 5e-4)
+        np.testing.assert_array_equal(ranker.score(given, n), scores)
+    assert ranker.score(rows(0)).shape == (0,)
+
+
+def test_weights_are_rounded_with_regard_to_real_inputs(tmp_path):
+    """Calibrated on rows like those that come, the error of a score is far less than on rows of nothing."""
+    model, given = save(tmp_path / "ranker.onnx"), rows(500)
+    wanted, errors = OnnxRanker(model, SPEC).score(given), []
+    for number, requests in enumerate(
+        ([rows(30, seed) for seed in range(10, 40)], [{**rows(30), "x": given["x"][:30] * 0}])
+    ):
+        path = tmp_path / f"{number}.onnx"
+        write_int8(model, path, requests, exact=False)
+        errors.append(np.abs(OnnxHeadRanker(path, SPEC).score(given) - wanted).mean())
+    assert errors[0] < errors[1] / 1.5
+
+
+def test_answers_in_one_column_and_wrong_inputs(tmp_path):
+    reference, ranker = both(tmp_path, shape=("N", 1))
+    given = rows(40)
+    np.testing.assert_allclose(ranker.score(given, 40), reference.score(given), rtol=0, atol=5e-4)
+    with pytest.raises(InvalidInputError, match="input 'x' is float64"):
+        ranker.score({**rows(4), "x": np.zeros((4, 8))})
+    with pytest.raises(InvalidInputError, match="refuses these 4 rows"):
+        ranker.score({**rows(4), "genre": np.full(4, 20, np.int32)})
+
+
+@pytest.mark.parametrize("ending", ["one", "one after the other", "side by side"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [3, "best", "worst"])
+def test_no_row_with_nan_gets_a_score(tmp_path, ending, value, row):
+    """Codes of 8 bits know no NaN: the product would answer something."""
+    _, ranker = both(tmp_path, ending=ending)
+    given = rows(40)
+    order = np.argsort(ranker.score(given))
+    given["x"][{"best": order[-1], "worst": order[0]}.get(row, row), 3] = value
+    for shown in (10, None):
+        with pytest.raises(ReleaseError, match="1 of 40 scores are NaN" if np.isnan(value) else "of 40 scores are NaN"):
+            ranker.score(given, shown)
+
+
+def test_only_such_a_model_is_taken(tmp_path):
+    path = save(tmp_path / "ranker.onnx")
+    with pytest.raises(ReleaseError, match="does not score the best rows again; publish again"):
+        OnnxHeadRanker(path, SPEC)
+    write_int8(path, tmp_path / "int8.onnx", [rows(9)], exact=False)
+    with pytest.raises(SchemaMismatchError, match="friesian/head"):
+        OnnxRanker(tmp_path / "int8.onnx", SPEC)
+    with pytest.raises(UnsupportedRuntimeError, match="no product large enough"):
+        write_int8(save(tmp_path / "small.onnx", width=16), tmp_path / "small8.onnx", [rows(9)], exact=False)
+    with pytest.raises(UnsupportedRuntimeError, match="of opset 12; int8 needs 13"):
+        write_int8(save(tmp_path / "old.onnx", opset=12), tmp_path / "old8.onnx", [rows(9)], exact=False)
+    with pytest.raises(UnsupportedRuntimeError, match="'a3', which a large product takes, has 3 dimensions"):
+        write_int8(save(tmp_path / "deeper.onnx", "three dimensions"), tmp_path / "deeper8.onnx", [rows(9)], exact=True)
+
+
+def test_a_product_of_very_many_inputs_is_rounded_to_the_nearest(tmp_path, monkeypatch):
+    monkeypatch.setattr("friesian_fast.release.int8._MOST_INPUTS", WIDTH - 1)
+    reference, ranker = both(tmp_path)
+    given = rows(100)
+    np.testing.assert_allclose(ranker.score(given), reference.score(given), rtol=0, atol=3e-3)
+
+
+def test_the_file_holds_a_quarter_of_the_large_weights(tmp_path):
+    both(tmp_path)
+    assert (tmp_path / "int8.onnx").stat().st_size < (tmp_path / "ranker.onnx").stat().st_size * 0.3
+
+
+def test_threads_at_once_get_their_own_scores(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    _, ranker = both(tmp_path)
+    alone = {n: ranker.score(rows(n), 10) for n in range(1, 40)}
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda n: ranker.score(rows(n), 10), list(alone) * 5))
+    for n, scores in zip(list(alone) * 5, together, strict=True):
+        np.testing.assert_array_equal(scores, alone[n])
