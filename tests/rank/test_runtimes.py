@@ -133,6 +133,23 @@ def test_nan_is_an_error_with_a_name(ranker):
         ranker.score(given)
 
 
+@pytest.mark.parametrize("name", [name for name in RUNTIMES if not name.startswith("tensorflow")])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_with_nan_has_no_score_behind_layers_that_lose_it(tmp_path, name, value):
+    """A Relu of NaN is 0 to OpenVINO, and a code of 8 bits is a number."""
+    path = save_deep(tmp_path / "ranker.onnx", wide=False)
+    if {"bf16": not has_bf16(), "int8": not multiplies_int8()}.get(RUNTIMES[name].precision):
+        with pytest.raises(UnsupportedRuntimeError, match="no bf16 that OpenVINO uses|no exact int8 products"):
+            open_ranker(path, SPEC, runtime=name)
+        return
+    x = 1 + np.random.default_rng(1).random(50, np.float32)
+    ranker = open_ranker(write_model(name, tmp_path, tmp_path, RUNTIMES[name].file, [{"x": x}]), SPEC, runtime=name)
+    x[3] = value
+    for shown in (10, None):
+        with pytest.raises(ReleaseError, match="scores are NaN or infinite"):
+            ranker.score({"x": x}, shown)
+
+
 def test_other_types_and_shapes_are_refused(ranker):
     with pytest.raises(InvalidInputError, match="input 'price' is float64.*must be float32 of shape \\(4,\\)"):
         ranker.score({**inputs(4), "price": np.zeros(4)})
@@ -219,7 +236,7 @@ def test_a_saved_model_without_the_signature(tmp_path):
 WIDTH = 512
 
 
-def save_deep(path, *, width=WIDTH, twice=False):
+def save_deep(path, *, width=WIDTH, twice=False, wide=True):
     """x → width → width (→ width) → 1; the square products are large enough to be rounded."""
     rng = np.random.default_rng(0)
     weights = {
@@ -236,11 +253,12 @@ def save_deep(path, *, width=WIDTH, twice=False):
         helper.make_node("Relu", ["h2"], ["a2"]),
         helper.make_node("Gemm", ["a2", "square", "bias"], ["h3"]),
         helper.make_node("MatMul", ["h3" if twice else "a2", "last"], ["sum"]),
-        helper.make_node("Add", ["sum", "column"], ["logit"]),
+        helper.make_node("Add", ["sum", "column" if wide else "one_half"], ["logit"]),
         helper.make_node("Squeeze", ["logit", "one"], ["score"]),
     ]
     constants = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()]
     constants.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
+    constants.append(numpy_helper.from_array(np.array([0.5], np.float32), "one_half"))
     graph = helper.make_graph(
         nodes if twice else [node for node in nodes if "h3" not in node.output],
         "deep",

@@ -113,6 +113,8 @@ class _SizedModel:
             # An answer that does not follow the number of rows is the caller's to refuse, so it goes there whole.
             answer = requests[-1].get_output_tensor(0).data
             scores: NDArray[Any] = (answer[:rows] if answer.shape[:1] == (self._size,) else answer).copy()
+            if len(scores) == rows:
+                scores[arrays.unsound(rows)] = np.nan
             return scores
         finally:
             self._idle.append((requests, arrays))
@@ -135,7 +137,8 @@ class _SizedModel:
 class _Arrays:
     """The inputs of so many rows, where a request reads them. Ids stand together: one look checks them all.
 
-    OpenVINO reads zeros for an id outside of a table; the score would be wrong and look right.
+    OpenVINO reads zeros for an id outside of a table, and some of its operations answer numbers for NaN; the score would
+    be wrong and look right.
     """
 
     def __init__(self, columns: Mapping[str, Column], size: int) -> None:
@@ -148,6 +151,12 @@ class _Arrays:
             for name, column in columns.items()
         }
         self._others = {name: column.size for name, column in columns.items() if column.size and name not in ids}
+        self._numbers = [array for array in self.by_name.values() if array.dtype.kind == "f"]
+
+    def unsound(self, rows: int) -> NDArray[np.intp]:
+        """The rows that hold NaN or infinity."""
+        found = [np.nonzero(~np.isfinite(array[:rows]))[0] for array in self._numbers]
+        return np.concatenate(found) if found else np.empty(0, np.intp)
 
     def fill(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> None:
         """Copy the inputs; rows of an earlier call may follow them, which no other row looks at."""
