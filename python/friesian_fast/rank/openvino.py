@@ -137,8 +137,8 @@ class _SizedModel:
 class _Arrays:
     """The inputs of so many rows, where a request reads them. Ids stand together: one look checks them all.
 
-    OpenVINO reads zeros for an id outside of a table, and some of its operations answer numbers for NaN; the score would
-    be wrong and look right.
+    OpenVINO reads zeros for an id outside of a table, and some of its operations answer numbers for NaN; the score
+    would be wrong and look right.
     """
 
     def __init__(self, columns: Mapping[str, Column], size: int) -> None:
