@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import UnsupportedRuntimeError
 from friesian_fast.rank.onnx import HEAD_INPUT, HEAD_OUTPUTS
+from friesian_fast.release.graphs import graphs_in, taken_by
 from friesian_fast.release.products import Product, large_products
 from friesian_fast.release.rounding import rounded
 
@@ -25,7 +26,8 @@ Rows = Mapping[str, NDArray[Any]]
 _OWN = "com.microsoft"  # the domain of ONNX Runtime's own operators
 _MOST_INPUTS = 4096  # of a product whose moments are looked at: their matrix is inverted
 _SCORES, _BEST, _EXACT = HEAD_OUTPUTS
-_ONE_DIMENSION, _LAST, _ZERO = "friesian/one_dimension", "friesian/last", "friesian/zero"
+_OWN_NAMES = "friesian/"  # every tensor that is added is called so, and none of the model's
+_ONE_DIMENSION, _LAST, _ZERO = (f"{_OWN_NAMES}{name}" for name in ("one_dimension", "last", "zero"))
 _CONSTANTS = {_ONE_DIMENSION: np.array([-1]), _LAST: np.array([1]), _ZERO: np.zeros(1, np.float32)}
 _LEAST_OPSET = 13  # from which ReduceSum takes its axes as an input
 
@@ -46,21 +48,22 @@ def write_int8(model: Path, path: Path, requests: Sequence[Rows], *, exact: bool
     Raises
     ------
     UnsupportedRuntimeError
-        If no product is large enough, one takes more than a vector for each row, or the model's opset is too old.
+        If no product is large enough, one takes more than a vector for each row, the model's opset is too old, or its
+        head cannot be computed apart.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     proto = onnx.load(model)
     graph = proto.graph
-    opset = next((opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx")), 0)
-    if opset < _LEAST_OPSET:
-        raise UnsupportedRuntimeError(f"the model is of opset {opset}; int8 needs {_LEAST_OPSET}: export it again")
+    _check(proto)
     products = _in_int8(proto, requests)
     behind = _behind(graph.node, products)
-    head = _Head(behind, _taken_by(behind, graph), products, exact)
-    gathered = _by_row(proto, head.outside, requests)
     score = graph.output[0].name
+    if all(score not in node.output for node in behind):
+        raise UnsupportedRuntimeError("no large product has a part in the score")
+    head = _Head(behind, _taken_from_elsewhere(behind, graph), products, exact)
+    gathered = _by_row(proto, head.outside, requests)
     nodes = [
         *_all_rows(graph.node, products),
         *_doubted(score, sorted({product.of for product in products.values()})),
@@ -68,7 +71,7 @@ def write_int8(model: Path, path: Path, requests: Sequence[Rows], *, exact: bool
         *head.nodes(gathered),
         _flat(head.name_of(score), _EXACT),
     ]
-    used = {name for node in nodes for name in node.input}
+    used = taken_by(nodes)
     constants = [constant for constant in graph.initializer if constant.name in used]
     constants += [constant for product in products.values() for constant in product.constants]
     constants += [numpy_helper.from_array(values, name) for name, values in _CONSTANTS.items()]
@@ -84,6 +87,23 @@ def write_int8(model: Path, path: Path, requests: Sequence[Rows], *, exact: bool
     onnx.save(proto, path)
 
 
+def _check(proto: Any) -> None:
+    """Refuse what is too old or uses our names; a constant that a caller might replace is one for good."""
+    graph = proto.graph
+    opset = next((opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx")), 0)
+    if opset < _LEAST_OPSET:
+        raise UnsupportedRuntimeError(f"the model is of opset {opset}; int8 needs {_LEAST_OPSET}: export it again")
+    names = taken_by(graph.node) | {name for node in graph.node for name in node.output}
+    ours = sorted(name for name in names if name.startswith(_OWN_NAMES))
+    if ours:
+        raise UnsupportedRuntimeError(f"the model has a tensor '{ours[0]}'; names in '{_OWN_NAMES}' are those of int8")
+    constants = {constant.name for constant in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    proto.ir_version = max(proto.ir_version, 4)  # the first that takes constants which are no inputs
+
+
 class _Int8Product:
     """A product's rounded weights, and the nodes that compute with them."""
 
@@ -92,7 +112,7 @@ class _Int8Product:
 
         name = product.node.output[0]
         self.of = product.node.input[0]
-        self._weights, self._steps, self._bias = f"{name}/weights", f"{name}/steps", product.bias
+        self._weights, self._steps, self._bias = _own("weights", name), _own("steps", name), product.bias
         codes, steps = rounded(product.weights, moments)
         self.constants = [numpy_helper.from_array(codes, self._weights), numpy_helper.from_array(steps, self._steps)]
 
@@ -105,7 +125,7 @@ class _Int8Product:
 
     def refining(self, of: str, rough: str, parts: Sequence[str], into: str) -> Iterator[Any]:
         """`rough`, the product of what `parts` say of a tensor, and the product of what they left of it."""
-        seen, left, more = (f"{into}/{part}" for part in ("seen", "left", "more"))
+        seen, left, more = (_own(part, rough) for part in ("seen", "left", "more"))
         yield _node("DequantizeLinear", parts, [seen])
         yield _node("Sub", [of, seen], [left])
         yield _node("DynamicQuantizeMatMul", [left, self._weights, self._steps], [more], domain=_OWN)
@@ -119,24 +139,24 @@ class _Head:
     ----------
     behind : sequence of NodeProto
         The products, and whatever is computed from what they answer.
-    outside : sequence of str
+    outside : set of str
         Other tensors that these take.
     products : mapping of str to _Int8Product
     exact : bool
     """
 
     def __init__(
-        self, behind: Sequence[Any], outside: Sequence[str], products: Mapping[str, _Int8Product], exact: bool
+        self, behind: Sequence[Any], outside: set[str], products: Mapping[str, _Int8Product], exact: bool
     ) -> None:
         self.outside = outside
         self._behind = behind
         self._products = products
         self._exact = exact
-        self._renamed = {name for node in behind for name in node.output}
+        self._renamed = {name for node in behind for name in node.output} - {""}
 
     def name_of(self, name: str) -> str:
         """What a tensor is called for the head's rows."""
-        return f"{name}/head" if name in self._renamed else name
+        return _own("head", name) if name in self._renamed else name
 
     def nodes(self, gathered: Iterable[str]) -> Iterator[Any]:
         """All; `gathered` are those of `outside` that have a value for each row."""
@@ -151,12 +171,14 @@ class _Head:
 
     def _refined(self, node: Any) -> Iterator[Any]:
         name, of = node.output[0], self.name_of(node.input[0])
-        into, rough = self.name_of(name), f"{name}/rough"
-        if node.input[0] in self.outside:  # what was computed for all rows is there for these
+        into, rough = self.name_of(name), _own("rough", name)
+        if of == node.input[0]:  # the same for all rows
+            rough, parts = name, _parts(name)
+        elif node.input[0] in self.outside:  # what was computed for all rows is there for these
             codes, *range_ = _parts(name)
-            yield _gather(codes, f"{codes}/head")
+            yield _gather(codes, _own("head", codes))
             yield _gather(name, rough)
-            parts = [f"{codes}/head", *range_]
+            parts = [_own("head", codes), *range_]
         else:
             yield from self._products[name].nodes(of, rough)
             parts = _parts(rough)
@@ -167,10 +189,17 @@ class _Head:
 
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        copy.name = ""
-        for names in (copy.input, copy.output):
-            names[:] = [self.name_of(name) for name in names]
+        self._rename(copy)
         return copy
+
+    def _rename(self, node: Any) -> None:
+        """What a node takes and gives, and what the graphs inside of it take from around them."""
+        node.name = ""
+        for names in (node.input, node.output):
+            names[:] = [self.name_of(name) for name in names]
+        for graph in graphs_in(node):
+            for inner in graph.node:
+                self._rename(inner)
 
 
 def _all_rows(nodes: Iterable[Any], products: Mapping[str, _Int8Product]) -> Iterator[Any]:
@@ -187,7 +216,7 @@ def _doubted(score: str, taken: Sequence[str]) -> Iterator[Any]:
     scores = [*(f"{_SCORES}/{number}" for number in range(len(taken))), _SCORES]
     yield _flat(score, scores[0])
     for name, (before, after) in zip(taken, pairwise(scores), strict=True):
-        total, nothing = f"{name}/total", f"{name}/nothing"
+        total, nothing = _own("total", name), _own("nothing", name)
         yield _node("ReduceSum", [name, _LAST], [total], keepdims=0)
         yield _node("Mul", [total, _ZERO], [nothing])
         yield _node("Add", [before, nothing], [after])
@@ -209,7 +238,11 @@ def _node(kind: str, inputs: Sequence[str], outputs: Sequence[str], **rest: Any)
 
 def _parts(name: str) -> list[str]:
     """What a product's inputs became: codes, step and zero."""
-    return [f"{name}/{part}" for part in ("codes", "step", "zero")]
+    return [_own(part, name) for part in ("codes", "step", "zero")]
+
+
+def _own(part: str, name: str) -> str:
+    return f"{_OWN_NAMES}{part}/{name}"
 
 
 def _behind(nodes: Iterable[Any], products: Mapping[str, Any]) -> list[Any]:
@@ -217,16 +250,15 @@ def _behind(nodes: Iterable[Any], products: Mapping[str, Any]) -> list[Any]:
     found: list[Any] = []
     made: set[str] = set()
     for node in nodes:
-        if node.output[0] in products or made.intersection(node.input):
+        if node.output[0] in products or made & taken_by([node]):
             found.append(node)
-            made.update(node.output)
+            made.update(set(node.output) - {""})
     return found
 
 
-def _taken_by(nodes: Sequence[Any], graph: Any) -> list[str]:
+def _taken_from_elsewhere(nodes: Sequence[Any], graph: Any) -> set[str]:
     """What these nodes take that neither they make nor the model holds."""
-    known = {name for node in nodes for name in node.output} | {constant.name for constant in graph.initializer} | {""}
-    return sorted({name for node in nodes for name in node.input} - known)
+    return taken_by(nodes) - {constant.name for constant in graph.initializer}
 
 
 def _in_int8(proto: Any, requests: Sequence[Rows]) -> dict[str, _Int8Product]:
@@ -242,12 +274,18 @@ def _in_int8(proto: Any, requests: Sequence[Rows]) -> dict[str, _Int8Product]:
     return {product.node.output[0]: _Int8Product(product, moments.get(product.node.input[0])) for product in products}
 
 
-def _by_row(proto: Any, names: Sequence[str], requests: Sequence[Rows]) -> list[str]:
-    """Those of some tensors that have a value for each row."""
+def _by_row(proto: Any, names: Iterable[str], requests: Sequence[Rows]) -> list[str]:
+    """Those of some tensors that have a value for each row; the others must not follow the number of rows."""
     sizes = (3, 5)
     resized = [{name: np.resize(array, (n, *array.shape[1:])) for name, array in requests[0].items()} for n in sizes]
-    shapes = [{name: values[name].shape[:1] for name in names} for values in _values(proto, names, resized)]
-    return [name for name in names if all(found[name] == (n,) for found, n in zip(shapes, sizes, strict=True))]
+    few, more = _values(proto, sorted(names), resized)
+    found = []
+    for name, array in few.items():
+        if (array.shape[:1], more[name].shape[:1], array.shape[1:]) == ((3,), (5,), more[name].shape[1:]):
+            found.append(name)
+        elif array.shape != more[name].shape or (array.dtype.kind == "i" and (array != more[name]).any()):
+            raise UnsupportedRuntimeError(f"'{name}' follows the number of rows, but has no value for each row")
+    return found
 
 
 def _values(proto: Any, names: Sequence[str], requests: Iterable[Rows]) -> Iterator[dict[str, NDArray[Any]]]:
@@ -260,7 +298,9 @@ def _values(proto: Any, names: Sequence[str], requests: Iterable[Rows]) -> Itera
     model = onnx.ModelProto()
     model.CopyFrom(proto)
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in asked)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # it advises at length on what publish does not change
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     for rows in requests:
         found = session.run(asked, dict(rows)) if asked else []
         yield dict(zip(asked, found, strict=True)) | {name: rows[name] for name in names if name in given}

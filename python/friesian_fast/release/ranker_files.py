@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from friesian_fast.errors import NotFoundError
 from friesian_fast.rank import RUNTIMES
 from friesian_fast.release.int8 import write_int8
-from friesian_fast.release.products import large_products
+from friesian_fast.release.products import is_transposed, large_products
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -87,7 +87,7 @@ def _large_products(path: Path) -> Iterator[tuple[Any, list[str]]]:
     The quantisers advise at length on the root logger; nothing of it concerns who publishes.
     """
     import onnx
-    from onnx import helper
+    from onnx import helper, numpy_helper
 
     model = onnx.load(path)
     large = {product.node.output[0]: product for product in large_products(model.graph)}
@@ -100,7 +100,11 @@ def _large_products(path: Path) -> Iterator[tuple[Any, list[str]]]:
             continue
         names.append(f"large_product_{len(names)}")
         output = f"{node.output[0]}/product" if product.bias else node.output[0]
-        nodes.append(helper.make_node("MatMul", list(node.input[:2]), [output], name=names[-1]))
+        weights = node.input[1]
+        if is_transposed(node):
+            weights = f"{node.output[0]}/weights"
+            model.graph.initializer.append(numpy_helper.from_array(product.weights, weights))
+        nodes.append(helper.make_node("MatMul", [node.input[0], weights], [output], name=names[-1]))
         if product.bias:
             nodes.append(helper.make_node("Add", [output, product.bias], list(node.output), name=f"{names[-1]}/bias"))
     del model.graph.node[:]

@@ -24,7 +24,8 @@ def rounded(
     ----------
     weights : array of float32, shape (k, n)
     moments : array of float32, shape (k, k), optional
-        Sums of the products of each two inputs over real rows. Without them each weight goes to its nearest.
+        Sums of the products of each two inputs over real rows. Without them, or where float32 could not hold them,
+        each weight goes to its nearest.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def rounded(
     steps = np.abs(weights).max(axis=0) / np.float32(_MOST)
     steps[steps == 0] = 1
     scaled = (weights / steps).astype(np.float32)
-    if moments is None:
+    if moments is None or not np.isfinite(moments).all():
         return _nearest(scaled), steps
     passed_on = _passed_on(moments)
     codes = np.empty(weights.shape, np.int8)
