@@ -150,6 +150,47 @@ def test_a_row_with_nan_has_no_score_behind_layers_that_lose_it(tmp_path, name, 
             ranker.score({"x": x}, shown)
 
 
+@pytest.mark.parametrize("column", ["number", "double", "fixed"])
+@pytest.mark.parametrize("rows", [3, 400])
+def test_openvino_finds_nan_in_every_kind_of_column(tmp_path, column, rows):
+    kinds = {"number": ("float32", "scalar"), "double": ("float64", "scalar"), "fixed": ("float32", "fixed")}
+    columns = tuple(
+        Column(name=key, type=kind, kind=shape, **({"length": 4} if shape == "fixed" else {}))
+        for key, (kind, shape) in kinds.items()
+    )
+    spec = FeatureSpec(
+        name="three",
+        row_sets=(RowSet(name="item", id_column="id", id_type="int64", columns=columns),),
+        model_inputs=tuple(ModelInput(name=key, row_set="item", column=key) for key in kinds),
+    )
+    nodes = [
+        helper.make_node("Cast", ["double"], ["single"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["fixed"], ["most"], axes=[1], keepdims=0),
+        helper.make_node("Sum", ["number", "single", "most"], ["sum"]),
+        helper.make_node("Add", ["sum", "sum"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "three",
+        [
+            helper.make_tensor_value_info("number", TensorProto.FLOAT, ["N"]),
+            helper.make_tensor_value_info("double", TensorProto.DOUBLE, ["N"]),
+            helper.make_tensor_value_info("fixed", TensorProto.FLOAT, ["N", 4]),
+        ],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "ranker.onnx")
+    ranker = open_ranker(tmp_path / "ranker.onnx", spec, runtime="openvino-fp32")
+    given = {"number": np.ones(rows, np.float32), "double": np.ones(rows), "fixed": np.ones((rows, 4), np.float32)}
+    np.testing.assert_array_equal(ranker.score(given), np.full(rows, 6, np.float32))
+    given[column][(rows - 1, 2)[: given[column].ndim]] = np.nan
+    with pytest.raises(ReleaseError, match=f"1 of {rows} scores are NaN"):
+        ranker.score(given)
+    given[column][rows - 1] = 1
+    np.testing.assert_array_equal(ranker.score(given), np.full(rows, 6, np.float32))
+
+
 def test_other_types_and_shapes_are_refused(ranker):
     with pytest.raises(InvalidInputError, match="input 'price' is float64.*must be float32 of shape \\(4,\\)"):
         ranker.score({**inputs(4), "price": np.zeros(4)})

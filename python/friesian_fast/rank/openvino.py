@@ -135,7 +135,7 @@ class _SizedModel:
 
 
 class _Arrays:
-    """The inputs of so many rows, where a request reads them. Ids stand together: one look checks them all.
+    """The inputs of so many rows, where a request reads them. What is alike stands together: one look checks it all.
 
     OpenVINO reads zeros for an id outside of a table, and some of its operations answer numbers for NaN; the score
     would be wrong and look right.
@@ -143,20 +143,26 @@ class _Arrays:
 
     def __init__(self, columns: Mapping[str, Column], size: int) -> None:
         ids = {name: column.size for name, column in columns.items() if _is_id(column) and column.size is not None}
+        numbers = [name for name, column in columns.items() if (column.type, column.kind) == ("float32", "scalar")]
         self._names = list(ids)
         self._ids = np.zeros((len(ids), size), np.int32)
         self._sizes = np.array(list(ids.values()), np.uint32)[:, None]
+        self._numbers = np.zeros((len(numbers), size), np.float32)
+        together = dict(zip([*ids, *numbers], [*self._ids, *self._numbers], strict=True))
         self.by_name = {
-            name: self._ids[self._names.index(name)] if name in ids else np.zeros((size, *tail(column)), column.type)
+            name: together[name] if name in together else np.zeros((size, *tail(column)), column.type)
             for name, column in columns.items()
         }
-        self._others = {name: column.size for name, column in columns.items() if column.size and name not in ids}
-        self._numbers = [array for array in self.by_name.values() if array.dtype.kind == "f"]
+        apart = {name: array for name, array in self.by_name.items() if name not in together}
+        self._others = {name: limit for name in apart if (limit := columns[name].size)}
+        self._other_numbers = [array for array in apart.values() if array.dtype.kind == "f"]
 
-    def unsound(self, rows: int) -> NDArray[np.intp]:
-        """The rows that hold NaN or infinity."""
-        found = [np.nonzero(~np.isfinite(array[:rows]))[0] for array in self._numbers]
-        return np.concatenate(found) if found else np.empty(0, np.intp)
+    def unsound(self, rows: int) -> NDArray[np.bool_]:
+        """Of each row, whether it holds NaN or infinity."""
+        bad: NDArray[np.bool_] = np.logical_or.reduce(~np.isfinite(self._numbers[:, :rows]), axis=0)
+        for array in self._other_numbers:
+            bad |= ~np.isfinite(array[:rows].reshape(rows, -1)).all(axis=1)
+        return bad
 
     def fill(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> None:
         """Copy the inputs; rows of an earlier call may follow them, which no other row looks at."""
