@@ -141,6 +141,25 @@ REFUSED = {
         [node("Gemm", ["a1", *SQUARE], ["h"]), node("Relu", ["a1"], ["end"])],
         "no large product has a part in the score",
     ),
+    "compared with the mean of the products": (
+        [
+            node("Gemm", ["a1", *SQUARE], ["h"]),
+            node("ReduceMean", ["h"], ["mean"], axes=[0], keepdims=1),
+            node("Sub", ["h", "mean"], ["end"]),
+        ],
+        "a row's score depends on those beside it",
+    ),
+    "a number for each row's place": (
+        [
+            node("Gemm", ["a1", *SQUARE], ["h"]),
+            constant("first column", np.array([0])),
+            node("Gather", ["h", "first column"], ["one each"], axis=1),
+            constant("row", np.int64(0)),
+            node("CumSum", ["one each", "row"], ["so far"]),
+            node("Add", ["h", "so far"], ["end"]),
+        ],
+        "a row's score depends on those beside it",
+    ),
     "our names": (
         [node("Gemm", ["a1", *SQUARE], ["friesian/h"]), node("Relu", ["friesian/h"], ["end"])],
         "has a tensor 'friesian/h'",

@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 
 from friesian_fast.errors import UnsupportedRuntimeError
 from friesian_fast.rank.onnx import HEAD_INPUT, HEAD_OUTPUTS
-from friesian_fast.release.graphs import graphs_in, taken_by
+from friesian_fast.release.graphs import Rows, graphs_in, run, taken_by, values_at
 from friesian_fast.release.products import Product, large_products
 from friesian_fast.release.rounding import rounded
-
-Rows = Mapping[str, NDArray[Any]]
 
 _OWN = "com.microsoft"  # the domain of ONNX Runtime's own operators
 _MOST_INPUTS = 4096  # of a product whose moments are looked at: their matrix is inverted
@@ -52,39 +50,21 @@ def write_int8(model: Path, path: Path, requests: Sequence[Rows], *, exact: bool
         head cannot be computed apart.
     """
     import onnx
-    from onnx import TensorProto, helper, numpy_helper
 
     proto = onnx.load(model)
-    graph = proto.graph
+    nodes = proto.graph.node
     _check(proto)
     products = _in_int8(proto, requests)
-    behind = _behind(graph.node, products)
-    score = graph.output[0].name
+    behind = _behind(nodes, products)
+    score = proto.graph.output[0].name
     if all(score not in node.output for node in behind):
         raise UnsupportedRuntimeError("no large product has a part in the score")
-    head = _Head(behind, _taken_from_elsewhere(behind, graph), products, exact)
-    gathered = _by_row(proto, head.outside, requests)
-    nodes = [
-        *_all_rows(graph.node, products),
-        *_doubted(score, sorted({product.of for product in products.values()})),
-        _node("TopK", [_SCORES, HEAD_INPUT], [f"{_BEST}/scores", _BEST], sorted=0),
-        *head.nodes(gathered),
-        _flat(head.name_of(score), _EXACT),
-    ]
-    used = taken_by(nodes)
-    constants = [constant for constant in graph.initializer if constant.name in used]
-    constants += [constant for product in products.values() for constant in product.constants]
-    constants += [numpy_helper.from_array(values, name) for name, values in _CONSTANTS.items()]
-    for field, values in ((graph.node, nodes), (graph.initializer, constants)):
-        del field[:]
-        field.extend(values)
-    del graph.output[:]
-    graph.input.append(helper.make_tensor_value_info(HEAD_INPUT, TensorProto.INT64, [1]))
-    for name, kind, rows in zip(HEAD_OUTPUTS, ("FLOAT", "INT64", "FLOAT"), ("rows", "head", "head"), strict=True):
-        graph.output.append(helper.make_tensor_value_info(name, TensorProto.DataType.Value(kind), [rows]))
-    if all(opset.domain != _OWN for opset in proto.opset_import):
-        proto.opset_import.append(helper.make_opsetid(_OWN, 1))
-    onnx.save(proto, path)
+    outside = _taken_from_elsewhere(behind, proto.graph)
+    head = _Head(behind, outside, _by_row(proto, outside, requests), products)
+    _require_apart(_with_head(proto, [*nodes, _flat(score, _SCORES)], head.nodes(score, exact=True)), requests)
+    all_rows = [*_all_rows(nodes, products), *_doubted(score, sorted({product.of for product in products.values()}))]
+    constants = [constant for product in products.values() for constant in product.constants]
+    onnx.save(_with_head(proto, all_rows, head.nodes(score, exact=exact), constants), path)
 
 
 def _check(proto: Any) -> None:
@@ -102,6 +82,41 @@ def _check(proto: Any) -> None:
     del graph.input[:]
     graph.input.extend(inputs)
     proto.ir_version = max(proto.ir_version, 4)  # the first that takes constants which are no inputs
+
+
+def _with_head(proto: Any, all_rows: Iterable[Any], head: Iterable[Any], constants: Iterable[Any] = ()) -> Any:
+    """The model whose nodes score all rows, and then the head."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [*all_rows, _node("TopK", [_SCORES, HEAD_INPUT], [f"{_BEST}/scores", _BEST], sorted=0), *head]
+    used = taken_by(nodes)
+    held = [constant for constant in proto.graph.initializer if constant.name in used]
+    held += [*constants, *(numpy_helper.from_array(values, name) for name, values in _CONSTANTS.items())]
+    model = onnx.ModelProto()
+    model.CopyFrom(proto)
+    graph = model.graph
+    for field, values in ((graph.node, nodes), (graph.initializer, held), (graph.output, [])):
+        del field[:]
+        field.extend(values)
+    graph.input.append(helper.make_tensor_value_info(HEAD_INPUT, TensorProto.INT64, [1]))
+    for name, kind, rows in zip(HEAD_OUTPUTS, ("FLOAT", "INT64", "FLOAT"), ("rows", "head", "head"), strict=True):
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.DataType.Value(kind), [rows]))
+    if all(opset.domain != _OWN for opset in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(_OWN, 1))
+    return model
+
+
+def _require_apart(model: Any, requests: Sequence[Rows]) -> None:
+    """Refuse a model whose head has other scores alone than among all rows: a row's score depends on its neighbours."""
+    most = max(requests, key=lambda rows: len(next(iter(rows.values()))))
+    head = {HEAD_INPUT: np.array([min(3, len(next(iter(most.values()))))])}
+    try:
+        ((scores, best, alone),) = run(model, [{**most, **head}])
+    except Exception as error:  # the runtime's exceptions have no common base but this
+        raise UnsupportedRuntimeError(f"the model's head cannot be scored apart: {error}") from error
+    if not np.allclose(alone, scores[best], rtol=1e-4, atol=1e-5, equal_nan=True):
+        raise UnsupportedRuntimeError("a row's score depends on those beside it, so the head cannot be scored apart")
 
 
 class _Int8Product:
@@ -141,40 +156,41 @@ class _Head:
         The products, and whatever is computed from what they answer.
     outside : set of str
         Other tensors that these take.
+    gathered : sequence of str
+        Those of them that have a value for each row.
     products : mapping of str to _Int8Product
-    exact : bool
     """
 
     def __init__(
-        self, behind: Sequence[Any], outside: set[str], products: Mapping[str, _Int8Product], exact: bool
+        self, behind: Sequence[Any], outside: set[str], gathered: Sequence[str], products: Mapping[str, _Int8Product]
     ) -> None:
-        self.outside = outside
         self._behind = behind
+        self._outside = outside
+        self._gathered = gathered
         self._products = products
-        self._exact = exact
-        self._renamed = {name for node in behind for name in node.output} - {""}
+        self._renamed = {name for node in behind for name in node.output} - {""} | set(gathered)
 
-    def name_of(self, name: str) -> str:
-        """What a tensor is called for the head's rows."""
-        return _own("head", name) if name in self._renamed else name
-
-    def nodes(self, gathered: Iterable[str]) -> Iterator[Any]:
-        """All; `gathered` are those of `outside` that have a value for each row."""
-        self._renamed.update(gathered)
-        for name in gathered:
-            yield _gather(name, self.name_of(name))
+    def nodes(self, score: str, *, exact: bool) -> Iterator[Any]:
+        """All, from the positions of the head to its scores; if `exact`, with the products as they were."""
+        for name in self._gathered:
+            yield _gather(name, self._name_of(name))
         for node in self._behind:
-            if node.output[0] in self._products and not self._exact:
+            if node.output[0] in self._products and not exact:
                 yield from self._refined(node)
             else:
                 yield self._copy(node)
+        yield _flat(self._name_of(score), _EXACT)
+
+    def _name_of(self, name: str) -> str:
+        """What a tensor is called for the head's rows."""
+        return _own("head", name) if name in self._renamed else name
 
     def _refined(self, node: Any) -> Iterator[Any]:
-        name, of = node.output[0], self.name_of(node.input[0])
-        into, rough = self.name_of(name), _own("rough", name)
+        name, of = node.output[0], self._name_of(node.input[0])
+        into, rough = self._name_of(name), _own("rough", name)
         if of == node.input[0]:  # the same for all rows
             rough, parts = name, _parts(name)
-        elif node.input[0] in self.outside:  # what was computed for all rows is there for these
+        elif node.input[0] in self._outside:  # what was computed for all rows is there for these
             codes, *range_ = _parts(name)
             yield _gather(codes, _own("head", codes))
             yield _gather(name, rough)
@@ -196,7 +212,7 @@ class _Head:
         """What a node takes and gives, and what the graphs inside of it take from around them."""
         node.name = ""
         for names in (node.input, node.output):
-            names[:] = [self.name_of(name) for name in names]
+            names[:] = [self._name_of(name) for name in names]
         for graph in graphs_in(node):
             for inner in graph.node:
                 self._rename(inner)
@@ -265,12 +281,13 @@ def _in_int8(proto: Any, requests: Sequence[Rows]) -> dict[str, _Int8Product]:
     """The large products, by what they answer."""
     products = large_products(proto.graph)
     moments: dict[str, NDArray[np.float32]] = {}
-    for values in _values(proto, sorted({product.node.input[0] for product in products}), requests):
+    for values in values_at(proto, sorted({product.node.input[0] for product in products}), requests):
         for name, array in values.items():
             if array.ndim != 2:
                 raise UnsupportedRuntimeError(f"'{name}', which a large product takes, has {array.ndim} dimensions")
             if array.shape[1] <= _MOST_INPUTS:
-                moments[name] = moments.get(name, 0) + array.T @ array
+                with np.errstate(over="ignore", invalid="ignore"):  # then they say nothing, and `rounded` looks
+                    moments[name] = moments.get(name, 0) + array.T @ array
     return {product.node.output[0]: _Int8Product(product, moments.get(product.node.input[0])) for product in products}
 
 
@@ -278,7 +295,7 @@ def _by_row(proto: Any, names: Iterable[str], requests: Sequence[Rows]) -> list[
     """Those of some tensors that have a value for each row; the others must not follow the number of rows."""
     sizes = (3, 5)
     resized = [{name: np.resize(array, (n, *array.shape[1:])) for name, array in requests[0].items()} for n in sizes]
-    few, more = _values(proto, sorted(names), resized)
+    few, more = values_at(proto, sorted(names), resized)
     found = []
     for name, array in few.items():
         if (array.shape[:1], more[name].shape[:1], array.shape[1:]) == ((3,), (5,), more[name].shape[1:]):
@@ -286,21 +303,3 @@ def _by_row(proto: Any, names: Iterable[str], requests: Sequence[Rows]) -> list[
         elif array.shape != more[name].shape or (array.dtype.kind == "i" and (array != more[name]).any()):
             raise UnsupportedRuntimeError(f"'{name}' follows the number of rows, but has no value for each row")
     return found
-
-
-def _values(proto: Any, names: Sequence[str], requests: Iterable[Rows]) -> Iterator[dict[str, NDArray[Any]]]:
-    """What stands at some places of a model when it answers."""
-    import onnx
-    import onnxruntime
-
-    given = {value.name for value in proto.graph.input}
-    asked = [name for name in names if name not in given]
-    model = onnx.ModelProto()
-    model.CopyFrom(proto)
-    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in asked)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # it advises at length on what publish does not change
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    for rows in requests:
-        found = session.run(asked, dict(rows)) if asked else []
-        yield dict(zip(asked, found, strict=True)) | {name: rows[name] for name in names if name in given}
