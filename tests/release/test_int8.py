@@ -9,6 +9,7 @@ from friesian_fast.errors import InvalidInputError, ReleaseError, SchemaMismatch
 from friesian_fast.rank import OnnxHeadRanker, OnnxRanker
 from friesian_fast.rank.cpu import multiplies_int8
 from friesian_fast.release.int8 import write_int8
+from friesian_fast.release.ranker_files import write_model
 from friesian_fast.spec import Column, FeatureSpec, ModelInput, RowSet
 
 WIDTH = 512
@@ -309,6 +310,15 @@ def test_what_cannot_be_scored_apart_is_refused(tmp_path, ending):
     OnnxRanker(path, SPEC).score(rows(3))
     with pytest.raises(UnsupportedRuntimeError, match=REFUSED[ending][1]):
         write_int8(path, tmp_path / "int8.onnx", [rows(9)], exact=True)
+
+
+@pytest.mark.parametrize("ending", ["weights the other way", "Gemm without bias", "no bias"])
+def test_static_int8_takes_the_same_products(tmp_path, ending):
+    path, given = save(tmp_path / "ranker.onnx", ending), rows(100)
+    write_model("openvino-int8", tmp_path, tmp_path, "int8.onnx", [given])
+    assert (tmp_path / "int8.onnx").stat().st_size < path.stat().st_size * 0.4
+    errors = np.abs(OnnxRanker(tmp_path / "int8.onnx", SPEC).score(given) - OnnxRanker(path, SPEC).score(given))
+    assert 0 < errors.max() < 0.02
 
 
 @pytest.mark.parametrize("version", [3, 9])
