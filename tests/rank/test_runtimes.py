@@ -19,6 +19,7 @@ from friesian_fast.errors import (
 )
 from friesian_fast.rank import RUNTIMES, open_ranker, runtimes
 from friesian_fast.rank.cpu import cpu_model, multiplies_int8
+from friesian_fast.rank.head import LEAST_HEAD
 from friesian_fast.rank.openvino_core import openvino_core
 from friesian_fast.rank.openvino_split import split_at_large_product
 from friesian_fast.release.ranker_files import write_model
@@ -132,6 +133,64 @@ def test_nan_is_an_error_with_a_name(ranker):
         ranker.score(given)
 
 
+@pytest.mark.parametrize("name", [name for name in RUNTIMES if not name.startswith("tensorflow")])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_with_nan_has_no_score_behind_layers_that_lose_it(tmp_path, name, value):
+    """A Relu of NaN is 0 to OpenVINO, and a code of 8 bits is a number."""
+    path = save_deep(tmp_path / "ranker.onnx", wide=False)
+    if {"bf16": not has_bf16(), "int8": not multiplies_int8()}.get(RUNTIMES[name].precision):
+        with pytest.raises(UnsupportedRuntimeError, match="no bf16 that OpenVINO uses|no exact int8 products"):
+            open_ranker(path, SPEC, runtime=name)
+        return
+    x = 1 + np.random.default_rng(1).random(50, np.float32)
+    ranker = open_ranker(write_model(name, tmp_path, tmp_path, RUNTIMES[name].file, [{"x": x}]), SPEC, runtime=name)
+    x[3] = value
+    for shown in (10, None):
+        with pytest.raises(ReleaseError, match="scores are NaN or infinite"):
+            ranker.score({"x": x}, shown)
+
+
+@pytest.mark.parametrize("column", ["number", "double", "fixed"])
+@pytest.mark.parametrize("rows", [3, 400])
+def test_openvino_finds_nan_in_every_kind_of_column(tmp_path, column, rows):
+    kinds = {"number": ("float32", "scalar"), "double": ("float64", "scalar"), "fixed": ("float32", "fixed")}
+    columns = tuple(
+        Column(name=key, type=kind, kind=shape, **({"length": 4} if shape == "fixed" else {}))
+        for key, (kind, shape) in kinds.items()
+    )
+    spec = FeatureSpec(
+        name="three",
+        row_sets=(RowSet(name="item", id_column="id", id_type="int64", columns=columns),),
+        model_inputs=tuple(ModelInput(name=key, row_set="item", column=key) for key in kinds),
+    )
+    nodes = [
+        helper.make_node("Cast", ["double"], ["single"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["fixed"], ["most"], axes=[1], keepdims=0),
+        helper.make_node("Sum", ["number", "single", "most"], ["sum"]),
+        helper.make_node("Add", ["sum", "sum"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "three",
+        [
+            helper.make_tensor_value_info("number", TensorProto.FLOAT, ["N"]),
+            helper.make_tensor_value_info("double", TensorProto.DOUBLE, ["N"]),
+            helper.make_tensor_value_info("fixed", TensorProto.FLOAT, ["N", 4]),
+        ],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "ranker.onnx")
+    ranker = open_ranker(tmp_path / "ranker.onnx", spec, runtime="openvino-fp32")
+    given = {"number": np.ones(rows, np.float32), "double": np.ones(rows), "fixed": np.ones((rows, 4), np.float32)}
+    np.testing.assert_array_equal(ranker.score(given), np.full(rows, 6, np.float32))
+    given[column][(rows - 1, 2)[: given[column].ndim]] = np.nan
+    with pytest.raises(ReleaseError, match=f"1 of {rows} scores are NaN"):
+        ranker.score(given)
+    given[column][rows - 1] = 1
+    np.testing.assert_array_equal(ranker.score(given), np.full(rows, 6, np.float32))
+
+
 def test_other_types_and_shapes_are_refused(ranker):
     with pytest.raises(InvalidInputError, match="input 'price' is float64.*must be float32 of shape \\(4,\\)"):
         ranker.score({**inputs(4), "price": np.zeros(4)})
@@ -218,7 +277,7 @@ def test_a_saved_model_without_the_signature(tmp_path):
 WIDTH = 512
 
 
-def save_deep(path, *, width=WIDTH, twice=False):
+def save_deep(path, *, width=WIDTH, twice=False, wide=True):
     """x → width → width (→ width) → 1; the square products are large enough to be rounded."""
     rng = np.random.default_rng(0)
     weights = {
@@ -235,11 +294,12 @@ def save_deep(path, *, width=WIDTH, twice=False):
         helper.make_node("Relu", ["h2"], ["a2"]),
         helper.make_node("Gemm", ["a2", "square", "bias"], ["h3"]),
         helper.make_node("MatMul", ["h3" if twice else "a2", "last"], ["sum"]),
-        helper.make_node("Add", ["sum", "column"], ["logit"]),
+        helper.make_node("Add", ["sum", "column" if wide else "one_half"], ["logit"]),
         helper.make_node("Squeeze", ["logit", "one"], ["score"]),
     ]
     constants = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()]
     constants.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
+    constants.append(numpy_helper.from_array(np.array([0.5], np.float32), "one_half"))
     graph = helper.make_graph(
         nodes if twice else [node for node in nodes if "h3" not in node.output],
         "deep",
@@ -269,7 +329,7 @@ def test_bf16_rounds_the_large_products_and_nothing_else(tmp_path, twice):
     assert 0 < errors.max() < 2**-9
 
 
-@pytest.mark.parametrize(("shown", "head"), [(10, runtimes.RESCORED), (50, 80)])
+@pytest.mark.parametrize(("shown", "head"), [(10, LEAST_HEAD), (50, 80)])
 def test_the_best_rows_of_a_cascade_have_the_reference_s_scores(tmp_path, shown, head):
     path = save_deep(tmp_path / "ranker.onnx")
     if not has_bf16():
@@ -301,10 +361,10 @@ def test_a_request_may_be_scored_in_parts_unless_the_runtime_says_otherwise(tmp_
 
 
 def test_a_cascade_needs_the_reference_s_file_and_library(models, tmp_path, monkeypatch):
-    (tmp_path / "ranker_int8.onnx").write_bytes((models / "ranker.onnx").read_bytes())
+    (tmp_path / "ranker_static_int8.onnx").write_bytes((models / "ranker.onnx").read_bytes())
     monkeypatch.setattr(runtimes, "multiplies_int8", lambda: True)
     with pytest.raises(NotFoundError, match="no model at .*ranker.onnx"):
-        open_ranker(tmp_path / "ranker_int8.onnx", tiny_release.spec(), runtime="onnxruntime-int8+fp32")
+        open_ranker(tmp_path / "ranker_static_int8.onnx", tiny_release.spec(), runtime="openvino-int8+fp32")
     there = runtimes.importlib.util.find_spec
     monkeypatch.setattr(
         runtimes.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else there(name)

@@ -198,7 +198,8 @@ def test_int8_models_are_made_and_pinned(wide_outputs, tmp_path, name):
     entry = release.manifest.ranker
     assert entry.model == f"rank/{runtimes.RUNTIMES[name].file}"
     assert entry.model in release.manifest.files
-    assert (release.path / entry.model).stat().st_size < release.ranker_path.stat().st_size * 0.7
+    size, whole = ((release.path / file).stat().st_size for file in (entry.model, entry.file))
+    assert size < whole * (1.3 if name.endswith("+fp32") else 0.7)  # the large weights in a quarter of their size
     exact = OnnxRanker(release.ranker_path, release.spec).score(some_rows())
     np.testing.assert_allclose(release.ranker().score(some_rows()), exact, atol=0.02)
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from friesian_fast.rank.head import LEAST_HEAD, head_rows, put_first
 from friesian_fast.rank.ranker import Ranker
 
 
 class CascadeRanker:
     """Scores all rows with few bits and those that an answer can show with all; safe to call from many threads at once.
 
-    The best `rescored` by the cheap ranker, or 8/5 of what is shown where that is more, are scored again by the exact
+    The best `least` by the cheap ranker, or 8/5 of what is shown where that is more, are scored again by the exact
     one: the head. A row is missed only if the cheap ranker puts it behind the head, while the exact one has it among
     the best; `friesian publish` measures how often. The other rows keep their cheap scores, cut off below the least
     exact one: what is shown is exact. So a row's score depends on the rows that are scored with it.
@@ -23,14 +24,14 @@ class CascadeRanker:
     ----------
     cheap, exact : Ranker
         The same model twice.
-    rescored : int
+    least : int, default 16
         Rows that the exact one scores at least.
     """
 
-    def __init__(self, cheap: Ranker, exact: Ranker, rescored: int) -> None:
+    def __init__(self, cheap: Ranker, exact: Ranker, least: int = LEAST_HEAD) -> None:
         self._cheap = cheap
         self._exact = exact
-        self._rescored = rescored
+        self._least = least
 
     def score(self, inputs: Mapping[str, NDArray[Any]], shown: int | None = None) -> NDArray[np.float32]:
         """One score for each row.
@@ -53,13 +54,10 @@ class CascadeRanker:
             What either ranker raises: an input is not the model's, or an answer is not one finite number for each row.
         """
         rows = max((array.shape[0] for array in inputs.values() if array.ndim), default=0)
-        head = rows if shown is None else max(self._rescored, shown * 8 // 5)
-        if 2 * head > rows:
+        head = head_rows(shown, rows, self._least)
+        if 2 * head > rows or rows == 0:
             return self._exact.score(inputs)
         scores: NDArray[np.float32] = self._cheap.score(inputs).copy()
         best = np.argpartition(scores, rows - head)[rows - head :]
         exact = self._exact.score({name: array.take(best, axis=0) for name, array in inputs.items()})
-        below = np.nextafter(exact.min(), np.float32(-np.inf))  # as high as one that is shown, it could stand before it
-        np.minimum(scores, below, out=scores)
-        scores[best] = exact
-        return scores
+        return put_first(scores, best, exact)

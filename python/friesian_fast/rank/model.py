@@ -60,7 +60,7 @@ class ModelRanker(ABC):
         self._expected = {name: (np.dtype(column.type), tail(column)) for name, column in columns.items()}
 
     @abstractmethod
-    def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> NDArray[Any]:
+    def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int, shown: int | None) -> NDArray[Any]:
         """The model's answer for inputs that fit; any exception means that it refuses these rows."""
 
     def warm_up(self) -> None:
@@ -79,7 +79,7 @@ class ModelRanker(ABC):
         inputs : mapping of str to array, shape (n,) for scalars and (n, length) for fixed columns and lists
             By model-input name, of the spec's types.
         shown : int, optional
-            Makes no difference here: every row is scored alike.
+            How many of the best will be looked at. It makes no difference where every row is scored alike.
 
         Returns
         -------
@@ -96,7 +96,7 @@ class ModelRanker(ABC):
         if rows == 0:
             return np.empty(0, np.float32)
         try:
-            scores = self._run(inputs, rows)
+            scores = self._run(inputs, rows, shown)
         except FriesianError:
             raise
         except Exception as error:  # the runtimes' exceptions have no common base but this

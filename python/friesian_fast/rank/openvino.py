@@ -72,12 +72,14 @@ class OpenvinoRanker(ModelRanker):
         for model in self._models.values():
             model.warm_up()
 
-    def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> NDArray[Any]:
+    def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int, shown: int | None) -> NDArray[Any]:
         last = _SIZES[-1]
         if rows > last:
             pieces = [
                 self._run(
-                    {name: array[start : start + last] for name, array in inputs.items()}, min(last, rows - start)
+                    {name: array[start : start + last] for name, array in inputs.items()},
+                    min(last, rows - start),
+                    shown,
                 )
                 for start in range(0, rows, last)
             ]
@@ -111,6 +113,8 @@ class _SizedModel:
             # An answer that does not follow the number of rows is the caller's to refuse, so it goes there whole.
             answer = requests[-1].get_output_tensor(0).data
             scores: NDArray[Any] = (answer[:rows] if answer.shape[:1] == (self._size,) else answer).copy()
+            if len(scores) == rows:
+                scores[arrays.unsound(rows)] = np.nan
             return scores
         finally:
             self._idle.append((requests, arrays))
@@ -131,21 +135,34 @@ class _SizedModel:
 
 
 class _Arrays:
-    """The inputs of so many rows, where a request reads them. Ids stand together: one look checks them all.
+    """The inputs of so many rows, where a request reads them. What is alike stands together: one look checks it all.
 
-    OpenVINO reads zeros for an id outside of a table; the score would be wrong and look right.
+    OpenVINO reads zeros for an id outside of a table, and some of its operations answer numbers for NaN; the score
+    would be wrong and look right.
     """
 
     def __init__(self, columns: Mapping[str, Column], size: int) -> None:
         ids = {name: column.size for name, column in columns.items() if _is_id(column) and column.size is not None}
+        numbers = [name for name, column in columns.items() if (column.type, column.kind) == ("float32", "scalar")]
         self._names = list(ids)
         self._ids = np.zeros((len(ids), size), np.int32)
         self._sizes = np.array(list(ids.values()), np.uint32)[:, None]
+        self._numbers = np.zeros((len(numbers), size), np.float32)
+        together = dict(zip([*ids, *numbers], [*self._ids, *self._numbers], strict=True))
         self.by_name = {
-            name: self._ids[self._names.index(name)] if name in ids else np.zeros((size, *tail(column)), column.type)
+            name: together[name] if name in together else np.zeros((size, *tail(column)), column.type)
             for name, column in columns.items()
         }
-        self._others = {name: column.size for name, column in columns.items() if column.size and name not in ids}
+        apart = {name: array for name, array in self.by_name.items() if name not in together}
+        self._others = {name: limit for name in apart if (limit := columns[name].size)}
+        self._other_numbers = [array for array in apart.values() if array.dtype.kind == "f"]
+
+    def unsound(self, rows: int) -> NDArray[np.bool_]:
+        """Of each row, whether it holds NaN or infinity."""
+        bad: NDArray[np.bool_] = np.logical_or.reduce(~np.isfinite(self._numbers[:, :rows]), axis=0)
+        for array in self._other_numbers:
+            bad |= ~np.isfinite(array[:rows].reshape(rows, -1)).all(axis=1)
+        return bad
 
     def fill(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> None:
         """Copy the inputs; rows of an earlier call may follow them, which no other row looks at."""

@@ -10,16 +10,13 @@ from friesian_fast.errors import MissingExtraError, UnsupportedRuntimeError
 from friesian_fast.rank.cascade import CascadeRanker
 from friesian_fast.rank.cpu import multiplies_int8
 from friesian_fast.rank.model import ModelRanker
-from friesian_fast.rank.onnx import OnnxRanker
+from friesian_fast.rank.onnx import OnnxHeadRanker, OnnxRanker
 from friesian_fast.rank.openvino import OpenvinoRanker
 from friesian_fast.rank.ranker import Ranker
 from friesian_fast.rank.saved_model import SavedModelRanker
 from friesian_fast.spec import FeatureSpec
 
 REFERENCE = "onnxruntime-fp32"
-# Rows that a cascade scores twice for ten that are shown: the ten best of fp32 are among the twelve best of bf16 or
-# int8, in the walkthrough.
-RESCORED = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +36,8 @@ class Runtime:
         Of a cascade: the runtime that scores all rows, of which the reference scores the best again, on its own file.
     by_row : bool, default True
         Whether a row's score is the same whatever rows are scored with it.
+    head : bool, default False
+        Whether the rows that an answer can show are scored more exactly than the rest.
     """
 
     package: str
@@ -47,12 +46,17 @@ class Runtime:
     file: str
     cheap: str = ""
     by_row: bool = True
+    head: bool = False
 
 
 _PLAIN = {
     REFERENCE: Runtime(package="onnxruntime", extra="serve", precision="fp32", file="ranker.onnx"),
-    "onnxruntime-int8": Runtime(  # takes the range of a product's inputs over all rows
-        package="onnxruntime", extra="serve", precision="int8", file="ranker_int8.onnx", by_row=False
+    # Both take the range of a product's inputs over all rows.
+    "onnxruntime-int8": Runtime(
+        package="onnxruntime", extra="serve", precision="int8", file="ranker_int8_head.onnx", by_row=False, head=True
+    ),
+    "onnxruntime-int8+fp32": Runtime(
+        package="onnxruntime", extra="serve", precision="int8", file="ranker_int8_fp32.onnx", by_row=False, head=True
     ),
     "openvino-fp32": Runtime(package="openvino", extra="openvino", precision="fp32", file="ranker.onnx"),
     "openvino-bf16": Runtime(package="openvino", extra="openvino", precision="bf16", file="ranker.onnx"),
@@ -60,8 +64,8 @@ _PLAIN = {
     "tensorflow-fp32": Runtime(package="tensorflow", extra="train", precision="fp32", file="saved_model"),
 }
 _CASCADES = {
-    f"{cheap}+fp32": replace(_PLAIN[cheap], cheap=cheap, by_row=False)
-    for cheap in ("onnxruntime-int8", "openvino-bf16", "openvino-int8")
+    f"{cheap}+fp32": replace(_PLAIN[cheap], cheap=cheap, by_row=False, head=True)
+    for cheap in ("openvino-bf16", "openvino-int8")
 }
 RUNTIMES = _PLAIN | _CASCADES
 
@@ -109,7 +113,7 @@ def open_ranker(path: str | Path, spec: FeatureSpec, *, runtime: str = REFERENCE
     if not chosen.cheap:
         return ranker
     reference = RUNTIMES[REFERENCE]
-    return CascadeRanker(ranker, _open(Path(path).with_name(reference.file), spec, reference, threads), RESCORED)
+    return CascadeRanker(ranker, _open(Path(path).with_name(reference.file), spec, reference, threads))
 
 
 def _open(path: Path, spec: FeatureSpec, chosen: Runtime, threads: int) -> ModelRanker:
@@ -117,4 +121,4 @@ def _open(path: Path, spec: FeatureSpec, chosen: Runtime, threads: int) -> Model
         return OpenvinoRanker(path, spec, precision=chosen.precision, threads=threads)
     if chosen.package == "tensorflow":
         return SavedModelRanker(path, spec, threads=threads)
-    return OnnxRanker(path, spec, threads=threads)
+    return (OnnxHeadRanker if chosen.head else OnnxRanker)(path, spec, threads=threads)

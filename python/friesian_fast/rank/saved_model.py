@@ -50,7 +50,7 @@ class SavedModelRanker(ModelRanker):
         super().__init__(path, spec, found, list(self._answer.structured_outputs))
         self.warm_up()
 
-    def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int) -> NDArray[Any]:
+    def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int, shown: int | None) -> NDArray[Any]:
         constant = self._tensorflow.constant
         (scores,) = self._answer(**{name: constant(values) for name, values in inputs.items()}).values()
         found: NDArray[Any] = scores.numpy()

@@ -90,7 +90,7 @@ class RuntimeEntry:
     agreement : float
         The mean share of the reference's ten best that are among the ten best here.
     shown_error : float
-        The largest error of a score that an answer may show: of any; of a cascade, which scores what is shown again,
+        The largest error of a score that an answer may show: of any; where a head is scored better than the rest,
         among the ten best of either. The bound is on this one.
     max_error : float
         The largest error of any score.

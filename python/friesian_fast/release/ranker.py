@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast import _core
-from friesian_fast.rank import REFERENCE, RESCORED, RUNTIMES, CascadeRanker, Ranker, open_ranker, require_runtime
+from friesian_fast.rank import REFERENCE, RUNTIMES, CascadeRanker, Ranker, open_ranker, require_runtime
 from friesian_fast.rank.cpu import cpu_model
 from friesian_fast.recall import IvfIndex
 from friesian_fast.release.inputs import Inputs
@@ -104,10 +104,10 @@ def _open_all(inputs: Inputs, directory: Path, requests: Sequence[Rows]) -> tupl
             if runtime.cheap and reorders and not needed:
                 skipped[name] = f"the rules reorder, so any score may be shown, and it would take all from {REFERENCE}"
                 continue
-            model = write_model(name, inputs.ranker.parent, directory, runtime.file, requests[:CALIBRATION])
+            model = write_model(name, inputs.ranker.parent, directory, runtime.file, _some(requests))
             if runtime.cheap in trials:  # opened already, as the reference is
                 cheap, exact = trials[runtime.cheap].ranker, trials[REFERENCE].ranker
-                ranker: Ranker = CascadeRanker(cheap, exact, RESCORED)
+                ranker: Ranker = CascadeRanker(cheap, exact)
             else:
                 ranker = open_ranker(model, inputs.spec, runtime=name)
             trials[name] = Trial(name, ranker, len(requests), None if reorders else TOP, needed)
@@ -116,6 +116,11 @@ def _open_all(inputs: Inputs, directory: Path, requests: Sequence[Rows]) -> tupl
                 raise
             skipped[name] = str(error) or type(error).__name__
     return trials, skipped
+
+
+def _some(requests: Sequence[Rows]) -> Sequence[Rows]:
+    """Those that calibrate: from all over, since they stand in the order of the users."""
+    return requests[:: max(1, len(requests) // CALIBRATION)][:CALIBRATION]
 
 
 def _requests(

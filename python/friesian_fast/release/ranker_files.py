@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from friesian_fast.errors import NotFoundError, UnsupportedRuntimeError
+from friesian_fast.errors import NotFoundError
 from friesian_fast.rank import RUNTIMES
-from friesian_fast.rank.model import LARGE_PRODUCT
+from friesian_fast.release.int8 import write_int8
+from friesian_fast.release.products import is_transposed, large_products
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -32,7 +32,7 @@ def write_model(runtime: str, trained: Path, directory: Path, file: str, request
     file : str
         The name to write.
     requests : sequence of mapping of str to array
-        Real inputs; static quantisation takes its ranges from them.
+        Real inputs, by which weights are rounded and ranges are found.
 
     Raises
     ------
@@ -49,24 +49,10 @@ def write_model(runtime: str, trained: Path, directory: Path, file: str, request
             raise NotFoundError(f"there is no {trained / file}; export it with friesian_fast.train.export.save_serving")
         shutil.copytree(trained / file, path)
     elif RUNTIMES[runtime].package == "onnxruntime":
-        _quantise_dynamic(model, path)
+        write_int8(model, path, requests, exact=runtime.endswith("+fp32"))
     else:
         _quantise_static(model, path, requests)
     return path
-
-
-def _quantise_dynamic(model: Path, path: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with _large_products(model) as (prepared, names):
-        quantize_dynamic(
-            prepared,
-            path,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            nodes_to_quantize=names,
-            op_types_to_quantize=["MatMul"],
-        )
 
 
 def _quantise_static(model: Path, path: Path, requests: Sequence[Rows]) -> None:
@@ -101,23 +87,26 @@ def _large_products(path: Path) -> Iterator[tuple[Any, list[str]]]:
     The quantisers advise at length on the root logger; nothing of it concerns who publishes.
     """
     import onnx
-    from onnx import helper
+    from onnx import helper, numpy_helper
 
     model = onnx.load(path)
-    weights = {weight.name: int(np.prod(weight.dims)) for weight in model.graph.initializer}
-    nodes, names = [], []
-    for number, node in enumerate(model.graph.node):
-        large = node.op_type in ("Gemm", "MatMul") and weights.get(node.input[1], 0) >= LARGE_PRODUCT
-        if not large or (node.op_type == "Gemm" and (node.attribute or len(node.input) != 3)):
+    large = {product.node.output[0]: product for product in large_products(model.graph)}
+    nodes: list[Any] = []
+    names: list[str] = []
+    for node in model.graph.node:
+        product = large.get(node.output[0])
+        if product is None:
             nodes.append(node)
             continue
-        names.append(f"large_product_{number}")
-        output = node.output[0] if node.op_type == "MatMul" else f"{node.output[0]}/product"
-        nodes.append(helper.make_node("MatMul", list(node.input[:2]), [output], name=names[-1]))
-        if node.op_type == "Gemm":
-            nodes.append(helper.make_node("Add", [output, node.input[2]], list(node.output), name=f"{names[-1]}/bias"))
-    if not names:
-        raise UnsupportedRuntimeError("the model has no product large enough to quantise")
+        names.append(f"large_product_{len(names)}")
+        output = f"{node.output[0]}/product" if product.bias else node.output[0]
+        weights = node.input[1]
+        if is_transposed(node):
+            weights = f"{node.output[0]}/weights"
+            model.graph.initializer.append(numpy_helper.from_array(product.weights, weights))
+        nodes.append(helper.make_node("MatMul", [node.input[0], weights], [output], name=names[-1]))
+        if product.bias:
+            nodes.append(helper.make_node("Add", [output, product.bias], list(node.output), name=f"{names[-1]}/bias"))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     logger = logging.getLogger()

@@ -66,12 +66,12 @@ class Trial:
 
     def compare(self, reference: Sequence[Scores], scores: Sequence[Scores]) -> None:
         """Count in what requests gave here and there."""
-        cascade = bool(RUNTIMES[self.name].cheap)
+        head = RUNTIMES[self.name].head and self.shown is not None
         for one, other in zip(reference, scores, strict=False):
             error = float(np.abs(one - other).max())
             self.agreements.append(agreement_of(one, other))
             self.max_error = max(self.max_error, error)
-            self.shown_error = max(self.shown_error, top_error_of(one, other) if cascade else error)
+            self.shown_error = max(self.shown_error, top_error_of(one, other) if head else error)
 
     @property
     def p50(self) -> float:
