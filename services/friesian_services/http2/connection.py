@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
-from friesian_services.http2.fields import BLOCK_BYTES, FieldReader, Fields
+from friesian_services.http2.fields import BLOCK_BYTES, FieldReader, Fields, OpenBlock
 from friesian_services.http2.frames import (
     ACK,
     CONTINUATION,
@@ -36,6 +35,7 @@ from friesian_services.http2.frames import (
     number_of,
     settings,
 )
+from friesian_services.http2.listener import Listener
 from friesian_services.http2.sending import Sender, SendingStream
 
 STREAMS = 1000
@@ -46,51 +46,6 @@ STREAM_WINDOW, CONNECTION_WINDOW = 1 << 20, 4 << 20
 _RESETS = 500
 # Settings that give every stream more room have all that wait for it looked at: answered streams pay for that too.
 _WIDENINGS = 100
-# A block of BLOCK_BYTES needs one or two, and each costs time, whatever it holds.
-_CONTINUATIONS = 64
-
-
-class Listener(Protocol):
-    """Whom a connection tells what has come. What it sends in answer goes out in the order it was sent."""
-
-    def headers(self, stream: int, fields: Fields, ended: bool) -> None:
-        """A stream's first headers, or at a client its trailers."""
-        ...
-
-    def data(self, stream: int, data: bytes, ended: bool) -> None:
-        """A piece of a stream's content."""
-        ...
-
-    def reset(self, stream: int, code: int) -> None:
-        """The peer has given a stream up."""
-        ...
-
-    def leaving(self, last_stream: int) -> None:
-        """The peer takes no new streams, and has not looked at those above that one."""
-        ...
-
-
-class _Block:
-    """Headers that come in several frames."""
-
-    __slots__ = ("content", "ended", "frames", "stream")
-
-    def __init__(self, stream: int, ended: bool, content: bytes) -> None:
-        self.stream, self.ended = stream, ended
-        self.content, self.frames = bytearray(content), 0
-
-    def add(self, payload: bytes) -> None:
-        """One frame more.
-
-        Raises
-        ------
-        Http2Error
-            If they are too many, or too long together.
-        """
-        self.content += payload
-        self.frames += 1
-        if len(self.content) > BLOCK_BYTES or self.frames > _CONTINUATIONS:
-            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, f"the headers are over {BLOCK_BYTES} bytes, or without end")
 
 
 class _Stream(SendingStream):
@@ -122,7 +77,7 @@ class Connection:
         self._preface = b"" if client else PREFACE
         self._streams: dict[int, _Stream] = {}
         self._last_stream = 0  # of those that clients open
-        self._open_block: _Block | None = None
+        self._open_block: OpenBlock | None = None
         self._settled = self._leaving = False
         self._received = self._resets = self._widenings = 0
         values = {Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW, Setting.MAX_HEADER_LIST_SIZE: BLOCK_BYTES}
@@ -290,7 +245,7 @@ class Connection:
         if flags & END_HEADERS:
             self._block(stream, ended, payload)
         else:
-            self._open_block = _Block(stream, ended, payload)
+            self._open_block = OpenBlock(stream, ended, payload)
 
     def _continuation(self, flags: int, stream: int, payload: bytes) -> None:
         block = self._open_block
@@ -351,20 +306,8 @@ class Connection:
         self._sender.put(frame(SETTINGS, ACK, 0))  # before what they allow: until it comes, the peer may forbid that
         for at in range(0, len(payload), 6):
             value = int.from_bytes(payload[at + 2 : at + 6], "big")
-            self._set(int.from_bytes(payload[at : at + 2], "big"), value)
-
-    def _set(self, number: int, value: int) -> None:
-        if number == Setting.INITIAL_WINDOW_SIZE:
-            if self._sender.set_stream_window(value):
+            if self._sender.set(int.from_bytes(payload[at : at + 2], "big"), value):
                 self._count_widening()
-        elif number == Setting.MAX_FRAME_SIZE:
-            if not FRAME_BYTES <= value < 1 << 24:
-                raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"frames of at most {value} bytes")
-            self._sender.frame_bytes = value
-        elif number == Setting.HEADER_TABLE_SIZE:
-            self._sender.update_table()
-        elif number == Setting.ENABLE_PUSH and value > 1:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"push is {value}; it is 0 or 1")
 
     def _count_widening(self) -> None:
         self._widenings += 1

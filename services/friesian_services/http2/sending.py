@@ -16,6 +16,7 @@ from friesian_services.http2.frames import (
     WINDOW_BYTES,
     ErrorCode,
     Http2Error,
+    Setting,
     frame,
 )
 
@@ -53,7 +54,7 @@ class Sender:
         self._queue: OrderedDict[int, SendingStream] = OrderedDict()
         self._blocked: dict[int, SendingStream] = {}
         self._table_update = b""
-        self.frame_bytes = FRAME_BYTES
+        self._frame_bytes = FRAME_BYTES
         self.unsent = self.sent = 0  # bytes of content
 
     def outgoing(self) -> bytes:
@@ -69,7 +70,7 @@ class Sender:
         """Send headers or trailers, in as many frames as the peer's longest frame makes it."""
         if self._table_update:
             block, self._table_update = self._table_update + block, b""
-        longest = self.frame_bytes
+        longest = self._frame_bytes
         if len(block) <= longest:
             self._out.append(frame(HEADERS, flags, stream, block))
             return
@@ -80,9 +81,13 @@ class Sender:
 
     def send(self, stream: int, held: SendingStream, data: bytes, last: bytes | None) -> None:
         """Send content, and what comes behind it, as soon as the peer takes it."""
-        held.waiting.append((data, last))
         self.unsent += len(data)
-        if len(held.waiting) == 1:  # what waits before it has no leave
+        waiting = held.waiting
+        if not waiting and len(data) <= min(self._window, self._stream_window + held.window):
+            self._put(stream, held, data, last)
+            return
+        waiting.append((data, last))
+        if len(waiting) == 1:  # what waits before it has no leave
             self._push(stream, held)
 
     def drop(self, stream: int, held: SendingStream) -> None:
@@ -102,16 +107,30 @@ class Sender:
         if held.waiting:
             self._push(stream, held)
 
-    def set_stream_window(self, size: int) -> bool:
-        """All streams' windows grow or shrink; whether that made it look at all that wait for theirs.
+    def set(self, number: int, value: int) -> bool:
+        """Heed one of the peer's settings; whether all streams that wait for their windows were looked at for it.
 
         Raises
         ------
         Http2Error
-            If it is no size of a window.
+            If the setting has no such value.
         """
-        if size > LARGEST:
-            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"a window of {size} bytes")
+        if number == Setting.INITIAL_WINDOW_SIZE:
+            if value > LARGEST:
+                raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"a window of {value} bytes")
+            return self._set_stream_window(value)
+        if number == Setting.MAX_FRAME_SIZE:
+            if not FRAME_BYTES <= value < 1 << 24:
+                raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"frames of at most {value} bytes")
+            self._frame_bytes = value
+        elif number == Setting.HEADER_TABLE_SIZE:
+            # Our blocks use no table; that its size is at most the peer's has to be said once.
+            self._table_update = b"\x20"
+        elif number == Setting.ENABLE_PUSH and value > 1:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"push is {value}; it is 0 or 1")
+        return False
+
+    def _set_stream_window(self, size: int) -> bool:
         grows, self._stream_window = size > self._stream_window, size
         if not grows or not self._blocked:
             return False
@@ -119,10 +138,6 @@ class Sender:
         self._queue.update(blocked)
         self._push_queue()
         return True
-
-    def update_table(self) -> None:
-        """Say once that we use no table: its size is at most the peer's."""
-        self._table_update = b"\x20"
 
     def _push_queue(self) -> None:
         while self._queue and self._window > 0:
@@ -141,14 +156,8 @@ class Sender:
                     self._put_data(stream, held, view[:room], ended=False)
                 self._stand_in_line(stream, held)
                 return
-            if data or last == b"":
-                self._put_data(stream, held, data, ended=last == b"")
-            if last:
-                self.put_block(stream, last, END_HEADERS | END_STREAM)
-            if last is not None:
-                self._ended(stream)
-        if self._queue or self._blocked:
-            self._leave_line(stream)
+            self._put(stream, held, data, last)
+        self._leave_line(stream)
 
     def _stand_in_line(self, stream: int, held: SendingStream) -> None:
         """In the one for the connection's window, or in the one for its own."""
@@ -163,8 +172,17 @@ class Sender:
         self._queue.pop(stream, None)
         self._blocked.pop(stream, None)
 
+    def _put(self, stream: int, held: SendingStream, data: bytes | memoryview, last: bytes | None) -> None:
+        """Content that has leave, and what comes behind it."""
+        if data or last == b"":
+            self._put_data(stream, held, data, ended=last == b"")
+        if last:
+            self.put_block(stream, last, END_HEADERS | END_STREAM)
+        if last is not None:
+            self._ended(stream)
+
     def _put_data(self, stream: int, held: SendingStream, data: bytes | memoryview, *, ended: bool) -> None:
-        size, longest = len(data), self.frame_bytes
+        size, longest = len(data), self._frame_bytes
         self._window -= size
         held.window -= size
         self.unsent -= size
