@@ -5,7 +5,7 @@ import threading
 
 import grpc
 import pytest
-from h2.events import ConnectionTerminated, DataReceived, PingAckReceived, StreamReset
+from h2.events import ConnectionTerminated, PingAckReceived
 from tests.services.rpc_server import (
     WAIT_S,
     FrameClient,
@@ -18,8 +18,7 @@ from tests.services.rpc_server import (
     serving,
 )
 
-from friesian_services.http2.frames import ErrorCode
-from friesian_services.rpc import messages, protocol, workplace
+from friesian_services.rpc import calls, messages, protocol, unread, workplace
 
 
 @pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip])
@@ -31,7 +30,7 @@ def test_a_request_that_is_too_long(channel, compression, monkeypatch):
 
 
 def test_an_answer_that_is_too_long(channel, monkeypatch):
-    monkeypatch.setattr(protocol, "MESSAGE_BYTES", 10_000)
+    monkeypatch.setattr(calls, "MESSAGE_BYTES", 10_000)
     failed = error(lambda: method(channel, "large")(b"10000", timeout=WAIT_S))
     assert failed.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "ask for less" in failed.details()
@@ -75,7 +74,7 @@ def test_more_calls_than_may_wait_for_a_thread(monkeypatch):
         assert method(channel, "echo")(b"", timeout=WAIT_S) == b""
 
 
-def unread(server, client, window):
+def leave_unread(server, client, window):
     """Ask for 8 MB that nobody reads."""
     client.h2.update_settings({4: window})
     client.h2.increment_flow_control_window(2**30)
@@ -88,14 +87,14 @@ def unread(server, client, window):
 def test_a_client_that_never_reads_is_let_go(window):
     """Whether it gives no leave to send, or does not take what is sent."""
     with serving(patience_s=0.3) as server, FrameClient(server.port, receive_buffer=4096) as client:
-        unread(server, client, window)
+        leave_unread(server, client, window)
         eventually(lambda: connections(server) == 0)
 
 
 @pytest.mark.parametrize("window", [0, 1000])
 def test_pings_do_not_show_that_a_client_reads_its_answers(window):
     with serving(patience_s=0.5) as server, FrameClient(server.port) as client:
-        unread(server, client, window)
+        leave_unread(server, client, window)
 
         def ping():
             try:
@@ -124,7 +123,7 @@ def test_a_client_that_reads_slowly_is_kept():
 
 
 def test_answers_that_wait_to_be_read_are_bounded(monkeypatch):
-    monkeypatch.setattr(protocol, "_UNREAD_BYTES", 25_000)
+    monkeypatch.setattr(unread, "_UNREAD_BYTES", 25_000)
     with serving() as server, FrameClient(server.port) as client:
         client.h2.update_settings({4: 0})
         streams = [client.ask("large", b"10000") for _ in range(4)]
@@ -145,27 +144,44 @@ def ended(client, streams, count):
         assert client.receive()
 
 
-def test_answers_of_a_conversation_that_wait_to_be_read_are_bounded(monkeypatch):
-    monkeypatch.setattr(protocol, "_UNREAD_BYTES", 5_000)
-    with serving() as server, FrameClient(server.port) as client:
-        client.h2.update_settings({4: 0})
-        stream = client.headers("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
-        for _ in range(200):
-            client.h2.send_data(stream, framed(b"\x3a\x01*"))
-        client.flush()
-        assert client.until(StreamReset, stream).error_code == ErrorCode.ENHANCE_YOUR_CALM
+def test_answers_of_all_connections_that_wait_to_be_read_are_bounded(monkeypatch):
+    """Who reads is answered all the same, but not at such length."""
+    monkeypatch.setattr(workplace, "_UNREAD_BYTES", 120_000)
+    with serving() as server, FrameClient(server.port) as honest, FrameClient(server.port) as other:
+        with FrameClient(server.port) as silent:
+            hold_unread(silent, 100_000)
+            refused = other.ask("large", b"100000")
+            assert other.outcome(refused)[0][b"grpc-status"] == b"8"
+            assert honest.outcome(honest.ask("echo", b"d"))[1] == framed(b"d")
+            assert honest.outcome(honest.ask("large", b"40000"))[0][b"grpc-status"] == b"0"
+        eventually(lambda: connections(server) == 2)
+        for client in (honest, other):
+            assert client.outcome(client.ask("large", b"100000"))[0][b"grpc-status"] == b"0"
+        eventually(lambda: unread_bytes(server) == 0)
 
 
-def test_questions_of_a_conversation_that_nobody_reads_are_bounded(monkeypatch):
-    """Those before it hold all threads."""
-    monkeypatch.setattr(protocol, "_UNREAD_QUESTIONS", 3)
-    with serving() as server, FrameClient(server.port) as client:
-        talks = [client.headers("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo") for _ in range(5)]
-        for stream in talks[:4]:
-            client.h2.send_data(stream, framed(b"\x3a\x01*"))
-            client.until(DataReceived, stream)
-        client.h2.send_data(talks[4], framed(b"\x3a\x01*") * 4)
-        assert client.outcome(talks[4])[0][b"grpc-status"] == b"8"
+def hold_unread(client, size):
+    """Have an answer wait that the client gives no leave to send."""
+    client.h2.update_settings({4: 0})
+    client.ask("large", b"%d" % size)
+    client.ask("missing")  # answered by nothing but a status, behind the other one
+    while not client.has_ended(3):
+        assert client.receive()
+
+
+def unread_bytes(server):
+    return sum(loop._place._unread for loop in server._loops)
+
+
+@pytest.mark.parametrize("window", [0, 2**30])
+def test_answers_that_nobody_reads_are_counted_until_the_connection_ends(window):
+    """Whether they wait for leave, or for the system to take them."""
+    with serving() as server, FrameClient(server.port, receive_buffer=4096) as client:
+        leave_unread(server, client, window)
+        eventually(lambda: unread_bytes(server) > 1_000_000)
+        client.__exit__()
+        eventually(lambda: connections(server) == 0)
+        assert unread_bytes(server) == 0
 
 
 def test_more_connections_than_there_is_room_for(monkeypatch):

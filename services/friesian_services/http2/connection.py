@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
-from friesian_services.http2.fields import BLOCK_BYTES, FieldReader, Fields
+from friesian_services.http2.fields import BLOCK_BYTES, FieldReader, Fields, OpenBlock
 from friesian_services.http2.frames import (
     ACK,
     CONTINUATION,
@@ -37,6 +35,8 @@ from friesian_services.http2.frames import (
     number_of,
     settings,
 )
+from friesian_services.http2.listener import Listener
+from friesian_services.http2.sending import Sender, SendingStream
 
 STREAMS = 1000
 # What a peer may send ahead of our word that it was taken, for one stream and for all.
@@ -44,65 +44,19 @@ STREAM_WINDOW, CONNECTION_WINDOW = 1 << 20, 4 << 20
 # A client that opens streams only to have them reset makes work that nobody waits for; each answered one pays for one
 # reset.
 _RESETS = 500
-# A block of BLOCK_BYTES needs one or two, and each costs time, whatever it holds.
-_CONTINUATIONS = 64
+# Settings that give every stream more room have all that wait for it looked at: answered streams pay for that too.
+_WIDENINGS = 100
 
 
-class Listener(Protocol):
-    """Whom a connection tells what has come. What it sends in answer goes out in the order it was sent."""
+class _Stream(SendingStream):
+    """One stream: its ends, and what has come."""
 
-    def headers(self, stream: int, fields: Fields, ended: bool) -> None:
-        """A stream's first headers, or at a client its trailers."""
-        ...
-
-    def data(self, stream: int, data: bytes, ended: bool) -> None:
-        """A piece of a stream's content."""
-        ...
-
-    def reset(self, stream: int, code: int) -> None:
-        """The peer has given a stream up."""
-        ...
-
-    def leaving(self, last_stream: int) -> None:
-        """The peer takes no new streams, and has not looked at those above that one."""
-        ...
-
-
-class _Block:
-    """Headers that come in several frames."""
-
-    __slots__ = ("content", "ended", "frames", "stream")
-
-    def __init__(self, stream: int, ended: bool, content: bytes) -> None:
-        self.stream, self.ended = stream, ended
-        self.content, self.frames = bytearray(content), 0
-
-    def add(self, payload: bytes) -> None:
-        """One frame more.
-
-        Raises
-        ------
-        Http2Error
-            If they are too many, or too long together.
-        """
-        self.content += payload
-        self.frames += 1
-        if len(self.content) > BLOCK_BYTES or self.frames > _CONTINUATIONS:
-            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, f"the headers are over {BLOCK_BYTES} bytes, or without end")
-
-
-class _Stream:
-    """Windows and ends of one stream, and what waits for the peer's leave to be sent."""
-
-    __slots__ = ("ended_here", "ended_there", "received", "waiting", "window")
+    __slots__ = ("ended_here", "ended_there", "received")
 
     def __init__(self, *, ended_there: bool = False) -> None:
-        # Above the one that all streams begin with: settings change that for all of them at once.
-        self.window = 0
+        super().__init__()
         self.received = 0
         self.ended_here, self.ended_there = False, ended_there
-        # Content and what comes behind it: None for nothing, b"" for the end, trailers that are the end.
-        self.waiting: deque[tuple[bytes | memoryview, bytes | None]] = deque()
 
 
 class Connection:
@@ -123,16 +77,14 @@ class Connection:
         self._preface = b"" if client else PREFACE
         self._streams: dict[int, _Stream] = {}
         self._last_stream = 0  # of those that clients open
-        self._open_block: _Block | None = None
+        self._open_block: OpenBlock | None = None
         self._settled = self._leaving = False
-        self._received = self._resets = self._unsent = self._sent = 0
-        self._window = self._stream_window = WINDOW_BYTES
-        self._frame_bytes = FRAME_BYTES
-        self._table_update = b""
+        self._received = self._resets = self._widenings = 0
         values = {Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW, Setting.MAX_HEADER_LIST_SIZE: BLOCK_BYTES}
         values |= {Setting.ENABLE_PUSH: 0} if client else {Setting.MAX_CONCURRENT_STREAMS: STREAMS}
         more = CONNECTION_WINDOW - WINDOW_BYTES
-        self._out = [PREFACE if client else b"", settings(values), frame(WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big"))]
+        first = settings(values) + frame(WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big"))
+        self._sender = Sender(PREFACE + first if client else first, self._ended_here)
         self._kinds: dict[int, Callable[[int, int, bytes], None]] = {
             DATA: self._data,
             HEADERS: self._headers,
@@ -154,12 +106,12 @@ class Connection:
     @property
     def unsent(self) -> int:
         """Bytes of content that wait for the peer's leave to be sent."""
-        return self._unsent
+        return self._sender.unsent
 
     @property
     def sent(self) -> int:
         """Bytes of content that were sent so far."""
-        return self._sent
+        return self._sender.sent
 
     @property
     def has_numbers(self) -> bool:
@@ -195,14 +147,13 @@ class Connection:
                 self._frame(data[at + 3], data[at + 4], stream, data[start : start + length])
                 at = start + length
         except Http2Error as error:
-            self._out.append(goaway(self._last_stream, error.code, str(error)))
+            self._sender.put(goaway(self._last_stream, error.code, str(error)))
             raise
         self._rest = data[at:] if at else data
 
     def outgoing(self) -> bytes:
         """What is to be sent to the peer, once."""
-        out, self._out = self._out, []
-        return b"".join(out)
+        return self._sender.outgoing()
 
     def open_stream(self, block: bytes) -> int:
         """A client's new stream, with its headers; its number."""
@@ -214,7 +165,7 @@ class Connection:
     def send_headers(self, stream: int, block: bytes) -> None:
         """Headers before any content; nothing where the stream is gone."""
         if stream in self._streams:
-            self._put_block(stream, block, END_HEADERS)
+            self._sender.put_block(stream, block)
 
     def send(self, stream: int, data: bytes, last: bytes | None = None) -> None:
         """Content, as soon as the peer takes it.
@@ -228,11 +179,8 @@ class Connection:
             The block of the trailers that end the stream; empty to end it without.
         """
         held = self._streams.get(stream)
-        if held is None:
-            return
-        held.waiting.append((data, last))
-        self._unsent += len(data)
-        self._push(stream, held)
+        if held is not None:
+            self._sender.send(stream, held, data, last)
 
     def end(self, stream: int, block: bytes) -> None:
         """End a stream without content, by headers alone or by trailers."""
@@ -248,7 +196,7 @@ class Connection:
         """Take no new streams; those that are open go on."""
         if not self._leaving:
             self._leaving = True
-            self._out.append(goaway(self._last_stream, ErrorCode.NO_ERROR))
+            self._sender.put(goaway(self._last_stream, ErrorCode.NO_ERROR))
 
     def _after_preface(self, data: bytes) -> int:
         """Where frames begin; it may come in pieces."""
@@ -271,7 +219,7 @@ class Connection:
         size = len(payload)
         self._received += size
         if self._received >= CONNECTION_WINDOW // 2:
-            self._out.append(frame(WINDOW_UPDATE, 0, 0, self._received.to_bytes(4, "big")))
+            self._sender.put(frame(WINDOW_UPDATE, 0, 0, self._received.to_bytes(4, "big")))
             self._received = 0
         held = self._known(stream)
         if held is None:
@@ -286,7 +234,7 @@ class Connection:
         if ended:
             self._ended_there(stream, held)
         elif held.received >= STREAM_WINDOW // 2:
-            self._out.append(frame(WINDOW_UPDATE, 0, stream, held.received.to_bytes(4, "big")))
+            self._sender.put(frame(WINDOW_UPDATE, 0, stream, held.received.to_bytes(4, "big")))
             held.received = 0
         self._listener.data(stream, payload, ended)
 
@@ -297,7 +245,7 @@ class Connection:
         if flags & END_HEADERS:
             self._block(stream, ended, payload)
         else:
-            self._open_block = _Block(stream, ended, payload)
+            self._open_block = OpenBlock(stream, ended, payload)
 
     def _continuation(self, flags: int, stream: int, payload: bytes) -> None:
         block = self._open_block
@@ -355,26 +303,16 @@ class Connection:
         if flags & ACK:
             return
         self._settled = True
+        self._sender.put(frame(SETTINGS, ACK, 0))  # before what they allow: until it comes, the peer may forbid that
         for at in range(0, len(payload), 6):
             value = int.from_bytes(payload[at + 2 : at + 6], "big")
-            self._set(int.from_bytes(payload[at : at + 2], "big"), value)
-        self._out.append(frame(SETTINGS, ACK, 0))
-        self._push_all()
+            if self._sender.set(int.from_bytes(payload[at : at + 2], "big"), value):
+                self._count_widening()
 
-    def _set(self, number: int, value: int) -> None:
-        if number == Setting.INITIAL_WINDOW_SIZE:
-            if value > LARGEST:
-                raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"a window of {value} bytes")
-            self._stream_window = value
-        elif number == Setting.MAX_FRAME_SIZE:
-            if not FRAME_BYTES <= value < 1 << 24:
-                raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"frames of at most {value} bytes")
-            self._frame_bytes = value
-        elif number == Setting.HEADER_TABLE_SIZE:
-            # Our blocks use no table; that its size is at most the peer's has to be said once.
-            self._table_update = b"\x20"
-        elif number == Setting.ENABLE_PUSH and value > 1:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"push is {value}; it is 0 or 1")
+    def _count_widening(self) -> None:
+        self._widenings += 1
+        if self._widenings > _WIDENINGS and not self._client:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "windows are set faster than calls are answered")
 
     def _ping(self, flags: int, stream: int, payload: bytes) -> None:
         if stream:
@@ -382,7 +320,7 @@ class Connection:
         if len(payload) != 8:
             raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"a ping of {len(payload)} bytes")
         if not flags & ACK:
-            self._out.append(frame(PING, ACK, 0, payload))
+            self._sender.put(frame(PING, ACK, 0, payload))
 
     def _goaway(self, flags: int, stream: int, payload: bytes) -> None:
         if stream:
@@ -397,11 +335,9 @@ class Connection:
         if more == 0 and (held is not None or not stream):
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a window that grows by nothing")
         if not stream:
-            self._window = self._grown(self._window, more)
-            self._push_all()
+            self._sender.grow(more)
         elif held is not None:
-            held.window = self._grown(self._stream_window + held.window, more) - self._stream_window
-            self._push(stream, held)
+            self._sender.grow_stream(stream, held, more)
 
     def _priority(self, flags: int, stream: int, payload: bytes) -> None:
         if len(payload) != 5:
@@ -423,61 +359,8 @@ class Connection:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"a frame of stream {stream}, which is not open")
         return held
 
-    @staticmethod
-    def _grown(window: int, more: int) -> int:
-        if window + more > LARGEST:
-            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "a window over its largest size")
-        return window + more
-
-    def _push_all(self) -> None:
-        if self._unsent:
-            for stream, held in list(self._streams.items()):
-                if held.waiting:
-                    self._push(stream, held)
-
-    def _push(self, stream: int, held: _Stream) -> None:
-        """Send what waits, as far as the windows go."""
-        while held.waiting:
-            data, last = held.waiting.popleft()
-            room = min(self._window, self._stream_window + held.window)
-            if data and len(data) > room:
-                view = memoryview(data)  # a large answer goes out in many pieces, and none is copied twice
-                held.waiting.appendleft((view[max(room, 0) :], last))
-                if room > 0:
-                    self._put_data(stream, held, view[:room], ended=False)
-                return
-            if data or last == b"":
-                self._put_data(stream, held, data, ended=last == b"")
-            if last:
-                self._put_block(stream, last, END_HEADERS | END_STREAM)
-            if last is not None:
-                self._ended_here(stream, held)
-
-    def _put_data(self, stream: int, held: _Stream, data: bytes | memoryview, *, ended: bool) -> None:
-        size = len(data)
-        self._window -= size
-        held.window -= size
-        self._unsent -= size
-        self._sent += size
-        for at in range(0, max(len(data), 1), self._frame_bytes):
-            piece = data[at : at + self._frame_bytes]
-            is_last = at + self._frame_bytes >= len(data)
-            self._out.append(frame(DATA, END_STREAM if ended and is_last else 0, stream, piece))
-
-    def _put_block(self, stream: int, block: bytes, flags: int) -> None:
-        if self._table_update:
-            block, self._table_update = self._table_update + block, b""
-        if len(block) <= self._frame_bytes:
-            self._out.append(frame(HEADERS, flags, stream, block))
-            return
-        self._out.append(frame(HEADERS, flags & ~END_HEADERS, stream, block[: self._frame_bytes]))
-        for at in range(self._frame_bytes, len(block), self._frame_bytes):
-            is_last = at + self._frame_bytes >= len(block)
-            piece = block[at : at + self._frame_bytes]
-            self._out.append(frame(CONTINUATION, END_HEADERS if is_last else 0, stream, piece))
-
     def _put_reset(self, stream: int, code: ErrorCode) -> None:
-        self._out.append(frame(RST_STREAM, 0, stream, code.to_bytes(4, "big")))
+        self._sender.put(frame(RST_STREAM, 0, stream, code.to_bytes(4, "big")))
 
     def _give_up(self, stream: int, code: ErrorCode) -> None:
         """End a stream on which the peer did what it may not."""
@@ -493,15 +376,15 @@ class Connection:
 
     def _drop(self, stream: int) -> None:
         """Forget a stream, with what was not sent."""
-        for data, _ in self._streams.pop(stream).waiting:
-            self._unsent -= len(data)
+        self._sender.drop(stream, self._streams.pop(stream))
 
     def _ended_there(self, stream: int, held: _Stream) -> None:
         held.ended_there = True
         if held.ended_here:
             self._over(stream)
 
-    def _ended_here(self, stream: int, held: _Stream) -> None:
+    def _ended_here(self, stream: int) -> None:
+        held = self._streams[stream]
         held.ended_here = True
         if held.ended_there:
             self._over(stream)
@@ -512,3 +395,4 @@ class Connection:
     def _over(self, stream: int) -> None:
         del self._streams[stream]
         self._resets = max(0, self._resets - 1)
+        self._widenings = max(0, self._widenings - 1)

@@ -14,6 +14,8 @@ from friesian_services.http2.frames import ErrorCode, Http2Error
 BLOCK_BYTES = 16384
 _KEPT_BLOCKS, _KEPT_BYTES = 64, 512
 _SIZE_UPDATE = 0x20
+# A block of BLOCK_BYTES needs one or two, and each costs time, whatever it holds.
+_CONTINUATIONS = 64
 
 Fields = dict[bytes, bytes]
 
@@ -28,6 +30,38 @@ class _Table(HeaderTable):
     def add(self, name: bytes, value: bytes) -> None:
         self.added += 1
         super().add(name, value)
+
+
+class OpenBlock:
+    """A block that comes in several frames.
+
+    Parameters
+    ----------
+    stream : int
+    ended : bool
+        Whether its stream ends with it.
+    content : bytes
+        Of the first frame.
+    """
+
+    __slots__ = ("content", "ended", "frames", "stream")
+
+    def __init__(self, stream: int, ended: bool, content: bytes) -> None:
+        self.stream, self.ended = stream, ended
+        self.content, self.frames = bytearray(content), 0
+
+    def add(self, payload: bytes) -> None:
+        """One frame more.
+
+        Raises
+        ------
+        Http2Error
+            If they are too many, or too long together.
+        """
+        self.content += payload
+        self.frames += 1
+        if len(self.content) > BLOCK_BYTES or self.frames > _CONTINUATIONS:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, f"the headers are over {BLOCK_BYTES} bytes, or without end")
 
 
 class FieldReader:

@@ -79,10 +79,13 @@ class MessageReader:
     ----------
     fields : Fields
         The headers before them.
+    most : int, optional
+        Bytes that one may have, compressed or not; as many as any message unless given.
     """
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, most: int | None = None) -> None:
         self._encoding = fields.get(b"grpc-encoding", b"identity")
+        self._most = MESSAGE_BYTES if most is None else most
         self._rest = bytearray()
 
     @property
@@ -107,8 +110,8 @@ class MessageReader:
         while size - at >= _PREFIX_BYTES:
             start = at + _PREFIX_BYTES
             length = int.from_bytes(content[at + 1 : start], "big")
-            if length > MESSAGE_BYTES:
-                raise _too_long(f"{length} bytes")
+            if length > self._most:
+                raise _too_long(f"{length} bytes", self._most)
             if size - start < length:
                 break
             flag, at = content[at], start + length
@@ -131,14 +134,8 @@ class MessageReader:
             raise CallError(grpc.StatusCode.INTERNAL, f"a call has one whole message; this has {len(messages)}")
         return messages[0]
 
-    def plain(self, message: Message, most: int | None = None) -> bytes:
+    def plain(self, message: Message) -> bytes:
         """A message as it was before it was compressed: of thousands of bytes it may take a tenth of a second.
-
-        Parameters
-        ----------
-        message : Message
-        most : int, optional
-            Bytes that it may have then; as many as any message unless given.
 
         Raises
         ------
@@ -147,18 +144,17 @@ class MessageReader:
         """
         if message.flag == 0:
             return message.content
-        most = MESSAGE_BYTES if most is None else most
         bits = _ENCODINGS.get(self._encoding)
         if message.flag != 1 or bits is None:
             known = "identity, gzip and deflate"
             raise CallError(grpc.StatusCode.UNIMPLEMENTED, f"messages are read in {known}, not in {self._encoding!r}")
         unpacking = zlib.decompressobj(bits)
         try:
-            plain = unpacking.decompress(message.content, most)
+            plain = unpacking.decompress(message.content, self._most)
         except zlib.error as error:
             raise CallError(grpc.StatusCode.INTERNAL, f"a message that cannot be decompressed: {error}") from error
         if unpacking.unconsumed_tail:
-            raise _too_long("more when it is decompressed", most)
+            raise _too_long("more when it is decompressed", self._most)
         if not unpacking.eof:
             raise CallError(grpc.StatusCode.INTERNAL, "a compressed message that is cut short")
         return plain
@@ -230,6 +226,6 @@ def _status(code: grpc.StatusCode, details: str, metadata: Metadata) -> list[tup
     return fields + metadata_fields(metadata)
 
 
-def _too_long(what: str, most: int | None = None) -> CallError:
-    text = f"a message has at most {most or MESSAGE_BYTES} bytes here; this: {what}"
+def _too_long(what: str, most: int) -> CallError:
+    text = f"a message has at most {most} bytes here; this: {what}"
     return CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -15,45 +14,27 @@ import grpc
 from friesian_services.http2.connection import Connection
 from friesian_services.http2.fields import Fields, written
 from friesian_services.http2.frames import ErrorCode, Http2Error
-from friesian_services.rpc.context import CallContext
-from friesian_services.rpc.handlers import Found
+from friesian_services.rpc.calls import FAILED, Call, answer_of, replies_to
 from friesian_services.rpc.messages import (
     HEADERS,
     MESSAGE_BYTES,
     CallError,
     Message,
-    MessageReader,
     framed,
     is_grpc,
     refusal,
     trailers,
 )
+from friesian_services.rpc.unread import Unread
 from friesian_services.rpc.workplace import Workplace
 
-# Of one connection: unanswered requests, answers that its client does not read, questions of a conversation that wait.
-_HELD_BYTES, _UNREAD_BYTES = 2 * MESSAGE_BYTES, 4 * MESSAGE_BYTES
+# Of one connection: unanswered requests, and messages of a conversation that wait.
+_HELD_BYTES = 2 * MESSAGE_BYTES
 _UNREAD_QUESTIONS = 1000
-_SHORT_BYTES = 4096  # of what a watcher asks
-_FAILED = "an unexpected failure; the server's log has it"
-_UNREAD = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many answers on this connection are not yet read")
+_BUSY = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for a thread")
+_UNREAD = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many answers are not yet read")
 
 _log = logging.getLogger(__name__)
-
-
-class _Call:
-    """A stream on its way to an answer."""
-
-    __slots__ = ("begun", "context", "found", "has_headers", "messages", "reader", "requests", "size")
-
-    def __init__(self, found: Found, fields: Fields, begun: float) -> None:
-        self.found, self.begun = found, begun
-        self.context = CallContext(fields)
-        self.reader = MessageReader(fields)
-        self.messages: list[Message] = []
-        self.size = 0
-        self.has_headers = False
-        # Of a stream of messages: those that its thread has not yet read, None for the end.
-        self.requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
 
 
 class GrpcProtocol(asyncio.Protocol):
@@ -67,19 +48,18 @@ class GrpcProtocol(asyncio.Protocol):
         self._place = place
         self._loop = loop
         self._connection = Connection(self)
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, Call] = {}
         self._incomplete: set[int] = set()
-        self._ready: deque[tuple[int, _Call, Message]] = deque()
+        self._ready: deque[tuple[int, Call, Message]] = deque()
         self._goes_on = False
         self._held = 0
         self._late: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
-        self._taken = 0
-        self._is_paused = False
+        self._unread = Unread(self._connection, place, loop)
         self._transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._unread.begin(transport)
         if not self._place.admit(self):
             transport.abort()
             return
@@ -101,19 +81,19 @@ class GrpcProtocol(asyncio.Protocol):
         self._write()
 
     def pause_writing(self) -> None:
-        self._is_paused = True
         self._transport.pause_reading()
-        self._start_reading_clock()
+        self._unread.pause()
 
     def resume_writing(self) -> None:
-        self._is_paused = False
+        self._unread.resume()
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._place.connections.discard(self)
-        for timer in filter(None, (self._late, self._unread)):
-            timer.cancel()
+        self._unread.end()
+        if self._late is not None:
+            self._late.cancel()
         for stream in list(self._calls):
             self._forget(stream)
 
@@ -128,14 +108,12 @@ class GrpcProtocol(asyncio.Protocol):
             if found is None:
                 name = path[:200].decode("ascii", "replace")
                 raise CallError(grpc.StatusCode.UNIMPLEMENTED, f"there is no method {name} here")
-            call = _Call(found, fields, self._loop.time())
+            call = Call(found, fields, self._loop.time())
         except CallError as error:
             self._connection.end(stream, refusal(error.code(), error.details()))
             return
         self._calls[stream] = call
-        if found.handler.request_streaming:
-            self._place.streams.submit(self._converse, stream, call)
-        else:
+        if not found.handler.request_streaming:
             self._incomplete.add(stream)
         if ended:
             self.data(stream, b"", True)
@@ -146,33 +124,35 @@ class GrpcProtocol(asyncio.Protocol):
         if call is None:
             return
         try:
-            messages = call.reader.add(data)
+            came = call.add(data)
+            self._hold(call)
             if call.found.handler.request_streaming:
-                self._questions(call, messages, ended)
-                return
-            call.messages += messages
-            self._hold(call, call.reader.size + _size(call.messages))
-            if ended or len(call.messages) > 1:
+                self._questions(stream, call, came=came, ended=ended)
+            elif ended or len(call.messages) > 1:
                 self._ready.append((stream, call, call.reader.only(call.messages)))
                 self._incomplete.discard(stream)
         except CallError as error:
             self._finish(stream, error.code(), error.details())
 
-    def _questions(self, call: _Call, messages: list[Message], ended: bool) -> None:
+    def _questions(self, stream: int, call: Call, *, came: bool, ended: bool) -> None:
         """What comes in a conversation."""
-        self._hold(call, call.size + _size(messages))
-        for message in messages:
-            call.requests.put(message)
-        if call.requests.qsize() > _UNREAD_QUESTIONS:
+        if len(call.messages) > _UNREAD_QUESTIONS:
             raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"over {_UNREAD_QUESTIONS} messages are not yet read")
-        if ended:
-            call.requests.put(None)
+        call.has_ended = ended
+        if ended or not call.reader.size:
+            self._incomplete.discard(stream)
+        elif came or stream not in self._incomplete:  # the first piece of another message
+            call.begun = self._loop.time()
+            self._incomplete.add(stream)
+        self._next_reply(stream, call)
 
-    def _hold(self, call: _Call, size: int) -> None:
+    def _hold(self, call: Call) -> None:
         """Count what is kept of a call, as long as it is."""
+        size = call.reader.size + call.message_bytes
         more, call.size = size - call.size, size
         self._held += more
-        if not self._place.hold(more) or self._held > _HELD_BYTES:
+        has_room = self._place.hold(more) and self._held <= _HELD_BYTES
+        if more > 0 and not has_room:
             raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many bytes of requests are not yet answered")
 
     def reset(self, stream: int, code: int) -> None:
@@ -198,7 +178,7 @@ class GrpcProtocol(asyncio.Protocol):
     def close(self) -> None:
         """End the connection once all that was written is sent."""
         self._transport.close()
-        self._start_reading_clock()
+        self._unread.start_clock()
 
     def abort(self) -> None:
         """End it at once."""
@@ -216,10 +196,10 @@ class GrpcProtocol(asyncio.Protocol):
             if call.found.handler.response_streaming:
                 self._watch(stream, call, message)
             elif self._place.answers_here(call.found, message, alone=not self._ready):
-                self._end(stream, *_answer_of(call, message))
+                self._end(stream, *answer_of(call, message))
                 break
             elif not self._place.hand_over(self._answer_aside, stream, call, message):
-                self._finish(stream, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for a thread")
+                self._finish(stream, *_BUSY)
 
         if self._ready and not self._goes_on:
             self._goes_on = True
@@ -230,12 +210,12 @@ class GrpcProtocol(asyncio.Protocol):
         self._answer_ready()
         self._write()
 
-    def _answer_aside(self, stream: int, call: _Call, message: Message) -> None:
+    def _answer_aside(self, stream: int, call: Call, message: Message) -> None:
         """In another thread."""
-        answer = _answer_of(call, message)
+        answer = answer_of(call, message)
         self._soon(stream, call, self._end, *answer)
 
-    def _watch(self, stream: int, call: _Call, message: Message) -> None:
+    def _watch(self, stream: int, call: Call, message: Message) -> None:
         """A call that is told something whenever it happens, and holds no thread: health's watchers."""
         handler = call.found.handler
 
@@ -244,45 +224,55 @@ class GrpcProtocol(asyncio.Protocol):
                 self._soon(stream, call, self._send, framed(handler.response_serializer(reply)))
 
         try:
-            asked = call.reader.plain(message, _SHORT_BYTES)
+            asked = call.reader.plain(message)
+            call.drop_first()
+            self._hold(call)
             handler.unary_stream(handler.request_deserializer(asked), call.context, send)
         except CallError as error:
             self._finish(stream, error.code(), error.details())
         except Exception:
             _log.exception("a stream failed")
-            self._finish(stream, grpc.StatusCode.INTERNAL, _FAILED)
+            self._finish(stream, grpc.StatusCode.INTERNAL, FAILED)
 
-    def _converse(self, stream: int, call: _Call) -> None:
-        """A call of as many messages as its caller likes: reflection's. In a thread that nobody else waits for."""
-        handler, code, details = call.found.handler, grpc.StatusCode.OK, ""
-        try:
-            for reply in handler.stream_stream(self._requests(call), call.context):
-                self._soon(stream, call, self._send, framed(handler.response_serializer(reply)))
-        except CallError as error:
-            code, details = error.code(), error.details()
-        except Exception:
-            _log.exception("a stream failed")
-            code, details = grpc.StatusCode.INTERNAL, _FAILED
-        self._soon(stream, call, self._finish, code, details)
+    def _next_reply(self, stream: int, call: Call) -> None:
+        """Have a thread answer the next message of a conversation. One that is silent holds none."""
+        if call.is_answering:
+            return
+        if call.messages:
+            call.is_answering = True
+            if not self._place.streams.hand_over(self._reply_aside, stream, call, call.messages[0]):
+                self._finish(stream, *_BUSY)
+        elif call.has_ended:
+            self._finish(stream, grpc.StatusCode.OK, "")
 
-    @staticmethod
-    def _requests(call: _Call) -> Iterator[Any]:
-        while (message := call.requests.get()) is not None and call.context.is_active():
-            yield call.found.handler.request_deserializer(call.reader.plain(message))
+    def _reply_aside(self, stream: int, call: Call, message: Message) -> None:
+        """In another thread."""
+        self._soon(stream, call, self._replied, call, replies_to(call, message))
 
-    def _soon(self, stream: int, call: _Call, does: Callable[..., None], *arguments: Any) -> None:
+    def _replied(self, stream: int, call: Call, replies: bytes | CallError) -> None:
+        if isinstance(replies, CallError):
+            self._finish(stream, replies.code(), replies.details())
+            return
+        call.is_answering = False
+        call.drop_first()
+        self._hold(call)
+        self._send(stream, replies)
+        if stream in self._calls:  # its caller reads
+            self._next_reply(stream, call)
+
+    def _soon(self, stream: int, call: Call, does: Callable[..., None], *arguments: Any) -> None:
         """Have the event loop do something about a call; nothing where it is over already."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._now, stream, call, does, arguments)
 
-    def _now(self, stream: int, call: _Call, does: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    def _now(self, stream: int, call: Call, does: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         if self._calls.get(stream) is call:
             does(stream, *arguments)
             self._write()
 
     def _send(self, stream: int, message: bytes) -> None:
         """One message of an answer that has several."""
-        if not self._has_room(message):  # a status would have to wait too
+        if not self._unread.has_room(message):  # a status would have to wait too
             self._connection.reset(stream, ErrorCode.ENHANCE_YOUR_CALM)
             self._forget(stream)
             return
@@ -293,7 +283,7 @@ class GrpcProtocol(asyncio.Protocol):
         """The end of an answer: its message, if it has one, and its status."""
         if message is None:
             self._connection.end(stream, last)
-        elif self._has_room(message):
+        elif self._unread.has_room(message):
             self._send_headers(stream)
             self._connection.send(stream, message, last)
         else:
@@ -304,13 +294,6 @@ class GrpcProtocol(asyncio.Protocol):
         """The end of an answer that has no more messages."""
         block = trailers if self._calls[stream].has_headers else refusal
         self._end(stream, None, block(code, details))
-
-    def _has_room(self, message: bytes) -> bool:
-        """Whether the client reads its answers fast enough for one more."""
-        if not self._is_paused and not self._connection.unsent:
-            return True
-        waiting: int = self._connection.unsent + self._transport.get_write_buffer_size()
-        return waiting + len(message) <= _UNREAD_BYTES
 
     def _send_headers(self, stream: int) -> None:
         call = self._calls[stream]
@@ -324,7 +307,6 @@ class GrpcProtocol(asyncio.Protocol):
             self._held -= call.size
             self._place.hold(-call.size)
             self._incomplete.discard(stream)
-            call.requests.put(None)
             call.context.end()
 
     def _is_late(self) -> None:
@@ -344,49 +326,8 @@ class GrpcProtocol(asyncio.Protocol):
 
     def _write(self) -> None:
         data = self._connection.outgoing()
-        if data and not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if data:
             self._transport.write(data)
-        if self._connection.unsent:
-            self._start_reading_clock()
-
-    def _start_reading_clock(self) -> None:
-        if self._unread is None:
-            self._taken = self._content_taken()
-            self._unread = self._loop.call_later(self._place.patience_s, self._look_whether_it_reads)
-
-    def _look_whether_it_reads(self) -> None:
-        """Let a client go that took nothing of what waits for it; what it sends meanwhile shows nothing."""
-        self._unread = None
-        if self._connection.unsent or self._is_paused or self._transport.is_closing():
-            if self._content_taken() <= self._taken:
-                self._transport.abort()
-            else:
-                self._start_reading_clock()
-
-    def _content_taken(self) -> int:
-        """Bytes of answers that went out, as far as the system took them."""
-        waiting: int = self._transport.get_write_buffer_size()
-        return self._connection.sent - waiting
-
-
-def _size(messages: list[Message]) -> int:
-    return sum(len(message.content) for message in messages)
-
-
-def _answer_of(call: _Call, message: Message) -> tuple[bytes | None, bytes]:
-    """The framed answer to a unary call, None where it failed, and the block that ends it."""
-    handler, context = call.found.handler, call.context
-    try:
-        answer = framed(handler.response_serializer(handler.unary_unary(call.reader.plain(message), context)))
-        if len(answer) > MESSAGE_BYTES:
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the answer is over {MESSAGE_BYTES} bytes; ask for less")
-        last = trailers(grpc.StatusCode.OK, "", context.trailing_metadata())
-    except CallError as error:
-        return None, refusal(error.code(), error.details(), context.trailing_metadata())
-    except Exception:  # of what the interceptor does not see: writing the answer
-        _log.exception("an answer could not be written")
-        return None, refusal(grpc.StatusCode.INTERNAL, _FAILED)
-    code = context.code()
-    if code is None or code is grpc.StatusCode.OK:
-        return answer, last
-    return None, refusal(code, context.details(), context.trailing_metadata())
+        self._unread.written()

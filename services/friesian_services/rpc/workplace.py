@@ -10,10 +10,40 @@ from typing import Any
 from friesian_services.rpc.handlers import Found, Handlers
 from friesian_services.rpc.messages import MESSAGE_BYTES, Message
 
-# Of unanswered requests; a connection alone may have some of it.
-_HELD_BYTES = 16 * MESSAGE_BYTES
+# Of unanswered requests and of unread answers; a connection alone may have some of it.
+_HELD_BYTES = _UNREAD_BYTES = 16 * MESSAGE_BYTES
 _CONNECTIONS = 1000
 _QUEUED = 1000
+
+
+class Threads:
+    """Threads beside an event loop.
+
+    Parameters
+    ----------
+    pool : Executor
+        Other loops may use it too.
+    """
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+        self._queued, self._lock = 0, threading.Lock()
+
+    def hand_over(self, answer: Callable[..., None], *arguments: Any) -> bool:
+        """Have a thread answer; False where too many calls wait for one."""
+        with self._lock:
+            if self._queued >= _QUEUED:
+                return False
+            self._queued += 1
+        self._pool.submit(self._work, answer, arguments)
+        return True
+
+    def _work(self, answer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        try:
+            answer(*arguments)
+        finally:
+            with self._lock:
+                self._queued -= 1
 
 
 class Workplace:
@@ -25,7 +55,7 @@ class Workplace:
     pool : Executor, optional
         Threads for calls that are not short. Without one the event loops answer all.
     streams : Executor
-        Threads for callers who hold one as long as they like.
+        Threads for the messages of conversations.
     spread : bool
         Whether of short calls that come together the threads take all but one, as where there are cores for them.
     patience_s : float
@@ -35,11 +65,12 @@ class Workplace:
     def __init__(
         self, handlers: Handlers, pool: Executor | None, streams: Executor, *, spread: bool, patience_s: float
     ) -> None:
-        self.handlers, self.streams, self.patience_s = handlers, streams, patience_s
+        self.handlers, self.patience_s = handlers, patience_s
         self.connections: set[Any] = set()
-        self._pool, self._spread = pool, spread
-        self._queued, self._lock = 0, threading.Lock()
-        self._held = 0
+        self.streams = Threads(streams)
+        self._threads = None if pool is None else Threads(pool)
+        self._spread = spread
+        self._held = self._unread = 0
 
     def admit(self, connection: Any) -> bool:
         """Take one more connection; where there are too many, in the place of one that has no call."""
@@ -58,9 +89,17 @@ class Workplace:
         self._held += more
         return self._held <= _HELD_BYTES
 
+    def count_unread(self, more: int) -> None:
+        """Count bytes of answers that wait to be read, or no longer."""
+        self._unread += more
+
+    def has_room(self, more: int) -> bool:
+        """Whether so many bytes more may wait to be read."""
+        return self._unread + more <= _UNREAD_BYTES
+
     def answers_here(self, found: Found, message: Message, *, alone: bool) -> bool:
         """Whether the event loop itself answers a call; one that is compressed may be of any size."""
-        if self._pool is None:
+        if self._threads is None:
             return True
         if message.flag or found.is_short is None or (self._spread and not alone):
             return False
@@ -68,17 +107,5 @@ class Workplace:
 
     def hand_over(self, answer: Callable[..., None], *arguments: Any) -> bool:
         """Have a thread answer; False where too many calls wait for one."""
-        assert self._pool is not None
-        with self._lock:
-            if self._queued >= _QUEUED:
-                return False
-            self._queued += 1
-        self._pool.submit(self._work, answer, arguments)
-        return True
-
-    def _work(self, answer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        try:
-            answer(*arguments)
-        finally:
-            with self._lock:
-                self._queued -= 1
+        assert self._threads is not None
+        return self._threads.hand_over(answer, *arguments)
