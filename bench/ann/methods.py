@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 K = 100
 NPROBES = tuple(int(8 * 2 ** (step / 4)) for step in range(33))  # four to a doubling, to 2048
 # Of normalised vectors; 0 leaves out no list.
-MARGINS = (0.0, 0.2, 0.22, 0.24, 0.26, 0.28, 0.3, 0.33, 0.37, 0.42, 0.5)
+MARGINS = (0.0, 0.12, 0.14, 0.155, 0.17, 0.185, 0.2, 0.22, 0.25, 0.3, 0.36, 0.5)
 WIDTHS = (100, 110, 120, 130, 150, 170, 200, 240, 300, 380, 450, 550, 700, 800, 900, 1000, 1200, 1500, 2000, 2500)
 Search = Callable[[NDArray[np.float32]], NDArray[Any]]
 
