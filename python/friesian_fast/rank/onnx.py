@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from friesian_fast.errors import MissingExtraError, ReleaseError
-from friesian_fast.rank.head import LEAST_HEAD, head_rows, put_first
+from friesian_fast.rank.head import head_rows, put_first
 from friesian_fast.rank.model import ModelRanker, Port, require_file
 from friesian_fast.spec import FeatureSpec
 
@@ -74,8 +74,6 @@ class OnnxHeadRanker(ModelRanker):
     spec : FeatureSpec
     threads : int, default 1
         Threads of one call.
-    least : int, default 16
-        Rows of a head at least.
 
     Raises
     ------
@@ -87,9 +85,8 @@ class OnnxHeadRanker(ModelRanker):
         If ONNX Runtime is not installed.
     """
 
-    def __init__(self, path: str | Path, spec: FeatureSpec, *, threads: int = 1, least: int = LEAST_HEAD) -> None:
+    def __init__(self, path: str | Path, spec: FeatureSpec, *, threads: int = 1) -> None:
         path = Path(path)
-        self._least = least
         self._session = _load(path, threads)
         ports = _ports(self._session)
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -99,7 +96,7 @@ class OnnxHeadRanker(ModelRanker):
         self.warm_up()
 
     def _run(self, inputs: Mapping[str, NDArray[Any]], rows: int, shown: int | None) -> NDArray[Any]:
-        head = np.array([head_rows(shown, rows, self._least)])
+        head = np.array([head_rows(shown, rows)])
         scores, best, exact = self._session.run(self._outputs, {**inputs, HEAD_INPUT: head})
         sound = np.isfinite(scores).all()  # else the caller says what is wrong
         return put_first(scores, best, exact) if sound else scores
